@@ -1,0 +1,29 @@
+/*
+ * allreduce.h: ordered all-reduce: every member gets the sum over all data slots, added in the
+ * tree of tree.h, bit for bit the same for any distribution of slots over members.
+ *
+ * Each member holds the leaves [starts[i], starts[i+1]) as the nodes of their cover. The vector
+ * is cut into one piece a member; each gets its piece of all nodes straight from the others, adds
+ * them in tree order (reduce-scatter), and gives the result to all (all-gather). With one node a
+ * member that sends 2 (m-1)/m of the vector, as a ring does (Patarasuk and Yuan, 2009).
+ */
+#ifndef QD_COLLECTIVES_ALLREDUCE_H
+#define QD_COLLECTIVES_ALLREDUCE_H
+
+#include "collectives/group.h"
+
+typedef struct qd_slot_ranges {
+    int leaves;        /* slots in all */
+    const int *starts; /* [members + 1], starts[0] = 0, ascending, starts[members] = leaves */
+} qd_slot_ranges;
+
+/*
+ * parts: this member's node vectors, in the order of qd_tree_cover, each of count floats and
+ * 64-byte aligned; destroyed by the call. result: count floats, 64-byte aligned, may be parts[0].
+ * All members call with the same ranges and count; a member that differs is named in a QD_EPROTO
+ * error on the others rather than waited for. QD_ETIMEDOUT, QD_ECANCELLED, QD_ELOST.
+ */
+int qd_allreduce_ordered(qd_group *group, const qd_slot_ranges *ranges, float *const *parts,
+                         int part_count, float *result, int64_t count);
+
+#endif

@@ -1,0 +1,103 @@
+/*
+ * graph.h: what a model computes, as data: values (tensors), parameters, and operators between
+ * them, in the order of execution. Pure: no device, no memory, no MPI. The engine runs it, the
+ * memory plan places it, `quadrille plan` counts it, all from these numbers.
+ *
+ * A graph is built for a fixed number of samples (the micro-batch of one slot). Dimension 0 of
+ * every activation counts samples.
+ */
+#ifndef QD_MODELS_GRAPH_H
+#define QD_MODELS_GRAPH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { QD_MAX_DIMS = 5, QD_MAX_OPERANDS = 4, QD_MAX_NAME = 64 };
+
+typedef enum { QD_F32, QD_I32 } qd_dtype;
+
+size_t qd_dtype_bytes(qd_dtype dtype);
+
+typedef struct qd_shape {
+    int dims;
+    int64_t dim[QD_MAX_DIMS];
+} qd_shape;
+
+int64_t qd_shape_elements(const qd_shape *shape);
+
+/* "[64, 128]" into text (64 bytes are always enough for sane shapes). Returns text. */
+const char *qd_shape_text(const qd_shape *shape, char *text, size_t size);
+
+typedef enum { QD_INIT_ZERO, QD_INIT_ONE, QD_INIT_UNIFORM, QD_INIT_NORMAL } qd_init_kind;
+
+/* How a parameter starts: element i is drawn from (seed, site of the name, i). */
+typedef struct qd_init {
+    qd_init_kind kind;
+    float scale; /* UNIFORM: in [-scale, scale); NORMAL: standard deviation */
+} qd_init;
+
+typedef struct qd_param {
+    char name[QD_MAX_NAME]; /* global and lasting: checkpoints store by it, e.g. "layer0.weight" */
+    qd_shape shape;
+    qd_init init;
+    int64_t offset; /* of its first element in the flat parameter vector; 16-element aligned */
+} qd_param;
+
+typedef enum { QD_VALUE_INPUT, QD_VALUE_TARGET, QD_VALUE_ACTIVATION } qd_value_kind;
+
+typedef struct qd_value {
+    char name[QD_MAX_NAME];
+    qd_value_kind kind;
+    qd_dtype dtype;
+    qd_shape shape;
+    bool needs_grad; /* backward computes its gradient */
+    int producer;    /* node that writes it; -1 for inputs and targets */
+} qd_value;
+
+typedef struct qd_op qd_op; /* models/op.h */
+
+typedef struct qd_node {
+    const qd_op *op;
+    char name[QD_MAX_NAME];
+    int inputs[QD_MAX_OPERANDS]; /* values */
+    int input_count;
+    int params[QD_MAX_OPERANDS]; /* parameters */
+    int param_count;
+    int output; /* value */
+} qd_node;
+
+typedef struct qd_graph {
+    int64_t samples; /* dimension 0 it was built for */
+    qd_value *values;
+    int value_count;
+    qd_param *params;
+    int param_count;
+    int64_t param_elements; /* length of the flat parameter vector, padding between included */
+    qd_node *nodes;
+    int node_count;
+    int input, target; /* values fed from the data source */
+    int logits;        /* value the evaluation takes the arg-max of, [samples, classes] */
+    int loss;          /* value [samples]: the loss of each sample, not yet averaged */
+} qd_graph;
+
+/* All builders: the index of what was added (>= 0), or a negative QD_E code. */
+int qd_graph_create(int64_t samples, qd_graph **graph);
+void qd_graph_destroy(qd_graph *graph);
+int qd_graph_add_value(qd_graph *graph, const char *name, qd_value_kind kind, qd_dtype dtype,
+                       const qd_shape *shape);
+int qd_graph_add_param(qd_graph *graph, const char *name, const qd_shape *shape, qd_init init);
+
+/* Adds a node and its output value; the op infers the output's shape, or refuses its operands
+ * with QD_ECONFIG, naming the node and the shapes. Returns the output value's index. */
+int qd_graph_add_node(qd_graph *graph, const qd_op *op, const char *name, const int *inputs,
+                      int input_count, const int *params, int param_count);
+
+/* Trainable parameters, padding not counted. */
+int64_t qd_graph_param_count(const qd_graph *graph);
+
+/* FLOPs of one forward and of one backward pass over the graph's samples (a multiply-add is 2). */
+double qd_graph_forward_flops(const qd_graph *graph);
+double qd_graph_backward_flops(const qd_graph *graph);
+
+#endif

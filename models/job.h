@@ -1,0 +1,105 @@
+/*
+ * job.h: a job, resolved: what is trained, on what data, how long, and within which bounds of
+ * ranks. Plain values, the same on every rank, free of hosts and devices. Read from a job file
+ * (YAML) by qd_job_parse; written back, defaults filled in, by qd_job_emit. That text is what
+ * `run --dry-run` prints, what the scheduler sends to the workers, and what the run folder keeps.
+ */
+#ifndef QD_MODELS_JOB_H
+#define QD_MODELS_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/text.h"
+
+#define QD_JOB_NAME_BYTES 64
+#define QD_JOB_PATH_BYTES 512
+#define QD_JOB_MAX_LAYERS 64
+
+typedef enum { QD_FAMILY_MLP } qd_family_kind;
+typedef enum { QD_ACTIVATION_RELU } qd_activation_kind;
+typedef enum { QD_DATA_IDX } qd_data_kind;
+typedef enum { QD_OPTIMIZER_SGD, QD_OPTIMIZER_ADAM } qd_optimizer_kind;
+
+typedef struct qd_model_spec {
+    qd_family_kind family;
+    int64_t hidden[QD_JOB_MAX_LAYERS]; /* widths of the hidden layers */
+    int hidden_count;
+    qd_activation_kind activation;
+    int64_t inputs;  /* features of a sample */
+    int64_t classes; /* width of the last layer; labels are 0 .. classes-1 */
+} qd_model_spec;
+
+typedef struct qd_data_spec {
+    qd_data_kind format;
+    char folder[QD_JOB_PATH_BYTES]; /* the four names below are relative to it */
+    char train_images[QD_JOB_PATH_BYTES];
+    char train_labels[QD_JOB_PATH_BYTES];
+    char test_images[QD_JOB_PATH_BYTES];
+    char test_labels[QD_JOB_PATH_BYTES];
+    int64_t validation; /* samples set apart from the end of the training file */
+    double mean, std;   /* a byte b becomes (b / 255 - mean) / std */
+} qd_data_spec;
+
+typedef struct qd_train_spec {
+    int64_t batch;          /* global batch, samples */
+    int64_t steps;          /* exactly one of steps and epochs is > 0 */
+    double epochs;          /* passes over the training split */
+    int64_t evaluate_every; /* steps between validations; 0: at the end only */
+} qd_train_spec;
+
+typedef struct qd_optimizer_spec {
+    qd_optimizer_kind kind;
+    double learning_rate;
+    double momentum;              /* sgd */
+    double beta1, beta2, epsilon; /* adam (Kingma and Ba, arXiv 1412.6980) */
+} qd_optimizer_spec;
+
+typedef struct qd_job {
+    char name[QD_JOB_NAME_BYTES]; /* [a-z0-9][a-z0-9._-]*: also the name of the run folder */
+    uint64_t seed;
+    qd_model_spec model;
+    qd_data_spec data;
+    qd_train_spec train;
+    qd_optimizer_spec optimizer;
+    int64_t slots_data;           /* divides train.batch; see DESIGN 3.4 */
+    int64_t ranks_min, ranks_max; /* bounds of the gang; ranks_max <= slots_data */
+    int64_t layout_dp;            /* 0: auto, within the bounds */
+    int64_t checkpoint_every;     /* steps; 0: only when stopped and at the end */
+    int64_t checkpoint_keep;      /* newest complete ones kept */
+    double log_interval_s;        /* length of a utilization interval */
+    int64_t log_every; /* steps between two plain progress lines; 0: about one a second */
+} qd_job;
+
+/*
+ * Parses a job file's text. file is for messages ("conf/jobs/a.yaml:12: ..."). On success *job is
+ * complete and consistent: every default filled in, every rule that needs no data file checked.
+ * QD_ECONFIG with file:line otherwise, *job untouched.
+ */
+int qd_job_parse(const char *file, const char *text, size_t length, qd_job *job);
+
+/* Reads file and parses it. QD_ECONFIG, QD_EIO. */
+int qd_job_load(const char *file, qd_job *job);
+
+/* The job as YAML, in the order of the schema; parses back to an equal job. */
+void qd_job_emit(const qd_job *job, qd_text *out);
+
+/*
+ * Whether continuing a run of `saved` as `now` would keep its meaning: everything that determines
+ * the result must be equal (not: steps, bounds of ranks, layout, checkpoint and log settings).
+ * QD_ECONFIG naming the first key that differs, with both values.
+ */
+int qd_job_check_same_result(const qd_job *saved, const qd_job *now);
+
+/* Steps of the whole run, given the number of samples of the training split (> 0): train.steps,
+ * or epochs * samples / batch rounded up. */
+int64_t qd_job_total_steps(const qd_job *job, int64_t train_samples);
+
+/*
+ * The data slots of member i of a gang of dp members: [*first, *end). Shares differ by at most
+ * one slot: first = i * slots / dp, rounded down. 1 <= dp <= slots_data, 0 <= i < dp.
+ */
+void qd_job_slot_range(const qd_job *job, int dp, int i, int *first, int *end);
+
+#endif

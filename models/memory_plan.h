@@ -1,0 +1,32 @@
+/*
+ * memory_plan.h: where every buffer of a worker's engine lies in its one arena, laid out before
+ * anything runs (DESIGN 3.9). Pure arithmetic on a graph: the engine places its buffers by it,
+ * and `quadrille plan` prints its size.
+ */
+#ifndef QD_MODELS_MEMORY_PLAN_H
+#define QD_MODELS_MEMORY_PLAN_H
+
+#include "models/graph.h"
+#include "models/job.h"
+
+enum { QD_MEMORY_ALIGN = 64 }; /* bytes; every buffer starts on a multiple */
+
+typedef struct qd_memory_plan {
+    size_t params;          /* offset of the flat parameter vector, float */
+    size_t optimizer_state; /* offset of optimizer_vectors vectors of the same length */
+    int optimizer_vectors;
+    size_t gradients;          /* offset of gradient_slots vectors of gradient_elements floats */
+    int gradient_slots;        /* partial sums a member may hold at once while adding slots up */
+    int64_t gradient_elements; /* param_elements and the totals behind them, rounded to 16 */
+    size_t *value;             /* [value_count] offset of each value */
+    size_t *value_grad;        /* [value_count] offset of its gradient; SIZE_MAX: none */
+    size_t bytes;              /* size of the arena */
+} qd_memory_plan;
+
+/* Lays out the engine of a member that holds slot_count data slots. Owner of *plan: the caller
+ * (qd_memory_plan_destroy). QD_ENOMEM. */
+int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, int slot_count,
+                          qd_memory_plan **plan);
+void qd_memory_plan_destroy(qd_memory_plan *plan);
+
+#endif

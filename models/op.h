@@ -1,0 +1,36 @@
+/*
+ * op.h: the vocabulary of operators: what each takes, what shape it makes, what it costs. One
+ * file per operator in models/ops/, one row in the table. How it is computed is the business of
+ * a backend (worker/backend.h), which looks the operator up by its kind.
+ */
+#ifndef QD_MODELS_OP_H
+#define QD_MODELS_OP_H
+
+#include "models/graph.h"
+
+typedef enum { QD_OP_LINEAR, QD_OP_RELU, QD_OP_CROSS_ENTROPY, QD_OP_KINDS } qd_op_kind;
+
+/* What backward reads beside the output's gradient; the memory plan keeps exactly that alive. */
+enum { QD_KEEP_INPUTS = 1, QD_KEEP_OUTPUT = 2 };
+
+struct qd_op {
+    qd_op_kind kind;
+    const char *name;
+    int inputs, params; /* how many of each */
+    unsigned keep;      /* QD_KEEP_ bits */
+    /* The shape and dtype of the output; QD_ECONFIG when the operands do not fit together. */
+    int (*infer)(const qd_graph *graph, const qd_node *node, qd_value *output);
+    /* FLOPs of forward and backward (a multiply-add counts 2). */
+    double (*forward_flops)(const qd_graph *graph, const qd_node *node);
+    double (*backward_flops)(const qd_graph *graph, const qd_node *node);
+};
+
+/* y[n, out] = x[n, in] W[out, in]^T + b[out]; params: W, b. */
+extern const qd_op qd_op_linear;
+/* y = max(x, 0), elementwise. Gradient 0 where x <= 0. */
+extern const qd_op qd_op_relu;
+/* loss[n] = logsumexp(x[n, :]) - x[n, target[n]]; inputs: logits [n, classes] F32, target [n] I32.
+ * Backward gives (softmax(x) - onehot) * scale, where scale comes from the loss's gradient. */
+extern const qd_op qd_op_cross_entropy;
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * schema.h: strict configuration. A YAML text (libyaml; a mapping of scalars, lists and mappings,
+ * without anchors, aliases or tags) is bound to a plain struct by a table; what the table does not
+ * know is an error with file, line, what is wrong and what would be accepted. The same table
+ * writes the struct back and compares two of them, so that the three cannot drift apart.
+ *
+ * It knows nothing of jobs or clusters: those are tables in models/job.c and scheduler/cluster.c.
+ */
+#ifndef QD_RUNTIME_SCHEMA_H
+#define QD_RUNTIME_SCHEMA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/text.h"
+
+typedef enum {
+    QD_FIELD_INT,      /* int64_t, decimal, min..max */
+    QD_FIELD_UINT,     /* uint64_t, decimal */
+    QD_FIELD_REAL,     /* double, finite, min..max */
+    QD_FIELD_BOOL,     /* bool: true or false */
+    QD_FIELD_NAME,     /* char[size]: [a-z0-9][a-z0-9._-]* */
+    QD_FIELD_TEXT,     /* char[size]: any non-empty scalar */
+    QD_FIELD_CHOICE,   /* int (an enum): one of the words in choices, value = its index */
+    QD_FIELD_INT_LIST, /* int64_t[capacity] with an int count at count_offset, each min..max */
+    QD_FIELD_AUTO_INT, /* as INT, or the word "auto", which stores 0 */
+    QD_FIELD_MAPPING,  /* a nested mapping: fields of the same struct */
+} qd_field_kind;
+
+enum {
+    QD_FIELD_REQUIRED = 1, /* must be there */
+    QD_FIELD_RESULT = 2,   /* takes part in qd_schema_compare */
+};
+
+typedef struct qd_field {
+    const char *key;
+    qd_field_kind kind;
+    unsigned flags;
+    size_t offset;                 /* in the bound struct; unused for MAPPING */
+    size_t size;                   /* NAME, TEXT: bytes; INT_LIST: capacity in elements */
+    size_t count_offset;           /* INT_LIST */
+    double min, max;               /* INT, REAL, AUTO_INT, INT_LIST */
+    const char *const *choices;    /* CHOICE: NULL-terminated */
+    const struct qd_field *fields; /* MAPPING: ends with a row whose key is NULL */
+    const char *preset;            /* default, written as in YAML; NULL: field keeps its zero */
+} qd_field;
+
+/* Where each key stood, so that rules over several keys can name a line. Opaque. */
+typedef struct qd_schema_lines qd_schema_lines;
+
+/*
+ * Parses text into object (whose size the caller knows; it is filled with zeros and defaults
+ * first by this call through the fields' offsets). On success, where lines is not NULL, *lines
+ * (qd_schema_lines_destroy) tells where keys stood. QD_ECONFIG with "FILE:LINE: ..." otherwise.
+ */
+int qd_schema_parse(const qd_field *fields, const char *file, const char *text, size_t length,
+                    void *object, size_t object_size, qd_schema_lines **lines);
+
+void qd_schema_lines_destroy(qd_schema_lines *lines);
+
+/* The line of a key given as a dotted path ("train.batch"); where the key was not given, the line
+ * of the nearest mapping that was, and 1 for the file itself. */
+int qd_schema_line(const qd_schema_lines *lines, const char *path);
+
+/* Whether the file gave that key. */
+bool qd_schema_given(const qd_schema_lines *lines, const char *path);
+
+/* Writes object as YAML, two spaces of indentation a level, in table order. Reals are written so
+ * that they read back equal. Texts are quoted where YAML needs it. */
+void qd_schema_emit(const qd_field *fields, const void *object, qd_text *out);
+
+/*
+ * Compares the RESULT fields of two objects. 0 when all are equal; else QD_ECONFIG with
+ * "KEY: A there, B here" for the first that differs (KEY as a dotted path).
+ */
+int qd_schema_compare(const qd_field *fields, const void *there, const void *here);
+
+#endif

@@ -1,0 +1,17 @@
+/* topology.h: the machine this process runs on (hwloc), in the few numbers others need. */
+#ifndef QD_RUNTIME_TOPOLOGY_H
+#define QD_RUNTIME_TOPOLOGY_H
+
+typedef struct qd_topology {
+    int cores;           /* physical cores this process may run on; at least 1 */
+    char binding[256];   /* the processing units it is bound to, as a list: "0-3,8" */
+    char processor[128]; /* model name */
+} qd_topology;
+
+/* QD_EINTERNAL when hwloc can't tell. */
+int qd_topology_read(qd_topology *topology);
+
+/* The best vector instruction set of this processor: "avx512-bf16", "avx512", "avx2", "sse2". */
+const char *qd_topology_isa(void);
+
+#endif

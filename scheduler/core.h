@@ -1,0 +1,136 @@
+/*
+ * core.h: the scheduler's mind as a pure state machine: an event goes in, actions come out. It
+ * reads no clock, file, socket or MPI; time comes with each event. The live server, the replay of
+ * a journal and the tests all drive this one piece of code (DESIGN 3.2).
+ *
+ * Rules it keeps, whatever comes in: a rank serves at most one attempt; a gang is started whole or
+ * not at all; a rank is free again only when its worker has acknowledged the end; a word about an
+ * attempt that is over changes nothing; an event that cannot be true is refused with QD_EPROTO and
+ * changes nothing.
+ */
+#ifndef QD_SCHEDULER_CORE_H
+#define QD_SCHEDULER_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "models/job.h"
+
+/* States, named as Slurm names them. */
+typedef enum {
+    QD_STATE_PENDING,    /* waits for ranks */
+    QD_STATE_RUNNING,    /* its gang trains */
+    QD_STATE_COMPLETING, /* told to stop, or some members ended: waits for the rest */
+    QD_STATE_COMPLETED,
+    QD_STATE_FAILED,
+    QD_STATE_CANCELLED, /* ended before it ran, or called off */
+    QD_STATE_PREEMPTED, /* saved, can be resumed */
+    QD_STATES
+} qd_job_state;
+
+/* "PENDING", ... */
+extern const char *const qd_job_state_names[QD_STATES];
+
+typedef enum {
+    QD_EVENT_WORKER_READY, /* rank */
+    QD_EVENT_WORKER_LOST,  /* rank, text: why */
+    QD_EVENT_SUBMIT,       /* submit */
+    QD_EVENT_CLOSED,       /* no further submission will come */
+    QD_EVENT_MEMBER_ENDED, /* job, attempt, rank, outcome, text */
+    QD_EVENT_DRAIN,        /* save and stop everything, start nothing more; text: why */
+    QD_EVENT_CANCEL,       /* job, text: why */
+    QD_EVENTS
+} qd_event_kind;
+
+extern const char *const qd_event_names[QD_EVENTS];
+
+/* How one member's attempt ended. */
+typedef enum {
+    QD_OUTCOME_DONE,    /* all steps done */
+    QD_OUTCOME_SAVED,   /* stopped as told; the run folder resumes */
+    QD_OUTCOME_FAILED,  /* text says why */
+    QD_OUTCOME_ABORTED, /* called off as told, nothing saved */
+    QD_OUTCOMES
+} qd_outcome;
+
+/* What the core needs to know of a job; the rest of it is none of its business. */
+typedef struct qd_submission {
+    int64_t job; /* unique, ascending, > 0 */
+    char name[QD_JOB_NAME_BYTES];
+    int ranks_min, ranks_max; /* 1 <= min <= max */
+} qd_submission;
+
+#define QD_EVENT_TEXT_BYTES 512
+
+typedef struct qd_event {
+    qd_event_kind kind;
+    int64_t time_ns; /* of the caller's clock; never falls */
+    int64_t job;
+    int attempt;
+    int rank;
+    qd_outcome outcome;
+    int exit_code; /* MEMBER_ENDED with FAILED: the QD_E code of the failure */
+    qd_submission submit;
+    char text[QD_EVENT_TEXT_BYTES];
+} qd_event;
+
+typedef enum {
+    QD_ACTION_START,     /* send each of ranks its place in the gang of (job, attempt) */
+    QD_ACTION_STOP,      /* tell ranks to save at the next step boundary and end */
+    QD_ACTION_ABORT,     /* tell ranks to end at once */
+    QD_ACTION_JOB_STATE, /* job changed to state, because of reason */
+    QD_ACTION_SHUTDOWN,  /* nothing is left to do: let the workers go */
+    QD_ACTIONS
+} qd_action_kind;
+
+extern const char *const qd_action_names[QD_ACTIONS];
+
+typedef struct qd_action {
+    qd_action_kind kind;
+    int64_t job;
+    int attempt;      /* of the job, from 1 */
+    uint32_t epoch;   /* START: of the world, from 1, never used again */
+    const int *ranks; /* START, STOP, ABORT: ascending; owned by the list */
+    int rank_count;
+    qd_job_state state;
+    const char *reason; /* owned by the list */
+    int exit_code;      /* JOB_STATE with FAILED: the QD_E code */
+} qd_action;
+
+/* What one event led to, in order. Valid until the next qd_core_handle or destroy. */
+typedef struct qd_action_list {
+    const qd_action *actions;
+    int count;
+} qd_action_list;
+
+/* How a queue is ordered and who is started next; a row in scheduler/policy.h's table. */
+typedef struct qd_policy qd_policy;
+
+typedef struct qd_core qd_core;
+
+/* A core for world ranks 1 .. worker_ranks, none of them ready yet. QD_ENOMEM. */
+int qd_core_create(int worker_ranks, const qd_policy *policy, qd_core **core);
+void qd_core_destroy(qd_core *core);
+
+/* Takes an event. QD_EPROTO (impossible event, nothing changed), QD_ENOMEM (nothing changed). */
+int qd_core_handle(qd_core *core, const qd_event *event, qd_action_list *actions);
+
+/* A look at a job; pointers as in qd_action. */
+typedef struct qd_job_view {
+    int64_t job;
+    const char *name;
+    qd_job_state state;
+    const char *reason;
+    int attempt;
+    const int *ranks;
+    int rank_count;
+} qd_job_view;
+
+int qd_core_job_count(const qd_core *core);
+void qd_core_job(const qd_core *core, int i, qd_job_view *view);
+
+/* A digest of the complete state: equal states give equal digests (for replay tests). */
+uint64_t qd_core_digest(const qd_core *core);
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * backend.h: a device that runs operators, as a table of functions. Code above this line never
+ * names a device. Asynchronous in form: run calls enqueue, wait waits; on the CPU a run call is
+ * done when it returns.
+ */
+#ifndef QD_WORKER_BACKEND_H
+#define QD_WORKER_BACKEND_H
+
+#include <stdint.h>
+
+#include "models/graph.h"
+#include "models/op.h"
+
+typedef struct qd_backend_context qd_backend_context; /* opaque, one for each engine */
+
+/* Operands of one node as device pointers, in the order of the node. Gradients that are not
+ * wanted are NULL. */
+typedef struct qd_operands {
+    void *inputs[QD_MAX_OPERANDS];
+    void *params[QD_MAX_OPERANDS];
+    void *output;
+    void *input_grads[QD_MAX_OPERANDS];
+    void *param_grads[QD_MAX_OPERANDS];
+    void *output_grad;
+} qd_operands;
+
+typedef struct qd_backend {
+    const char *name; /* "cpu" */
+
+    int (*create)(int threads, qd_backend_context **context);
+    void (*destroy)(qd_backend_context *context);
+
+    /* Device memory, 64-byte aligned, huge pages where it can, touched once, all zero. */
+    int (*alloc)(qd_backend_context *context, size_t bytes, void **memory);
+    void (*release)(qd_backend_context *context, void *memory, size_t bytes);
+
+    /* Forward writes output. Backward overwrites (does not add to) the gradients that are asked
+     * for. Both may rely on node and graph living as long as the context. */
+    int (*forward)(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
+                   const qd_operands *operands);
+    int (*backward)(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
+                    const qd_operands *operands);
+
+    /* into[i] += from[i] */
+    int (*add)(qd_backend_context *context, float *into, const float *from, int64_t count);
+
+    /* Sum of losses in order, and how many rows of logits [n, classes] have their first greatest
+     * entry at the target; over the first n rows. */
+    int (*score)(qd_backend_context *context, const float *losses, const float *logits,
+                 const int32_t *targets, int64_t n, int64_t classes, double *loss_sum,
+                 int64_t *correct);
+
+    int (*wait)(qd_backend_context *context);
+} qd_backend;
+
+/* The CPU backend: oneDNN for products, our own loops elsewhere (worker/cpu/). */
+extern const qd_backend qd_backend_cpu;
+
+#endif

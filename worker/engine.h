@@ -1,0 +1,81 @@
+/*
+ * engine.h: runs the graph of a job on a device: weights, forward and backward of one data slot
+ * at a time, sums over slots, update, evaluation. It knows its own slots only; exchanging sums
+ * with other members is the trainer's business (collectives/allreduce.h).
+ *
+ * All buffers lie in one arena laid out by models/memory_plan.h; after create, nothing is
+ * allocated. Calls come from one thread.
+ */
+#ifndef QD_WORKER_ENGINE_H
+#define QD_WORKER_ENGINE_H
+
+#include <stdint.h>
+
+#include "models/graph.h"
+#include "models/job.h"
+#include "worker/backend.h"
+#include "worker/data/batch.h"
+#include "worker/state.h"
+
+typedef struct qd_engine qd_engine;
+
+/* Behind the gradients each vector carries these totals, summed in the same tree. */
+typedef enum {
+    QD_TOTAL_LOSS,    /* sum of the samples' losses, divided by the global batch: the mean loss */
+    QD_TOTAL_CORRECT, /* samples whose arg-max is the target; exact below 2^24 */
+    QD_TOTAL_STOP,    /* members that were asked to stop */
+    QD_TOTAL_SAVED,   /* members whose part of a pending checkpoint is on disk */
+    QD_TOTALS
+} qd_total;
+
+/*
+ * An engine for the data slots [first_slot, end_slot) of job, weights at their initial values,
+ * optimizer state zero. The job is copied. QD_ECONFIG (names the layer), QD_ENOMEM, QD_EINTERNAL.
+ */
+int qd_engine_create(const qd_job *job, int first_slot, int end_slot, const qd_backend *backend,
+                     qd_engine **engine);
+void qd_engine_destroy(qd_engine *engine);
+
+const qd_graph *qd_engine_graph(const qd_engine *engine);
+
+/* Bytes of the arena; equals the memory plan's. */
+size_t qd_engine_arena_bytes(const qd_engine *engine);
+
+/* Begins a step: forgets sums of the last one. */
+void qd_engine_begin_step(qd_engine *engine);
+
+/* Forward and backward of the next slot; adds its gradients (of the mean loss over the global
+ * batch) and totals to the partial sums. Call once for each slot, in order. QD_EINTERNAL. */
+int qd_engine_run_slot(qd_engine *engine, const qd_batch *batch);
+
+/* Adds value to a total of this member, once, in its first slot's leaf: call between
+ * begin_step and run_slot of the first slot. */
+void qd_engine_add_total(qd_engine *engine, qd_total total, float value);
+
+/* The partial sums after the last slot: *parts points to *count vectors of
+ * qd_engine_vector_elements floats (the nodes of qd_tree_cover over this member's slots). Owned by
+ * the engine. */
+void qd_engine_parts(qd_engine *engine, float *const **parts, int *count);
+int64_t qd_engine_vector_elements(const qd_engine *engine);
+
+/* Applies the optimizer, step number `step` (1 for the first), to the sum over all slots that
+ * now stands in parts[0]. */
+int qd_engine_update(qd_engine *engine, int64_t step);
+
+/* A total of the summed vector in parts[0]. */
+float qd_engine_total(const qd_engine *engine, qd_total total);
+
+/* Forward only, with the current weights, over a slot-sized batch of which the first `valid`
+ * samples count. Adds the sum of their losses (in order, in double) and how many were right. */
+int qd_engine_evaluate(qd_engine *engine, const qd_batch *batch, int64_t valid, double *loss_sum,
+                       int64_t *correct);
+
+/*
+ * Everything a checkpoint must hold: parameters and optimizer state ("momentum", or "m" and "v").
+ * Tensor i of 0 .. count-1; its data points into the engine and may be read (to save) or written
+ * (to load) between steps.
+ */
+int qd_engine_state_count(const qd_engine *engine);
+void qd_engine_state(qd_engine *engine, int i, qd_state_tensor *tensor);
+
+#endif
