@@ -9,7 +9,10 @@
 #include "models/graph.h"
 #include "models/job.h"
 
-enum { QD_MEMORY_ALIGN = 64 }; /* bytes; every buffer starts on a multiple */
+enum {
+    QD_MEMORY_ALIGN = 64,  /* bytes; every buffer starts on a multiple */
+    QD_MEMORY_TOTALS = 16, /* floats kept behind the gradients of a vector for its totals */
+};
 
 typedef struct qd_memory_plan {
     size_t params;          /* offset of the flat parameter vector, float */

@@ -21,7 +21,7 @@ typedef enum {
     QD_FIELD_REAL,     /* double, finite, min..max */
     QD_FIELD_BOOL,     /* bool: true or false */
     QD_FIELD_NAME,     /* char[size]: [a-z0-9][a-z0-9._-]* */
-    QD_FIELD_TEXT,     /* char[size]: any non-empty scalar */
+    QD_FIELD_TEXT,     /* char[size]: any non-empty scalar of printable characters */
     QD_FIELD_CHOICE,   /* int (an enum): one of the words in choices, value = its index */
     QD_FIELD_INT_LIST, /* int64_t[capacity] with an int count at count_offset, each min..max */
     QD_FIELD_AUTO_INT, /* as INT, or the word "auto", which stores 0 */
@@ -29,8 +29,11 @@ typedef enum {
 } qd_field_kind;
 
 enum {
-    QD_FIELD_REQUIRED = 1, /* must be there */
-    QD_FIELD_RESULT = 2,   /* takes part in qd_schema_compare */
+    QD_FIELD_REQUIRED = 1,   /* must be there; in a mapping, makes the mapping required too */
+    QD_FIELD_RESULT = 2,     /* takes part in qd_schema_compare */
+    QD_FIELD_ABOVE_MIN = 4,  /* REAL: min itself is not accepted */
+    QD_FIELD_BELOW_MAX = 8,  /* REAL: max itself is not accepted */
+    QD_FIELD_OMIT_ZERO = 16, /* INT, REAL: zero stands for "not given" and is not emitted */
 };
 
 typedef struct qd_field {
@@ -44,15 +47,22 @@ typedef struct qd_field {
     const char *const *choices;    /* CHOICE: NULL-terminated */
     const struct qd_field *fields; /* MAPPING: ends with a row whose key is NULL */
     const char *preset;            /* default, written as in YAML; NULL: field keeps its zero */
+    const char *when_key;          /* of a CHOICE further up in the same mapping; NULL: always */
+    const char *when;              /* the word it must have for this field to be accepted, preset,
+                                      emitted and compared */
 } qd_field;
 
 /* Where each key stood, so that rules over several keys can name a line. Opaque. */
 typedef struct qd_schema_lines qd_schema_lines;
 
+/* Fills object with zeros and the presets. */
+void qd_schema_defaults(const qd_field *fields, void *object, size_t object_size);
+
 /*
- * Parses text into object (whose size the caller knows; it is filled with zeros and defaults
- * first by this call through the fields' offsets). On success, where lines is not NULL, *lines
- * (qd_schema_lines_destroy) tells where keys stood. QD_ECONFIG with "FILE:LINE: ..." otherwise.
+ * Parses text into object, which is filled with zeros and presets first. On success, where lines
+ * is not NULL, *lines (qd_schema_lines_destroy) tells where keys stood. QD_ECONFIG with
+ * "FILE:LINE: ..." or QD_ENOMEM otherwise, *object and *lines untouched. Empty text is an empty
+ * mapping.
  */
 int qd_schema_parse(const qd_field *fields, const char *file, const char *text, size_t length,
                     void *object, size_t object_size, qd_schema_lines **lines);

@@ -4,8 +4,8 @@
  *   RUN/checkpoints/step-00001200/
  *       writer-000.safetensors ...   tensors, or slices of them, one file for each writer
  *       writer-000.json ...          what that file holds: name, dtype, global shape, offset,
- * extent, XXH3-64 of the bytes manifest.json                step, resolved job, processor, threads,
- * and all of the above
+ *                                    extent and XXH3-64 of the bytes of each tensor or slice
+ *       manifest.json                step, resolved job, processor, threads, and all of the above
  *
  * written as step-00001200.tmp, every file fsynced, the manifest last, and renamed into place; so
  * a folder under its final name is complete. Loading takes the newest one whose checksums hold,
@@ -61,7 +61,9 @@ typedef struct qd_checkpoint_origin {
 int qd_checkpoint_commit(qd_checkpoint_writer *writer, const qd_job *job,
                          const qd_checkpoint_origin *origin);
 
-/* The other members: forget the pending one. Also how a failed one is given up. */
+/* The other members: forget the pending one. Also how a failed one is given up, by all members:
+ * each removes what it could not finish, member 0 the folder. Does not wait; keeps the thread's
+ * recorded error. */
 void qd_checkpoint_forget(qd_checkpoint_writer *writer);
 
 /* ---- loading ---- */
@@ -86,6 +88,7 @@ void qd_checkpoint_info_fini(qd_checkpoint_info *info);
 
 /* Fills the data of the given tensors from it, whatever grid saved it, checking every checksum it
  * reads. Every tensor must be covered completely, with its shape. QD_EDATA names file and tensor.
+ * Nothing is written before everything was found whole: damage leaves the tensors as they were.
  */
 int qd_checkpoint_load(const qd_checkpoint_info *info, const qd_state_tensor *tensors, int count);
 

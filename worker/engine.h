@@ -30,11 +30,15 @@ typedef enum {
 
 /*
  * An engine for the data slots [first_slot, end_slot) of job, weights at their initial values,
- * optimizer state zero. The job is copied. QD_ECONFIG (names the layer), QD_ENOMEM, QD_EINTERNAL.
+ * optimizer state zero. threads (>= 1) are the backend's to compute with. The job is copied.
+ * QD_ECONFIG (names the layer), QD_ENOMEM, QD_EINTERNAL.
  */
 int qd_engine_create(const qd_job *job, int first_slot, int end_slot, const qd_backend *backend,
-                     qd_engine **engine);
+                     int threads, qd_engine **engine);
 void qd_engine_destroy(qd_engine *engine);
+
+/* Back to how create left it: initial weights, optimizer state zero. */
+void qd_engine_reset(qd_engine *engine);
 
 const qd_graph *qd_engine_graph(const qd_engine *engine);
 

@@ -11,6 +11,9 @@
 
 typedef enum { QD_SPLIT_TRAIN, QD_SPLIT_VALIDATION, QD_SPLIT_TEST, QD_SPLITS } qd_split;
 
+/* "train", "validation", "test" */
+extern const char *const qd_split_names[QD_SPLITS];
+
 typedef struct qd_dataset qd_dataset;
 
 /*

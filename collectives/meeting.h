@@ -1,0 +1,16 @@
+/*
+ * meeting.h: how the members of a new group find each other and settle whether they share memory,
+ * by small messages among themselves. It moves no data; that is the transports' work.
+ */
+#ifndef QD_COLLECTIVES_MEETING_H
+#define QD_COLLECTIVES_MEETING_H
+
+struct qd_group;
+
+/*
+ * Exchanges hellos, all to all, then, where shared memory is wanted, whether each could map it.
+ * Sets group->segment if all could. Errors: see qd_group_create.
+ */
+int qd_group_meet(struct qd_group *group);
+
+#endif

@@ -1,0 +1,93 @@
+#include "launch/run_world.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "launch/command.h"
+#include "launch/display.h"
+#include "launch/mpirun.h"
+#include "launch/signals.h"
+#include "runtime/error.h"
+#include "runtime/log.h"
+#include "runtime/wire.h"
+#include "runtime/world.h"
+#include "scheduler/farewell.h"
+#include "scheduler/server.h"
+#include "worker/agent.h"
+
+static const double finalize_deadline_s = 30;
+static const double farewell_deadline_s = 15;
+
+/* Tells the launcher, where there is one, that signals may be handed on to the ranks now. */
+static void on_all_ready(void) {
+    const char *launcher = getenv(QD_LAUNCHER_VARIABLE);
+    if (launcher && atoi(launcher) > 1)
+        kill(atoi(launcher), SIGUSR2);
+}
+
+static int schedule(const qd_run_options *options, const qd_world *world, qd_wire *wire,
+                    int *exit_status, bool *in_peace) {
+    qd_cluster cluster;
+    qd_job *jobs = NULL;
+    qd_display *display = NULL;
+    int rc = 0;
+    if (world->size < 2)
+        rc = qd_error_set(QD_EUSAGE, "a world of one rank has no worker; start at least 2 ranks: "
+                                     "mpirun -n 3 quadrille run JOB... has a scheduler and two workers");
+    if (!rc)
+        rc = qd_run_options_load(options, &cluster, &jobs);
+    if (!rc)
+        rc = qd_display_create(options->show, world->size - 1, on_all_ready, &display);
+    if (rc) {
+        *in_peace = qd_farewell(wire, world, farewell_deadline_s);
+        goto out;
+    }
+    qd_server_config config = {
+        .world = world,
+        .wire = wire,
+        .cluster = &cluster,
+        .jobs = jobs,
+        .job_count = options->job_file_count,
+        .resume = options->resume,
+        .stop_signal = &qd_stop_signal,
+        .observer = qd_display_observer(display),
+    };
+    rc = qd_server_run(&config, exit_status, in_peace);
+out:
+    qd_display_destroy(display);
+    free(jobs);
+    return rc;
+}
+
+int qd_run_in_world(const qd_run_options *options) {
+    qd_world *world;
+    qd_wire *wire = NULL;
+    int exit_status = EX_OK;
+    bool in_peace = true;
+    /* Before MPI is up a signal must not end a rank half-way. */
+    qd_signals_leave_to_scheduler();
+    qd_die_with_parent(SIGKILL, getppid());
+    int rc = qd_world_open(&world);
+    if (rc)
+        return qd_command_fail(rc);
+    qd_log_set_rank(world->rank);
+    rc = qd_wire_create(world, &wire);
+    if (!rc && world->rank == 0) {
+        qd_signals_heed();
+        rc = schedule(options, world, wire, &exit_status, &in_peace);
+    } else if (!rc) {
+        rc = qd_agent_run(world, wire);
+        in_peace = rc == 0;
+    }
+    if (rc)
+        exit_status = qd_command_fail(rc);
+    fflush(NULL);
+    qd_wire_destroy(wire);
+    qd_world_close(world, in_peace, finalize_deadline_s, exit_status);
+    if (!in_peace)
+        _exit(exit_status);
+    return exit_status;
+}

@@ -1,0 +1,20 @@
+#include "models/family.h"
+
+#include <inttypes.h>
+
+#include "runtime/error.h"
+
+static const qd_family *const families[] = {[QD_FAMILY_MLP] = &qd_family_mlp};
+
+const qd_family *qd_family_of(const qd_job *job) {
+    return families[job->model.family];
+}
+
+int qd_family_build(const qd_job *job, qd_graph **graph) {
+    int64_t batch = job->train.batch, slots = job->slots_data;
+    if (slots < 1 || batch < 1 || batch % slots != 0)
+        return qd_error_set(QD_ECONFIG,
+                            "slots.data %" PRId64 " does not divide train.batch %" PRId64, slots,
+                            batch);
+    return qd_family_of(job)->build(job, batch / slots, graph);
+}

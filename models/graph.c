@@ -1,0 +1,242 @@
+#include "models/graph.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "models/op.h"
+#include "runtime/error.h"
+
+enum { FIRST_CAPACITY = 8, VECTOR_ALIGN = 16 };
+
+/* Elements of one tensor, at most: sums over tensors and sizes in bytes then fit into 64 bits. */
+#define MAX_ELEMENTS (INT64_C(1) << 44)
+
+size_t qd_dtype_bytes(qd_dtype dtype) {
+    static const size_t bytes[] = {[QD_F32] = sizeof(float), [QD_I32] = sizeof(int32_t)};
+    return bytes[dtype];
+}
+
+int64_t qd_shape_elements(const qd_shape *shape) {
+    int64_t elements = 1;
+    for (int i = 0; i < shape->dims; i++)
+        elements *= shape->dim[i];
+    return elements;
+}
+
+const char *qd_shape_text(const qd_shape *shape, char *text, size_t size) {
+    size_t used = 0;
+    for (int i = 0; i < shape->dims && used < size; i++)
+        used +=
+            (size_t)snprintf(text + used, size - used, "%s%" PRId64, i ? ", " : "[", shape->dim[i]);
+    if (used < size)
+        snprintf(text + used, size - used, shape->dims ? "]" : "[]");
+    return text;
+}
+
+int qd_graph_create(int64_t samples, qd_graph **graph) {
+    if (samples < 1)
+        return qd_error_set(QD_ECONFIG, "a graph needs at least 1 sample, not %" PRId64, samples);
+    qd_graph *g = calloc(1, sizeof *g);
+    if (!g)
+        return qd_error_set(QD_ENOMEM, "no memory for a graph");
+    g->samples = samples;
+    g->input = g->target = g->logits = g->loss = -1;
+    *graph = g;
+    return 0;
+}
+
+void qd_graph_destroy(qd_graph *graph) {
+    if (!graph)
+        return;
+    free(graph->values);
+    free(graph->params);
+    free(graph->nodes);
+    free(graph);
+}
+
+/* Room for one more in an array of count entries that grows at 0 and at powers of two. */
+static int grow(void **array, int count, size_t entry_bytes) {
+    bool full = count == 0 || (count >= FIRST_CAPACITY && (count & (count - 1)) == 0);
+    if (!full)
+        return 0;
+    size_t capacity = count == 0 ? FIRST_CAPACITY : 2 * (size_t)count;
+    void *larger = realloc(*array, capacity * entry_bytes);
+    if (!larger)
+        return qd_error_set(QD_ENOMEM, "no memory for a graph of %zu entries", capacity);
+    *array = larger;
+    return 0;
+}
+
+static int set_name(char name[QD_MAX_NAME], const char *text) {
+    if (text[0] == '\0' || strlen(text) >= QD_MAX_NAME)
+        return qd_error_set(QD_ECONFIG, "\"%s\" can't name a part of a model; use 1 to %d bytes",
+                            text, QD_MAX_NAME - 1);
+    strcpy(name, text);
+    return 0;
+}
+
+static int check_shape(const char *name, const qd_shape *shape) {
+    char text[64];
+    int64_t elements = 1;
+    if (shape->dims < 1 || shape->dims > QD_MAX_DIMS)
+        return qd_error_set(QD_ECONFIG, "%s: %d dimensions; a tensor has 1 to %d", name,
+                            shape->dims, QD_MAX_DIMS);
+    for (int i = 0; i < shape->dims; i++) {
+        int64_t dim = shape->dim[i];
+        if (dim < 1)
+            return qd_error_set(QD_ECONFIG, "%s: shape %s; every dimension is at least 1", name,
+                                qd_shape_text(shape, text, sizeof text));
+        if (dim > MAX_ELEMENTS / elements)
+            return qd_error_set(QD_ECONFIG, "%s: shape %s; a tensor has at most 2^44 elements",
+                                name, qd_shape_text(shape, text, sizeof text));
+        elements *= dim;
+    }
+    return 0;
+}
+
+static int check_value(const qd_graph *graph, const qd_value *value) {
+    char text[64];
+    int rc = check_shape(value->name, &value->shape);
+    if (rc)
+        return rc;
+    if (value->shape.dim[0] != graph->samples)
+        return qd_error_set(QD_ECONFIG, "%s: shape %s; dimension 0 counts the %" PRId64 " samples",
+                            value->name, qd_shape_text(&value->shape, text, sizeof text),
+                            graph->samples);
+    return 0;
+}
+
+static int append_value(qd_graph *graph, const qd_value *value) {
+    int rc = check_value(graph, value);
+    if (rc)
+        return rc;
+    rc = grow((void **)&graph->values, graph->value_count, sizeof *graph->values);
+    if (rc)
+        return rc;
+    graph->values[graph->value_count] = *value;
+    return graph->value_count++;
+}
+
+int qd_graph_add_value(qd_graph *graph, const char *name, qd_value_kind kind, qd_dtype dtype,
+                       const qd_shape *shape) {
+    qd_value value = {.kind = kind, .dtype = dtype, .shape = *shape, .producer = -1};
+    int rc = set_name(value.name, name);
+    return rc ? rc : append_value(graph, &value);
+}
+
+int qd_graph_add_param(qd_graph *graph, const char *name, const qd_shape *shape, qd_init init) {
+    qd_param param = {.shape = *shape, .init = init, .offset = graph->param_elements};
+    int rc = set_name(param.name, name);
+    if (!rc)
+        rc = check_shape(name, shape);
+    /* Checkpoints find a parameter by its name alone. */
+    for (int i = 0; i < graph->param_count && !rc; i++)
+        if (strcmp(graph->params[i].name, name) == 0)
+            rc = qd_error_set(QD_ECONFIG, "two parameters are named %s", name);
+    if (!rc)
+        rc = grow((void **)&graph->params, graph->param_count, sizeof *graph->params);
+    if (rc)
+        return rc;
+    int64_t end = param.offset + qd_shape_elements(shape);
+    graph->param_elements = (end + VECTOR_ALIGN - 1) / VECTOR_ALIGN * VECTOR_ALIGN;
+    graph->params[graph->param_count] = param;
+    return graph->param_count++;
+}
+
+static bool contains(const int *list, int count, int entry) {
+    for (int i = 0; i < count; i++)
+        if (list[i] == entry)
+            return true;
+    return false;
+}
+
+/* Backward overwrites gradients, so nothing that has one may be read twice. */
+static int check_single_reader(const qd_graph *graph, const qd_node *node) {
+    for (int n = 0; n < graph->node_count; n++) {
+        const qd_node *other = &graph->nodes[n];
+        for (int i = 0; i < node->input_count; i++) {
+            const qd_value *value = &graph->values[node->inputs[i]];
+            if (value->needs_grad && contains(other->inputs, other->input_count, node->inputs[i]))
+                return qd_error_set(QD_ECONFIG,
+                                    "%s: %s is read by %s already; a value with a "
+                                    "gradient has one reader",
+                                    node->name, value->name, other->name);
+        }
+        for (int i = 0; i < node->param_count; i++)
+            if (contains(other->params, other->param_count, node->params[i]))
+                return qd_error_set(QD_ECONFIG,
+                                    "%s: %s is used by %s already; a parameter "
+                                    "belongs to one operator",
+                                    node->name, graph->params[node->params[i]].name, other->name);
+    }
+    return 0;
+}
+
+static int fill_operands(const qd_graph *graph, const int *inputs, int input_count,
+                         const int *params, int param_count, qd_node *node) {
+    const qd_op *op = node->op;
+    if (input_count != op->inputs || param_count != op->params)
+        return qd_error_set(QD_ECONFIG,
+                            "%s: %s takes %d inputs and %d parameters, but was given %d and %d",
+                            node->name, op->name, op->inputs, op->params, input_count, param_count);
+    for (int i = 0; i < input_count; i++) {
+        if (inputs[i] < 0 || inputs[i] >= graph->value_count)
+            return qd_error_set(QD_ECONFIG, "%s: input %d is no value of the graph", node->name, i);
+        node->inputs[i] = inputs[i];
+    }
+    for (int i = 0; i < param_count; i++) {
+        if (params[i] < 0 || params[i] >= graph->param_count)
+            return qd_error_set(QD_ECONFIG, "%s: parameter %d is not in the graph", node->name, i);
+        node->params[i] = params[i];
+    }
+    node->input_count = input_count;
+    node->param_count = param_count;
+    return check_single_reader(graph, node);
+}
+
+int qd_graph_add_node(qd_graph *graph, const qd_op *op, const char *name, const int *inputs,
+                      int input_count, const int *params, int param_count) {
+    qd_node node = {.op = op};
+    qd_value output = {
+        .kind = QD_VALUE_ACTIVATION, .needs_grad = param_count > 0, .producer = graph->node_count};
+    int rc = set_name(node.name, name);
+    if (!rc)
+        rc = fill_operands(graph, inputs, input_count, params, param_count, &node);
+    if (!rc)
+        rc = op->infer(graph, &node, &output);
+    if (!rc)
+        rc = grow((void **)&graph->nodes, graph->node_count, sizeof *graph->nodes);
+    if (rc)
+        return rc;
+    strcpy(output.name, node.name);
+    for (int i = 0; i < input_count; i++)
+        output.needs_grad |= graph->values[inputs[i]].needs_grad;
+    node.output = append_value(graph, &output);
+    if (node.output < 0)
+        return node.output;
+    graph->nodes[graph->node_count++] = node;
+    return node.output;
+}
+
+int64_t qd_graph_param_count(const qd_graph *graph) {
+    int64_t count = 0;
+    for (int i = 0; i < graph->param_count; i++)
+        count += qd_shape_elements(&graph->params[i].shape);
+    return count;
+}
+
+double qd_graph_forward_flops(const qd_graph *graph) {
+    double flops = 0;
+    for (int i = 0; i < graph->node_count; i++)
+        flops += graph->nodes[i].op->forward_flops(graph, &graph->nodes[i]);
+    return flops;
+}
+
+double qd_graph_backward_flops(const qd_graph *graph) {
+    double flops = 0;
+    for (int i = 0; i < graph->node_count; i++)
+        flops += graph->nodes[i].op->backward_flops(graph, &graph->nodes[i]);
+    return flops;
+}

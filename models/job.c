@@ -1,0 +1,170 @@
+#include "models/job.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "models/job_rules.h"
+#include "runtime/error.h"
+#include "runtime/schema.h"
+#include "runtime/yaml.h"
+
+/* Steps are counted in 32 bits by the random numbers (runtime/random.h). */
+#define MAX_STEPS 4000000000
+#define MAX_BATCH 16777216
+#define MAX_FEATURES 16777216
+#define MAX_WIDTH 1000000
+
+#define AT(member) .offset = offsetof(qd_job, member)
+#define TEXT_AT(member) AT(member), .size = sizeof(((qd_job *)0)->member)
+
+enum { RESULT = QD_FIELD_RESULT, REQUIRED = QD_FIELD_REQUIRED };
+
+static const char *const families[] = {[QD_FAMILY_MLP] = "mlp", NULL};
+static const char *const activations[] = {[QD_ACTIVATION_RELU] = "relu", NULL};
+static const char *const formats[] = {[QD_DATA_IDX] = "idx", NULL};
+static const char *const optimizers[] = {
+    [QD_OPTIMIZER_SGD] = "sgd", [QD_OPTIMIZER_ADAM] = "adam", NULL};
+
+static const qd_field model_fields[] = {
+    {"family", QD_FIELD_CHOICE, REQUIRED | RESULT, AT(model.family), .choices = families},
+    {"inputs", QD_FIELD_INT, REQUIRED | RESULT, AT(model.inputs), .min = 1, .max = MAX_FEATURES},
+    {"hidden", QD_FIELD_INT_LIST, REQUIRED | RESULT, AT(model.hidden), .size = QD_JOB_MAX_LAYERS,
+     .count_offset = offsetof(qd_job, model.hidden_count), .min = 1, .max = MAX_WIDTH},
+    {"activation", QD_FIELD_CHOICE, RESULT, AT(model.activation), .choices = activations,
+     .preset = "relu"},
+    {"classes", QD_FIELD_INT, REQUIRED | RESULT, AT(model.classes), .min = 2, .max = MAX_WIDTH},
+    {0},
+};
+
+static const qd_field data_fields[] = {
+    {"format", QD_FIELD_CHOICE, REQUIRED | RESULT, AT(data.format), .choices = formats},
+    {"folder", QD_FIELD_TEXT, REQUIRED, TEXT_AT(data.folder)},
+    {"train_images", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.train_images)},
+    {"train_labels", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.train_labels)},
+    {"test_images", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.test_images)},
+    {"test_labels", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.test_labels)},
+    {"validation", QD_FIELD_INT, RESULT, AT(data.validation), .max = 1e12, .preset = "0"},
+    {"mean", QD_FIELD_REAL, RESULT, AT(data.mean), .min = -1e6, .max = 1e6, .preset = "0"},
+    {"std", QD_FIELD_REAL, RESULT | QD_FIELD_ABOVE_MIN, AT(data.std), .max = 1e6, .preset = "1"},
+    {0},
+};
+
+static const qd_field train_fields[] = {
+    {"batch", QD_FIELD_INT, REQUIRED | RESULT, AT(train.batch), .min = 1, .max = MAX_BATCH},
+    {"steps", QD_FIELD_INT, QD_FIELD_OMIT_ZERO, AT(train.steps), .min = 1, .max = MAX_STEPS},
+    {"epochs", QD_FIELD_REAL, QD_FIELD_OMIT_ZERO | QD_FIELD_ABOVE_MIN, AT(train.epochs),
+     .max = 1e6},
+    {"evaluate_every", QD_FIELD_INT, 0, AT(train.evaluate_every), .max = MAX_STEPS, .preset = "0"},
+    {0},
+};
+
+static const qd_field optimizer_fields[] = {
+    {"kind", QD_FIELD_CHOICE, REQUIRED | RESULT, AT(optimizer.kind), .choices = optimizers},
+    {"learning_rate", QD_FIELD_REAL, REQUIRED | RESULT | QD_FIELD_ABOVE_MIN,
+     AT(optimizer.learning_rate), .max = 1000},
+    {"momentum", QD_FIELD_REAL, RESULT | QD_FIELD_BELOW_MAX, AT(optimizer.momentum), .max = 1,
+     .preset = "0.9", .when_key = "kind", .when = "sgd"},
+    {"beta1", QD_FIELD_REAL, RESULT | QD_FIELD_BELOW_MAX, AT(optimizer.beta1), .max = 1,
+     .preset = "0.9", .when_key = "kind", .when = "adam"},
+    {"beta2", QD_FIELD_REAL, RESULT | QD_FIELD_BELOW_MAX, AT(optimizer.beta2), .max = 1,
+     .preset = "0.999", .when_key = "kind", .when = "adam"},
+    {"epsilon", QD_FIELD_REAL, RESULT | QD_FIELD_ABOVE_MIN, AT(optimizer.epsilon), .max = 1,
+     .preset = "1e-8", .when_key = "kind", .when = "adam"},
+    {0},
+};
+
+/* slots.data, ranks.max and layout.dp have defaults that follow from each other: job_rules.c. */
+static const qd_field slots_fields[] = {
+    {"data", QD_FIELD_INT, RESULT, AT(slots_data), .min = 1, .max = QD_JOB_MAX_SLOTS},
+    {0},
+};
+
+static const qd_field ranks_fields[] = {
+    {"min", QD_FIELD_INT, 0, AT(ranks_min), .min = 1, .max = QD_JOB_MAX_SLOTS, .preset = "1"},
+    {"max", QD_FIELD_INT, 0, AT(ranks_max), .min = 1, .max = QD_JOB_MAX_SLOTS},
+    {0},
+};
+
+static const qd_field layout_fields[] = {
+    {"dp", QD_FIELD_AUTO_INT, 0, AT(layout_dp), .min = 1, .max = QD_JOB_MAX_SLOTS,
+     .preset = "auto"},
+    {0},
+};
+
+static const qd_field checkpoint_fields[] = {
+    {"every", QD_FIELD_INT, 0, AT(checkpoint_every), .max = MAX_STEPS, .preset = "0"},
+    {"keep", QD_FIELD_INT, 0, AT(checkpoint_keep), .min = 1, .max = 1e6, .preset = "2"},
+    {0},
+};
+
+static const qd_field log_fields[] = {
+    {"interval_s", QD_FIELD_REAL, 0, AT(log_interval_s), .min = 0.05, .max = 3600, .preset = "1"},
+    {"every", QD_FIELD_INT, 0, AT(log_every), .max = MAX_STEPS, .preset = "0"},
+    {0},
+};
+
+static const qd_field job_fields[] = {
+    {"name", QD_FIELD_NAME, REQUIRED, TEXT_AT(name)},
+    {"seed", QD_FIELD_UINT, RESULT, AT(seed), .preset = "1"},
+    {"model", QD_FIELD_MAPPING, .fields = model_fields},
+    {"data", QD_FIELD_MAPPING, .fields = data_fields},
+    {"train", QD_FIELD_MAPPING, .fields = train_fields},
+    {"optimizer", QD_FIELD_MAPPING, .fields = optimizer_fields},
+    {"slots", QD_FIELD_MAPPING, .fields = slots_fields},
+    {"ranks", QD_FIELD_MAPPING, .fields = ranks_fields},
+    {"layout", QD_FIELD_MAPPING, .fields = layout_fields},
+    {"checkpoint", QD_FIELD_MAPPING, .fields = checkpoint_fields},
+    {"log", QD_FIELD_MAPPING, .fields = log_fields},
+    {0},
+};
+
+int qd_job_parse(const char *file, const char *text, size_t length, qd_job *job) {
+    qd_schema_lines *lines = NULL;
+    qd_job parsed;
+    int rc = qd_schema_parse(job_fields, file, text, length, &parsed, sizeof parsed, &lines);
+    if (rc)
+        return rc;
+    rc = qd_job_resolve(file, lines, &parsed);
+    qd_schema_lines_destroy(lines);
+    if (!rc)
+        *job = parsed;
+    return rc;
+}
+
+int qd_job_load(const char *file, qd_job *job) {
+    char *text = NULL;
+    size_t length = 0;
+    int rc = qd_yaml_read_file(file, &text, &length);
+    if (!rc)
+        rc = qd_job_parse(file, text, length, job);
+    free(text);
+    return rc;
+}
+
+void qd_job_emit(const qd_job *job, qd_text *out) {
+    qd_schema_emit(job_fields, job, out);
+}
+
+int qd_job_check_same_result(const qd_job *saved, const qd_job *now) {
+    return qd_schema_compare(job_fields, saved, now);
+}
+
+int64_t qd_job_total_steps(const qd_job *job, int64_t train_samples) {
+    if (job->train.steps > 0)
+        return job->train.steps;
+    double steps = job->train.epochs * (double)train_samples / (double)job->train.batch;
+    /* 0.07 * 100 is 7.000000000000001: what the rounding of a product adds is no further step. */
+    double whole = nearbyint(steps);
+    if (fabs(steps - whole) > 4 * DBL_EPSILON * steps)
+        whole = ceil(steps);
+    if (whole < 1)
+        return 1;
+    return whole < MAX_STEPS ? (int64_t)whole : MAX_STEPS;
+}
+
+void qd_job_slot_range(const qd_job *job, int dp, int i, int *first, int *end) {
+    *first = (int)(i * job->slots_data / dp);
+    *end = (int)((i + 1) * job->slots_data / dp);
+}

@@ -1,0 +1,175 @@
+#include "models/job_rules.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "runtime/error.h"
+
+/* The slots of a job that says nothing about them: enough for one node, few enough that a slot
+ * of a usual batch stays worth computing. */
+#define DEFAULT_SLOTS 8
+
+typedef struct rules {
+    const char *file;
+    const qd_schema_lines *lines;
+    const char *slots_from; /* the key that slots_data was taken from; NULL: from the batch */
+} rules;
+
+/* Lists the divisors of batch nearest to value, up to three on either side: "1, 2, 4 or 8". */
+static void list_divisors(int64_t batch, int64_t value, char *out, size_t size) {
+    int64_t found[6], high = batch < QD_JOB_MAX_SLOTS ? batch : QD_JOB_MAX_SLOTS;
+    int below = 0, count;
+    for (int64_t d = value - 1 < high ? value - 1 : high; d >= 1 && below < 3; d--)
+        if (batch % d == 0)
+            found[2 - below++] = d;
+    count = 3;
+    for (int64_t d = value + 1; d <= high && count < 6; d++)
+        if (batch % d == 0)
+            found[count++] = d;
+    size_t used = 0;
+    out[0] = '\0';
+    for (int i = 3 - below; i < count && used < size; i++) {
+        const char *before = i == 3 - below ? "" : i == count - 1 ? " or " : ", ";
+        used += (size_t)snprintf(out + used, size - used, "%s%" PRId64, before, found[i]);
+    }
+}
+
+/* The least divisor of batch that is value or more; 0 when slots can't be that many. */
+static int64_t divisor_from(int64_t batch, int64_t value) {
+    for (int64_t d = value; d <= batch && d <= QD_JOB_MAX_SLOTS; d++)
+        if (batch % d == 0)
+            return d;
+    return 0;
+}
+
+/* Ends a message about too few slots by saying how to get `ranks` of them. */
+static int add_slots_remedy(int rc, const qd_job *job, int64_t ranks) {
+    int64_t enough = divisor_from(job->train.batch, ranks);
+    char before[QD_ERROR_BYTES];
+    snprintf(before, sizeof before, "%s", qd_error_message());
+    if (!enough)
+        return rc;
+    return qd_error_set(rc, "%s, or set slots.data to %" PRId64, before, enough);
+}
+
+static int check_length(const rules *r, const qd_job *job) {
+    bool steps = job->train.steps > 0, epochs = job->train.epochs > 0;
+    if (steps && epochs)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: train.steps and train.epochs are both given; remove one of "
+                            "them",
+                            r->file, qd_schema_line(r->lines, "train.epochs"));
+    if (!steps && !epochs)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: missing key \"steps\" or \"epochs\" in train; give one of them",
+                            r->file, qd_schema_line(r->lines, "train"));
+    return 0;
+}
+
+static void fill_slots(rules *r, qd_job *job) {
+    if (job->slots_data) {
+        r->slots_from = "slots.data";
+    } else if (job->ranks_max) {
+        job->slots_data = job->ranks_max;
+        r->slots_from = "ranks.max";
+    } else if (job->layout_dp) {
+        job->slots_data = job->layout_dp;
+        r->slots_from = "layout.dp";
+    } else {
+        job->slots_data = DEFAULT_SLOTS;
+        while (job->train.batch % job->slots_data)
+            job->slots_data--;
+    }
+}
+
+static int check_slots(const rules *r, const qd_job *job) {
+    char divisors[128];
+    if (job->train.batch % job->slots_data == 0)
+        return 0;
+    list_divisors(job->train.batch, job->slots_data, divisors, sizeof divisors);
+    int line = qd_schema_line(r->lines, r->slots_from);
+    if (qd_schema_given(r->lines, "slots.data"))
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: slots.data %" PRId64 " does not divide train.batch %" PRId64
+                            "; use %s",
+                            r->file, line, job->slots_data, job->train.batch, divisors);
+    return qd_error_set(QD_ECONFIG,
+                        "%s:%d: slots.data, by default %s %" PRId64
+                        ", does not divide train.batch %" PRId64 "; set slots.data to %s",
+                        r->file, line, r->slots_from, job->slots_data, job->train.batch, divisors);
+}
+
+static int check_max(const rules *r, const qd_job *job) {
+    if (job->ranks_max <= job->slots_data)
+        return 0;
+    int rc = qd_error_set(QD_ECONFIG,
+                          "%s:%d: ranks.max %" PRId64 " is more than slots.data %" PRId64
+                          ", and each rank needs a slot; lower ranks.max to %" PRId64,
+                          r->file, qd_schema_line(r->lines, "ranks.max"), job->ranks_max,
+                          job->slots_data, job->slots_data);
+    return add_slots_remedy(rc, job, job->ranks_max);
+}
+
+static int check_min(const rules *r, const qd_job *job) {
+    int line = qd_schema_line(r->lines, "ranks.min");
+    if (job->ranks_max && job->ranks_min > job->ranks_max)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: ranks.min %" PRId64 " is more than ranks.max %" PRId64
+                            "; lower ranks.min or raise ranks.max",
+                            r->file, line, job->ranks_min, job->ranks_max);
+    if (job->ranks_min <= job->slots_data)
+        return 0;
+    int rc = qd_error_set(QD_ECONFIG,
+                          "%s:%d: ranks.min %" PRId64 " is more than slots.data %" PRId64
+                          "%s, and each rank needs a slot; lower ranks.min to %" PRId64,
+                          r->file, line, job->ranks_min, job->slots_data,
+                          r->slots_from ? "" : " (the default)", job->slots_data);
+    return add_slots_remedy(rc, job, job->ranks_min);
+}
+
+static int check_dp(const rules *r, const qd_job *job) {
+    int64_t dp = job->layout_dp;
+    int line = qd_schema_line(r->lines, "layout.dp");
+    if (!dp)
+        return 0;
+    if (dp < job->ranks_min)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: layout.dp %" PRId64 " is less than ranks.min %" PRId64
+                            "; raise layout.dp, remove ranks.min, or write dp: auto",
+                            r->file, line, dp, job->ranks_min);
+    if (job->ranks_max && dp > job->ranks_max)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: layout.dp %" PRId64 " is more than ranks.max %" PRId64
+                            "; lower layout.dp, raise ranks.max, or write dp: auto",
+                            r->file, line, dp, job->ranks_max);
+    if (dp <= job->slots_data)
+        return 0;
+    int rc = qd_error_set(QD_ECONFIG,
+                          "%s:%d: layout.dp %" PRId64 " is more than slots.data %" PRId64
+                          ", and each rank needs a slot; lower layout.dp to %" PRId64,
+                          r->file, line, dp, job->slots_data, job->slots_data);
+    return add_slots_remedy(rc, job, dp);
+}
+
+/* A layout in numbers leaves no choice of ranks. */
+static void fill_ranks(qd_job *job) {
+    if (job->layout_dp) {
+        job->ranks_min = job->layout_dp;
+        job->ranks_max = job->layout_dp;
+    } else if (!job->ranks_max) {
+        job->ranks_max = job->slots_data;
+    }
+}
+
+int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job) {
+    rules r = {file, lines, NULL};
+    int rc = check_length(&r, job);
+    if (rc)
+        return rc;
+    fill_slots(&r, job);
+    if ((rc = check_slots(&r, job)) || (rc = check_max(&r, job)) || (rc = check_min(&r, job)) ||
+        (rc = check_dp(&r, job)))
+        return rc;
+    fill_ranks(job);
+    return 0;
+}

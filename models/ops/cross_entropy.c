@@ -1,0 +1,44 @@
+#include "models/op.h"
+#include "runtime/error.h"
+
+static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
+    const qd_value *logits = &graph->values[node->inputs[0]];
+    const qd_value *target = &graph->values[node->inputs[1]];
+    char a[64], b[64];
+    bool fits = logits->dtype == QD_F32 && target->dtype == QD_I32 && logits->shape.dims == 2 &&
+                target->shape.dims == 1 && logits->shape.dim[0] == target->shape.dim[0];
+    if (!fits)
+        return qd_error_set(QD_ECONFIG,
+                            "%s: logits %s and target %s do not fit together; cross_entropy takes "
+                            "[n, classes] of float and [n] of integers",
+                            node->name, qd_shape_text(&logits->shape, a, sizeof a),
+                            qd_shape_text(&target->shape, b, sizeof b));
+    output->dtype = QD_F32;
+    output->shape = (qd_shape){.dims = 1, .dim = {logits->shape.dim[0]}};
+    return 0;
+}
+
+static double logits_count(const qd_graph *graph, const qd_node *node) {
+    return (double)qd_shape_elements(&graph->values[node->inputs[0]].shape);
+}
+
+/* Difference, exponential and sum for each logit; an exponential counts 1. */
+static double forward_flops(const qd_graph *graph, const qd_node *node) {
+    return 3.0 * logits_count(graph, node);
+}
+
+/* The same again, since the exponentials are not kept, and two products. */
+static double backward_flops(const qd_graph *graph, const qd_node *node) {
+    return 5.0 * logits_count(graph, node);
+}
+
+const qd_op qd_op_cross_entropy = {
+    .kind = QD_OP_CROSS_ENTROPY,
+    .name = "cross_entropy",
+    .inputs = 2,
+    .params = 0,
+    .keep = QD_KEEP_INPUTS,
+    .infer = infer,
+    .forward_flops = forward_flops,
+    .backward_flops = backward_flops,
+};

@@ -1,0 +1,54 @@
+#include "models/op.h"
+#include "runtime/error.h"
+
+static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
+    const qd_value *x = &graph->values[node->inputs[0]];
+    const qd_param *weight = &graph->params[node->params[0]];
+    const qd_param *bias = &graph->params[node->params[1]];
+    char a[64], b[64], c[64];
+    bool fits = x->dtype == QD_F32 && x->shape.dims == 2 && weight->shape.dims == 2 &&
+                bias->shape.dims == 1 && x->shape.dim[1] == weight->shape.dim[1] &&
+                bias->shape.dim[0] == weight->shape.dim[0];
+    if (!fits)
+        return qd_error_set(QD_ECONFIG,
+                            "%s: input %s, weight %s and bias %s do not fit together; linear takes "
+                            "[n, in] of float, [out, in] and [out]",
+                            node->name, qd_shape_text(&x->shape, a, sizeof a),
+                            qd_shape_text(&weight->shape, b, sizeof b),
+                            qd_shape_text(&bias->shape, c, sizeof c));
+    output->dtype = QD_F32;
+    output->shape = (qd_shape){.dims = 2, .dim = {x->shape.dim[0], weight->shape.dim[0]}};
+    return 0;
+}
+
+/* Of x W^T alone: n out in multiply-adds. */
+static double product_flops(const qd_graph *graph, const qd_node *node) {
+    const qd_shape *x = &graph->values[node->inputs[0]].shape;
+    const qd_shape *weight = &graph->params[node->params[0]].shape;
+    return 2.0 * (double)x->dim[0] * (double)weight->dim[0] * (double)weight->dim[1];
+}
+
+static double bias_flops(const qd_graph *graph, const qd_node *node) {
+    return (double)qd_shape_elements(&graph->values[node->output].shape);
+}
+
+static double forward_flops(const qd_graph *graph, const qd_node *node) {
+    return product_flops(graph, node) + bias_flops(graph, node);
+}
+
+/* One product for the weight's gradient, and one for the input's where it is wanted. */
+static double backward_flops(const qd_graph *graph, const qd_node *node) {
+    double products = graph->values[node->inputs[0]].needs_grad ? 2.0 : 1.0;
+    return products * product_flops(graph, node) + bias_flops(graph, node);
+}
+
+const qd_op qd_op_linear = {
+    .kind = QD_OP_LINEAR,
+    .name = "linear",
+    .inputs = 1,
+    .params = 2,
+    .keep = QD_KEEP_INPUTS,
+    .infer = infer,
+    .forward_flops = forward_flops,
+    .backward_flops = backward_flops,
+};

@@ -1,0 +1,72 @@
+#include "runtime/schema_value.h"
+
+#include <string.h>
+
+#include "runtime/error.h"
+#include "runtime/quote.h"
+#include "runtime/schema_kind.h"
+
+static const qd_schema_kind *const kinds[] = {
+    [QD_FIELD_INT] = &qd_schema_int,           [QD_FIELD_UINT] = &qd_schema_uint,
+    [QD_FIELD_REAL] = &qd_schema_real,         [QD_FIELD_BOOL] = &qd_schema_bool,
+    [QD_FIELD_NAME] = &qd_schema_name,         [QD_FIELD_TEXT] = &qd_schema_text,
+    [QD_FIELD_CHOICE] = &qd_schema_choice,     [QD_FIELD_INT_LIST] = &qd_schema_int,
+    [QD_FIELD_AUTO_INT] = &qd_schema_auto_int,
+};
+
+int qd_schema_wrong(qd_text *problem, const char *text, const char *why) {
+    char shown[QD_QUOTE_BYTES];
+    qd_text_add(problem, "%s %s", qd_quote(text, shown), why);
+    return QD_ECONFIG;
+}
+
+int qd_schema_value_read(const qd_field *field, const char *text, bool quoted, void *at,
+                         qd_text *problem) {
+    const qd_schema_kind *kind = kinds[field->kind];
+    if (quoted && kind->bare)
+        return qd_schema_wrong(problem, text, "is in quotes; write it without them");
+    return kind->read(field, text, at, problem);
+}
+
+static void write_list(const qd_field *field, const void *object, qd_text *out) {
+    const char *bytes = object;
+    int count;
+    memcpy(&count, bytes + field->count_offset, sizeof count);
+    qd_text_add(out, "[");
+    for (int i = 0; i < count; i++) {
+        qd_text_add(out, i ? ", " : "");
+        kinds[field->kind]->write(field, bytes + field->offset + (size_t)i * sizeof(int64_t), out);
+    }
+    qd_text_add(out, "]");
+}
+
+void qd_schema_value_write(const qd_field *field, const void *object, qd_text *out) {
+    if (field->kind == QD_FIELD_INT_LIST)
+        write_list(field, object, out);
+    else
+        kinds[field->kind]->write(field, (const char *)object + field->offset, out);
+}
+
+void qd_schema_value_describe(const qd_field *field, qd_text *out) {
+    const qd_schema_kind *kind = kinds[field->kind];
+    qd_text_add(out, "%s", kind->expected);
+    if (kind->accepted)
+        kind->accepted(field, out);
+}
+
+bool qd_schema_applies(const qd_field *fields, const qd_field *field, const void *object) {
+    if (!field->when_key)
+        return true;
+    const qd_field *decides = fields;
+    while (strcmp(decides->key, field->when_key) != 0)
+        decides++;
+    int choice;
+    memcpy(&choice, (const char *)object + decides->offset, sizeof choice);
+    return strcmp(decides->choices[choice], field->when) == 0;
+}
+
+bool qd_schema_omitted(const qd_field *field, const void *object) {
+    static const char zero[sizeof(int64_t)] = {0};
+    return field->flags & QD_FIELD_OMIT_ZERO &&
+           memcmp((const char *)object + field->offset, zero, sizeof zero) == 0;
+}

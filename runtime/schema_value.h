@@ -1,0 +1,34 @@
+/*
+ * schema_value.h: one value between its text and its place in a struct, for each kind of field.
+ * Inside of schema.h only: it knows no files, lines or paths.
+ */
+#ifndef QD_RUNTIME_SCHEMA_VALUE_H
+#define QD_RUNTIME_SCHEMA_VALUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "runtime/schema.h"
+#include "runtime/text.h"
+
+/*
+ * Stores text (quoted: as it was written) at `at`: object + field->offset, or an element of an
+ * INT_LIST. QD_ECONFIG with what is wrong added to problem ("\"12x\" is not a whole number"),
+ * *at untouched.
+ */
+int qd_schema_value_read(const qd_field *field, const char *text, bool quoted, void *at,
+                         qd_text *problem);
+
+/* The field's value as YAML. */
+void qd_schema_value_write(const qd_field *field, const void *object, qd_text *out);
+
+/* What would be accepted: "a whole number, 1 .. 64"; for an INT_LIST of one entry. */
+void qd_schema_value_describe(const qd_field *field, qd_text *out);
+
+/* Whether field, one of fields, applies to the object (when_key, when). */
+bool qd_schema_applies(const qd_field *fields, const qd_field *field, const void *object);
+
+/* Whether the field holds a zero that stands for "not given". */
+bool qd_schema_omitted(const qd_field *field, const void *object);
+
+#endif

@@ -1,0 +1,102 @@
+#include "scheduler/cluster.h"
+
+#include <stdlib.h>
+
+#include "runtime/error.h"
+#include "runtime/schema.h"
+#include "runtime/yaml.h"
+
+#define AT(member) .offset = offsetof(qd_cluster, member)
+
+/* conf/cluster.yaml repeats these defaults, each with its reason; a test holds the two together. */
+
+static const char *const transports[] = {[QD_CLUSTER_TRANSPORT_AUTO] = "auto",
+                                         [QD_CLUSTER_TRANSPORT_SHM] = "shm",
+                                         [QD_CLUSTER_TRANSPORT_MPI] = "mpi",
+                                         NULL};
+static const char *const policies[] = {"fifo", NULL};
+
+static const qd_field workers_fields[] = {
+    {"threads", QD_FIELD_INT, 0, AT(worker_threads), .min = 1, .max = 1024, .preset = "1"},
+    {0},
+};
+
+static const qd_field collectives_fields[] = {
+    {"transport", QD_FIELD_CHOICE, 0, AT(transport), .choices = transports, .preset = "auto"},
+    {"deadline_s", QD_FIELD_REAL, 0, AT(peer_deadline_s), .min = 0.1, .max = 86400,
+     .preset = "120"},
+    {0},
+};
+
+static const qd_field liveness_fields[] = {
+    {"heartbeat_s", QD_FIELD_REAL, 0, AT(heartbeat_s), .min = 0.01, .max = 3600, .preset = "1"},
+    {"timeout_s", QD_FIELD_REAL, 0, AT(worker_timeout_s), .min = 0.05, .max = 86400,
+     .preset = "15"},
+    {0},
+};
+
+static const qd_field stop_fields[] = {
+    {"grace_s", QD_FIELD_REAL, 0, AT(stop_grace_s), .min = 0.1, .max = 86400, .preset = "25"},
+    {0},
+};
+
+static const qd_field scheduler_fields[] = {
+    {"policy", QD_FIELD_CHOICE, 0, AT(policy), .choices = policies, .preset = "fifo"},
+    {0},
+};
+
+static const qd_field cluster_fields[] = {
+    {"workers", QD_FIELD_MAPPING, .fields = workers_fields},
+    {"collectives", QD_FIELD_MAPPING, .fields = collectives_fields},
+    {"liveness", QD_FIELD_MAPPING, .fields = liveness_fields},
+    {"stop", QD_FIELD_MAPPING, .fields = stop_fields},
+    {"scheduler", QD_FIELD_MAPPING, .fields = scheduler_fields},
+    {"runs", QD_FIELD_TEXT, 0, AT(runs), .size = QD_CLUSTER_PATH_BYTES, .preset = "runs"},
+    {0},
+};
+
+void qd_cluster_defaults(qd_cluster *cluster) {
+    qd_schema_defaults(cluster_fields, cluster, sizeof *cluster);
+}
+
+/* With less, a single heartbeat that comes late would cost a worker. */
+static int check_liveness(const char *file, const qd_schema_lines *lines,
+                          const qd_cluster *cluster) {
+    double least = 2 * cluster->heartbeat_s;
+    bool given = qd_schema_given(lines, "liveness.timeout_s");
+    if (cluster->worker_timeout_s >= least)
+        return 0;
+    return qd_error_set(
+        QD_ECONFIG,
+        "%s:%d: liveness.timeout_s %g%s is less than two times liveness.heartbeat_s %g; set "
+        "liveness.timeout_s to %g or more",
+        file, qd_schema_line(lines, given ? "liveness.timeout_s" : "liveness.heartbeat_s"),
+        cluster->worker_timeout_s, given ? "" : " (the default)", cluster->heartbeat_s, least);
+}
+
+int qd_cluster_parse(const char *file, const char *text, size_t length, qd_cluster *cluster) {
+    qd_schema_lines *lines = NULL;
+    qd_cluster parsed;
+    int rc = qd_schema_parse(cluster_fields, file, text, length, &parsed, sizeof parsed, &lines);
+    if (rc)
+        return rc;
+    rc = check_liveness(file, lines, &parsed);
+    qd_schema_lines_destroy(lines);
+    if (!rc)
+        *cluster = parsed;
+    return rc;
+}
+
+int qd_cluster_load(const char *file, qd_cluster *cluster) {
+    char *text = NULL;
+    size_t length = 0;
+    int rc = qd_yaml_read_file(file, &text, &length);
+    if (!rc)
+        rc = qd_cluster_parse(file, text, length, cluster);
+    free(text);
+    return rc;
+}
+
+void qd_cluster_emit(const qd_cluster *cluster, qd_text *out) {
+    qd_schema_emit(cluster_fields, cluster, out);
+}

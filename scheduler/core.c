@@ -1,0 +1,123 @@
+#include "scheduler/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/error.h"
+#include "scheduler/core_internal.h"
+
+int qd_core_create(int worker_ranks, const qd_policy *policy, qd_core **out) {
+    if (worker_ranks < 1)
+        return qd_error_set(QD_EINTERNAL, "a scheduler of %d worker ranks; it needs at least 1",
+                            worker_ranks);
+    qd_core *core = calloc(1, sizeof *core);
+    int rc = core ? qd_ranks_init(&core->ranks, worker_ranks) : QD_ENOMEM;
+    if (rc)
+        goto out;
+    core->policy = policy;
+    core->now_ns = INT64_MIN;
+    core->grants = calloc((size_t)worker_ranks, sizeof *core->grants);
+    core->members = calloc((size_t)worker_ranks, sizeof *core->members);
+    if (!core->grants || !core->members) {
+        rc = QD_ENOMEM;
+        goto out;
+    }
+    *out = core;
+    core = NULL;
+out:
+    qd_core_destroy(core);
+    return rc ? qd_error_set(rc, "no memory for a scheduler of %d ranks", worker_ranks) : 0;
+}
+
+void qd_core_destroy(qd_core *core) {
+    if (!core)
+        return;
+    qd_ranks_fini(&core->ranks);
+    qd_jobs_fini(&core->jobs);
+    qd_actions_fini(&core->actions);
+    free(core->grants);
+    free(core->members);
+    free(core);
+}
+
+static int check(const qd_core *core, const qd_event *event) {
+    if ((unsigned)event->kind >= QD_EVENTS)
+        return qd_error_set(QD_EPROTO, "event kind %d; they are 0 to %d", (int)event->kind,
+                            QD_EVENTS - 1);
+    if (event->time_ns < core->now_ns)
+        return qd_error_set(QD_EPROTO, "%s at %lld ns, but time was already %lld ns",
+                            qd_event_names[event->kind], (long long)event->time_ns,
+                            (long long)core->now_ns);
+    if (!memchr(event->text, '\0', sizeof event->text))
+        return qd_error_set(QD_EPROTO, "%s: its text has no end; at most %zu bytes",
+                            qd_event_names[event->kind], sizeof event->text - 1);
+    return qd_event_handlers[event->kind].check(core, event);
+}
+
+/* Room for all the actions that the event could lead to, so that nothing can fail halfway. */
+static int make_room(qd_core *core, const qd_event *event) {
+    size_t pending = (size_t)core->jobs.pending.count, active = (size_t)core->jobs.active.count;
+    size_t ranks = (size_t)core->ranks.count;
+    size_t touched = qd_event_handlers[event->kind].whole_queue ? pending + active : 1;
+    size_t starts = pending < ranks ? pending + 1 : ranks;
+    size_t changes = touched + starts + 1; /* a new job is PENDING first */
+    size_t orders = touched + starts;
+    size_t reasons = (changes + orders) * (QD_REASON_WORDS_BYTES + strlen(event->text));
+    size_t kept_reasons = 2 * QD_REASON_BYTES; /* a job that ends gives what it kept since */
+    /* No rank is told to end and starts another job in one event. */
+    return qd_actions_begin(&core->actions, changes + orders + 1, ranks, reasons + kept_reasons);
+}
+
+/* Starts what the policy grants. The first starts wait until no worker is on its way any more, so
+ * that the head of the queue does not train on one rank because the others were slower to come. */
+static void start_jobs(qd_core *core) {
+    if (core->draining || core->ranks.in_state[QD_RANK_ABSENT] > 0)
+        return;
+    int count = core->policy->grant(&core->jobs, &core->ranks, core->grants);
+    for (int i = 0; i < count; i++)
+        qd_job_start(core, qd_jobs_find(&core->jobs, core->grants[i].job), core->grants[i].ranks);
+}
+
+static void shut_down_when_done(qd_core *core) {
+    bool ending = core->closed || core->draining;
+    if (core->shut_down || !ending || core->jobs.pending.count > 0 || core->jobs.active.count > 0)
+        return;
+    core->shut_down = true;
+    qd_actions_add(&core->actions, &(qd_action){.kind = QD_ACTION_SHUTDOWN});
+}
+
+int qd_core_handle(qd_core *core, const qd_event *event, qd_action_list *actions) {
+    if (core->fault)
+        return qd_error_set(core->fault, "the scheduler's state is broken since an earlier event");
+    int rc = check(core, event);
+    if (rc)
+        return rc;
+    const qd_event_handler *handler = &qd_event_handlers[event->kind];
+    rc = make_room(core, event);
+    if (!rc && handler->reserve)
+        rc = handler->reserve(core, event);
+    if (rc)
+        return rc;
+    core->now_ns = event->time_ns;
+    handler->apply(core, event);
+    start_jobs(core);
+    shut_down_when_done(core);
+    if (!core->fault)
+        core->fault = qd_actions_end(&core->actions, actions);
+    return core->fault;
+}
+
+int qd_core_job_count(const qd_core *core) {
+    return core->jobs.count;
+}
+
+void qd_core_job(const qd_core *core, int i, qd_job_view *view) {
+    const qd_job_record *job = core->jobs.all[i];
+    *view = (qd_job_view){.job = job->job,
+                          .name = job->name,
+                          .state = job->state,
+                          .reason = job->reason,
+                          .attempt = job->attempt,
+                          .ranks = job->ranks,
+                          .rank_count = job->gang.size};
+}

@@ -1,0 +1,74 @@
+/*
+ * A digest of all that the core's future depends on, and of what its views show. Field by field and
+ * not over the structs, whose padding and pointers say nothing.
+ */
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "scheduler/core_internal.h"
+
+/* Each hash seeds the next one, so that the order counts too. */
+static void add_number(uint64_t *digest, int64_t number) {
+    *digest = XXH64(&number, sizeof number, *digest);
+}
+
+/* The NUL goes in too, so that "ab","c" differs from "a","bc". */
+static void add_text(uint64_t *digest, const char *text) {
+    *digest = XXH64(text, strlen(text) + 1, *digest);
+}
+
+static void add_ranks(uint64_t *digest, const qd_rank_table *table) {
+    add_number(digest, table->count);
+    for (int rank = 1; rank <= table->count; rank++) {
+        add_number(digest, table->rank[rank].state);
+        add_number(digest, table->rank[rank].job);
+        add_number(digest, table->rank[rank].attempt);
+    }
+}
+
+static void add_gang(uint64_t *digest, const qd_job_record *job) {
+    const qd_gang *gang = &job->gang;
+    const int numbers[] = {gang->size,    gang->live,       gang->stopped,
+                           gang->aborted, gang->called_off, gang->exit_code};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        add_number(digest, numbers[i]);
+    for (int outcome = 0; outcome < QD_OUTCOMES; outcome++)
+        add_number(digest, gang->ended[outcome]);
+    for (int i = 0; i < gang->size; i++)
+        add_number(digest, job->ranks[i]);
+}
+
+static void add_job(uint64_t *digest, const qd_job_record *job) {
+    const int64_t numbers[] = {job->job,   job->ranks_min, job->ranks_max,
+                               job->state, job->attempt,   job->epoch};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        add_number(digest, numbers[i]);
+    add_text(digest, job->name);
+    add_text(digest, job->reason);
+    add_gang(digest, job);
+}
+
+static void add_list(uint64_t *digest, const qd_job_list *list) {
+    add_number(digest, list->count);
+    for (const qd_job_record *job = list->first; job; job = job->next)
+        add_number(digest, job->job);
+}
+
+uint64_t qd_core_digest(const qd_core *core) {
+    uint64_t digest = 0;
+    add_text(&digest, core->policy->name);
+    add_number(&digest, core->now_ns);
+    add_number(&digest, core->epoch);
+    add_number(&digest, core->closed);
+    add_number(&digest, core->draining);
+    add_number(&digest, core->shut_down);
+    add_text(&digest, core->drain_reason);
+    add_ranks(&digest, &core->ranks);
+    add_number(&digest, core->jobs.count);
+    for (int i = 0; i < core->jobs.count; i++)
+        add_job(&digest, core->jobs.all[i]);
+    add_list(&digest, &core->jobs.pending);
+    add_list(&digest, &core->jobs.active);
+    return digest;
+}

@@ -1,0 +1,145 @@
+/*
+ * One row for each kind of event: whether it can be true, beside what it does. Words about attempts
+ * that are over are true but late: they pass the check and change nothing.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/error.h"
+#include "scheduler/core_internal.h"
+
+const char *const qd_event_names[QD_EVENTS] = {
+    [QD_EVENT_WORKER_READY] = "WORKER_READY",
+    [QD_EVENT_WORKER_LOST] = "WORKER_LOST",
+    [QD_EVENT_SUBMIT] = "SUBMIT",
+    [QD_EVENT_CLOSED] = "CLOSED",
+    [QD_EVENT_MEMBER_ENDED] = "MEMBER_ENDED",
+    [QD_EVENT_DRAIN] = "DRAIN",
+    [QD_EVENT_CANCEL] = "CANCEL",
+};
+
+static int check_rank(const qd_core *core, const qd_event *event) {
+    if (event->rank < 1 || event->rank > core->ranks.count)
+        return qd_error_set(QD_EPROTO, "%s: there is no worker rank %d; they are 1 to %d",
+                            qd_event_names[event->kind], event->rank, core->ranks.count);
+    return 0;
+}
+
+static int check_job(const qd_core *core, const qd_event *event) {
+    if (!qd_jobs_find(&core->jobs, event->job))
+        return qd_error_set(QD_EPROTO, "%s: no job %lld was ever submitted",
+                            qd_event_names[event->kind], (long long)event->job);
+    return 0;
+}
+
+static int check_nothing(const qd_core *core, const qd_event *event) {
+    (void)core;
+    (void)event;
+    return 0;
+}
+
+static void apply_worker_ready(qd_core *core, const qd_event *event) {
+    qd_ranks_ready(&core->ranks, event->rank);
+}
+
+static void apply_worker_lost(qd_core *core, const qd_event *event) {
+    qd_rank before = core->ranks.rank[event->rank];
+    if (before.state == QD_RANK_LOST)
+        return;
+    qd_ranks_lose(&core->ranks, event->rank);
+    if (before.state == QD_RANK_HELD) {
+        char text[QD_REASON_BYTES];
+        snprintf(text, sizeof text, "rank %d was lost%s%s", event->rank, event->text[0] ? ": " : "",
+                 event->text);
+        qd_job_record *job = qd_jobs_find(&core->jobs, before.job);
+        qd_job_member_ended(core, job, event->rank, QD_OUTCOME_FAILED, QD_ELOST, text);
+    }
+    for (qd_job_record *job = core->jobs.pending.first, *next; job; job = next) {
+        next = job->next;
+        qd_job_cancel_if_too_wide(core, job);
+    }
+}
+
+static int check_submit(const qd_core *core, const qd_event *event) {
+    const qd_submission *s = &event->submit;
+    int64_t last = qd_jobs_last_number(&core->jobs);
+    if (core->closed)
+        return qd_error_set(QD_EPROTO, "SUBMIT: job %lld came after CLOSED", (long long)s->job);
+    if (s->job <= last)
+        return qd_error_set(QD_EPROTO, "SUBMIT: job %lld; its number must exceed %lld",
+                            (long long)s->job, (long long)last);
+    if (s->ranks_min < 1 || s->ranks_max < s->ranks_min)
+        return qd_error_set(QD_EPROTO,
+                            "SUBMIT: job %lld: ranks %d to %d; 1 <= min <= max is needed",
+                            (long long)s->job, s->ranks_min, s->ranks_max);
+    if (!memchr(s->name, '\0', sizeof s->name))
+        return qd_error_set(QD_EPROTO, "SUBMIT: job %lld: its name has no end; at most %zu bytes",
+                            (long long)s->job, sizeof s->name - 1);
+    return 0;
+}
+
+static int reserve_submit(qd_core *core, const qd_event *event) {
+    int most = event->submit.ranks_max;
+    return qd_jobs_reserve(&core->jobs, most < core->ranks.count ? most : core->ranks.count);
+}
+
+static void apply_submit(qd_core *core, const qd_event *event) {
+    qd_job_submitted(core, &event->submit);
+}
+
+static void apply_closed(qd_core *core, const qd_event *event) {
+    (void)event;
+    core->closed = true;
+}
+
+static int check_member_ended(const qd_core *core, const qd_event *event) {
+    int rc = check_rank(core, event);
+    if (!rc)
+        rc = check_job(core, event);
+    if (rc)
+        return rc;
+    const qd_job_record *job = qd_jobs_find(&core->jobs, event->job);
+    if ((unsigned)event->outcome >= QD_OUTCOMES)
+        return qd_error_set(QD_EPROTO, "MEMBER_ENDED: outcome %d; they are 0 to %d",
+                            (int)event->outcome, QD_OUTCOMES - 1);
+    if (event->attempt < 1 || event->attempt > job->attempt)
+        return qd_error_set(QD_EPROTO, "MEMBER_ENDED: job %lld had %d attempts, not %d",
+                            (long long)event->job, job->attempt, event->attempt);
+    if (event->attempt == job->attempt && !qd_job_is_member(job, event->rank))
+        return qd_error_set(QD_EPROTO, "MEMBER_ENDED: rank %d is no member of job %lld attempt %d",
+                            event->rank, (long long)event->job, event->attempt);
+    return 0;
+}
+
+static void apply_member_ended(qd_core *core, const qd_event *event) {
+    if (!qd_ranks_held_by(&core->ranks, event->rank, event->job, event->attempt))
+        return;
+    qd_ranks_release(&core->ranks, event->rank);
+    qd_job_member_ended(core, qd_jobs_find(&core->jobs, event->job), event->rank, event->outcome,
+                        event->exit_code, event->text);
+}
+
+static void apply_drain(qd_core *core, const qd_event *event) {
+    if (core->draining)
+        return;
+    core->draining = true;
+    snprintf(core->drain_reason, sizeof core->drain_reason, "%s", event->text);
+    while (core->jobs.pending.first && !core->fault)
+        qd_job_stop(core, core->jobs.pending.first, event->text);
+    for (qd_job_record *job = core->jobs.active.first; job; job = job->next)
+        qd_job_stop(core, job, event->text);
+}
+
+static void apply_cancel(qd_core *core, const qd_event *event) {
+    qd_job_call_off(core, qd_jobs_find(&core->jobs, event->job), event->text);
+}
+
+const qd_event_handler qd_event_handlers[QD_EVENTS] = {
+    [QD_EVENT_WORKER_READY] = {.check = check_rank, .apply = apply_worker_ready},
+    [QD_EVENT_WORKER_LOST] = {.check = check_rank, .apply = apply_worker_lost, .whole_queue = true},
+    [QD_EVENT_SUBMIT] = {.check = check_submit, .reserve = reserve_submit, .apply = apply_submit},
+    [QD_EVENT_CLOSED] = {.check = check_nothing, .apply = apply_closed},
+    [QD_EVENT_MEMBER_ENDED] = {.check = check_member_ended, .apply = apply_member_ended},
+    [QD_EVENT_DRAIN] = {.check = check_nothing, .apply = apply_drain, .whole_queue = true},
+    [QD_EVENT_CANCEL] = {.check = check_job, .apply = apply_cancel},
+};

@@ -1,0 +1,64 @@
+/*
+ * core_internal.h: the core's state and the seams between the files that share it: core.c
+ * (dispatch, views), core_events.c (one pair of functions for each event), lifecycle.c (what
+ * happens to a job), core_digest.c. Nobody else includes this.
+ */
+#ifndef QD_SCHEDULER_CORE_INTERNAL_H
+#define QD_SCHEDULER_CORE_INTERNAL_H
+
+#include "scheduler/actions.h"
+#include "scheduler/core.h"
+#include "scheduler/jobs.h"
+#include "scheduler/policy.h"
+#include "scheduler/ranks.h"
+
+struct qd_core {
+    const qd_policy *policy;
+    qd_rank_table ranks;
+    qd_job_table jobs;
+    int64_t now_ns; /* time of the last event that was taken */
+    uint32_t epoch; /* of the newest attempt of any job */
+    bool closed, draining, shut_down;
+    char drain_reason[QD_EVENT_TEXT_BYTES];
+
+    /* Not state: room for the event at hand. */
+    qd_actions actions;
+    qd_grant *grants; /* [ranks.count] */
+    int *members;     /* [ranks.count] */
+    int fault;        /* QD_EINTERNAL once an invariant of ours was broken */
+};
+
+/* The words of ours in a reason, numbers and final NUL included; the text of an event comes on
+ * top. */
+enum { QD_REASON_WORDS_BYTES = 64 };
+
+typedef struct qd_event_handler {
+    /* Whether the event can be true: QD_EPROTO if not. Changes nothing. */
+    int (*check)(const qd_core *core, const qd_event *event);
+    /* Allocates what apply needs beyond actions; QD_ENOMEM. NULL: nothing. */
+    int (*reserve)(qd_core *core, const qd_event *event);
+    /* Changes the state and adds actions. Cannot fail. */
+    void (*apply)(qd_core *core, const qd_event *event);
+    bool whole_queue; /* apply may change every job that has not ended, not just one */
+} qd_event_handler;
+
+extern const qd_event_handler qd_event_handlers[QD_EVENTS];
+
+/*
+ * lifecycle.c. Each changes the job and adds the actions that follow from it. text is copied; an
+ * empty one is replaced by plain words.
+ */
+void qd_job_submitted(qd_core *core, const qd_submission *submission);
+void qd_job_start(qd_core *core, qd_job_record *job, int ranks); /* of a PENDING job */
+void qd_job_stop(qd_core *core, qd_job_record *job,
+                 const char *text); /* of one that has not ended */
+void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text); /* of any job */
+
+/* A member, whose rank is no longer held, has ended. exit_code: with FAILED. */
+void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, qd_outcome outcome,
+                         int exit_code, const char *text);
+
+/* Ends the job if it is pending and the living workers are too few for it, now and for ever. */
+void qd_job_cancel_if_too_wide(qd_core *core, qd_job_record *job);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * jobs.h: the job table: every job of the session with its state, and lists of those that wait and
+ * those that hold ranks, so that no event costs more because many jobs have ended. It knows which
+ * changes of state are legal; what leads to them is lifecycle.c's business.
+ */
+#ifndef QD_SCHEDULER_JOBS_H
+#define QD_SCHEDULER_JOBS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "scheduler/core.h"
+#include "scheduler/gang.h"
+
+/* A reason may quote the text of an event with a few words around it. */
+#define QD_REASON_BYTES (QD_EVENT_TEXT_BYTES + 64)
+
+typedef struct qd_job_record {
+    int64_t job;
+    char name[QD_JOB_NAME_BYTES];
+    int ranks_min, ranks_max;
+    qd_job_state state;
+    char reason[QD_REASON_BYTES];          /* of the state; of the coming end once that is known */
+    int attempt;                           /* the newest, from 1; 0: never started */
+    uint32_t epoch;                        /* of that attempt */
+    qd_gang gang;                          /* of that attempt */
+    struct qd_job_record *previous, *next; /* in the list of its state */
+    int ranks[]; /* [gang.size], ascending; room for the most it can ever hold */
+} qd_job_record;
+
+typedef struct qd_job_list {
+    qd_job_record *first, *last;
+    int count;
+} qd_job_list;
+
+/* Readable by all of scheduler/, changed by the functions below only. */
+typedef struct qd_job_table {
+    qd_job_record **all; /* [count], ascending by number */
+    int count, capacity;
+    qd_job_list pending;  /* in order of submission */
+    qd_job_list active;   /* RUNNING and COMPLETING, in order of their starts */
+    qd_job_record *spare; /* reserved for the next submission */
+} qd_job_table;
+
+/* A table of zeros is empty. */
+void qd_jobs_fini(qd_job_table *table);
+
+/* Makes room for one more job of a gang of at most max_ranks, so that the next qd_jobs_add cannot
+ * fail. QD_ENOMEM, nothing changed that can be seen. */
+int qd_jobs_reserve(qd_job_table *table, int max_ranks);
+
+/* Adds a job, PENDING, with the memory reserved last. submission->job exceeds all others. */
+qd_job_record *qd_jobs_add(qd_job_table *table, const qd_submission *submission);
+
+/* The job of that number; NULL when there is none. O(log n). */
+qd_job_record *qd_jobs_find(const qd_job_table *table, int64_t job);
+
+/* Highest number so far; 0 when there is no job. */
+int64_t qd_jobs_last_number(const qd_job_table *table);
+
+/* Whether job ran, or will run, on rank in its newest attempt. */
+bool qd_job_is_member(const qd_job_record *job, int rank);
+
+/* Whether a job may go from one state to the other. */
+bool qd_job_may_become(qd_job_state from, qd_job_state to);
+
+/* Changes the state and moves the job to the list of that state. QD_EINTERNAL for a change that is
+ * not legal: a fault of ours. */
+int qd_jobs_set_state(qd_job_table *table, qd_job_record *job, qd_job_state state);
+
+#endif

@@ -1,0 +1,132 @@
+#include "scheduler/journal_event.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "runtime/error.h"
+#include "scheduler/gang.h"
+
+/* Offsets from the first column; the order of QD_JOURNAL_EVENT_COLUMNS. */
+enum { TIME_NS, KIND, JOB, ATTEMPT, RANK, OUTCOME, EXIT_CODE, NAME, RANKS_MIN, RANKS_MAX, TEXT };
+
+#define BIT(column) (1u << (column))
+static const unsigned columns_of[QD_EVENTS] = {
+    [QD_EVENT_WORKER_READY] = BIT(RANK),
+    [QD_EVENT_WORKER_LOST] = BIT(RANK) | BIT(TEXT),
+    [QD_EVENT_SUBMIT] = BIT(JOB) | BIT(NAME) | BIT(RANKS_MIN) | BIT(RANKS_MAX),
+    [QD_EVENT_CLOSED] = 0,
+    [QD_EVENT_MEMBER_ENDED] =
+        BIT(JOB) | BIT(ATTEMPT) | BIT(RANK) | BIT(OUTCOME) | BIT(EXIT_CODE) | BIT(TEXT),
+    [QD_EVENT_DRAIN] = BIT(TEXT),
+    [QD_EVENT_CANCEL] = BIT(JOB) | BIT(TEXT),
+};
+
+/* Where in an event a column is kept. */
+typedef struct field {
+    const char *name;
+    size_t offset;
+    size_t text_bytes; /* 0: an int */
+} field;
+
+#define FIELD(member) offsetof(qd_event, member)
+static const field plain_columns[] = {
+    [ATTEMPT] = {"attempt", FIELD(attempt), 0},
+    [RANK] = {"rank", FIELD(rank), 0},
+    [EXIT_CODE] = {"exit_code", FIELD(exit_code), 0},
+    [NAME] = {"name", FIELD(submit.name), QD_JOB_NAME_BYTES},
+    [RANKS_MIN] = {"ranks_min", FIELD(submit.ranks_min), 0},
+    [RANKS_MAX] = {"ranks_max", FIELD(submit.ranks_max), 0},
+    [TEXT] = {"text", FIELD(text), QD_EVENT_TEXT_BYTES},
+};
+enum { PLAIN_COLUMNS = sizeof plain_columns / sizeof plain_columns[0] };
+
+static int bind_plain(sqlite3_stmt *statement, int parameter, const field *f,
+                      const qd_event *event) {
+    const char *at = (const char *)event + f->offset;
+    if (f->text_bytes > 0)
+        return sqlite3_bind_text(statement, parameter, at, -1, SQLITE_STATIC);
+    int value;
+    memcpy(&value, at, sizeof value);
+    return sqlite3_bind_int(statement, parameter, value);
+}
+
+int qd_journal_event_bind(sqlite3_stmt *statement, int first, const qd_event *event) {
+    unsigned columns = columns_of[event->kind];
+    int64_t job = event->kind == QD_EVENT_SUBMIT ? event->submit.job : event->job;
+    int rc = sqlite3_clear_bindings(statement);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_int64(statement, first + TIME_NS, event->time_ns);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_text(statement, first + KIND, qd_event_names[event->kind], -1,
+                               SQLITE_STATIC);
+    if (rc == SQLITE_OK && (columns & BIT(JOB)))
+        rc = sqlite3_bind_int64(statement, first + JOB, job);
+    if (rc == SQLITE_OK && (columns & BIT(OUTCOME)))
+        rc = sqlite3_bind_text(statement, first + OUTCOME, qd_outcome_names[event->outcome], -1,
+                               SQLITE_STATIC);
+    for (int i = 0; rc == SQLITE_OK && i < PLAIN_COLUMNS; i++)
+        if (plain_columns[i].name && (columns & BIT(i)))
+            rc = bind_plain(statement, first + i, &plain_columns[i], event);
+    return rc;
+}
+
+/* The place of the column's word in names; -1 when it is none of them. */
+static int word(sqlite3_stmt *statement, int column, const char *const *names, int count) {
+    const char *text = (const char *)sqlite3_column_text(statement, column);
+    for (int i = 0; text && i < count; i++)
+        if (strcmp(text, names[i]) == 0)
+            return i;
+    return -1;
+}
+
+static int read_plain(sqlite3_stmt *statement, int index, const field *f, qd_event *event) {
+    char *at = (char *)event + f->offset;
+    if (f->text_bytes > 0) {
+        const char *text = (const char *)sqlite3_column_text(statement, index);
+        size_t bytes = (size_t)sqlite3_column_bytes(statement, index);
+        if (!text || bytes >= f->text_bytes)
+            return qd_error_set(QD_EDATA, "column %s: missing, or longer than %zu bytes", f->name,
+                                f->text_bytes - 1);
+        memcpy(at, text, bytes + 1);
+        return 0;
+    }
+    int64_t value = sqlite3_column_int64(statement, index);
+    if (sqlite3_column_type(statement, index) != SQLITE_INTEGER || value < INT_MIN ||
+        value > INT_MAX)
+        return qd_error_set(QD_EDATA, "column %s: missing, or no 32-bit number", f->name);
+    int number = (int)value;
+    memcpy(at, &number, sizeof number);
+    return 0;
+}
+
+/* What is not a plain int or text: the kind, the job, the outcome. */
+static int read_words(sqlite3_stmt *statement, int first, qd_event *event) {
+    int kind = word(statement, first + KIND, qd_event_names, QD_EVENTS);
+    if (kind < 0)
+        return qd_error_set(QD_EDATA, "column kind: no event is called '%s'",
+                            (const char *)sqlite3_column_text(statement, first + KIND));
+    event->kind = (qd_event_kind)kind;
+    if (columns_of[kind] & BIT(JOB)) {
+        if (sqlite3_column_type(statement, first + JOB) != SQLITE_INTEGER)
+            return qd_error_set(QD_EDATA, "column job: missing");
+        *(kind == QD_EVENT_SUBMIT ? &event->submit.job : &event->job) =
+            sqlite3_column_int64(statement, first + JOB);
+    }
+    if (columns_of[kind] & BIT(OUTCOME)) {
+        int outcome = word(statement, first + OUTCOME, qd_outcome_names, QD_OUTCOMES);
+        if (outcome < 0)
+            return qd_error_set(QD_EDATA, "column outcome: missing, or no outcome of a member");
+        event->outcome = (qd_outcome)outcome;
+    }
+    return 0;
+}
+
+int qd_journal_event_read(sqlite3_stmt *statement, int first, qd_event *event) {
+    *event = (qd_event){.time_ns = sqlite3_column_int64(statement, first + TIME_NS)};
+    int rc = read_words(statement, first, event);
+    for (int i = 0; !rc && i < PLAIN_COLUMNS; i++)
+        if (plain_columns[i].name && (columns_of[event->kind] & BIT(i)))
+            rc = read_plain(statement, first + i, &plain_columns[i], event);
+    return rc;
+}

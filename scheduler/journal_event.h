@@ -1,0 +1,24 @@
+/*
+ * journal_event.h: an event as columns of a row and back. Only the columns of its kind are used, so
+ * that a row holds what a replay needs and nothing else.
+ */
+#ifndef QD_SCHEDULER_JOURNAL_EVENT_H
+#define QD_SCHEDULER_JOURNAL_EVENT_H
+
+#include <sqlite3.h>
+
+#include "scheduler/core.h"
+
+/* The columns of an event, in the order in which both functions below number them. */
+#define QD_JOURNAL_EVENT_COLUMNS                                                                   \
+    "time_ns, kind, job, attempt, rank, outcome, exit_code, name, ranks_min, ranks_max, text"
+enum { QD_JOURNAL_EVENT_COLUMN_COUNT = 11 };
+
+/* Binds the columns to parameters first, first + 1, ... of a fresh or reset statement. The event
+ * must outlive the step. An SQLite code. */
+int qd_journal_event_bind(sqlite3_stmt *statement, int first, const qd_event *event);
+
+/* Reads the columns first, first + 1, ... of the present row. QD_EDATA naming the column. */
+int qd_journal_event_read(sqlite3_stmt *statement, int first, qd_event *event);
+
+#endif

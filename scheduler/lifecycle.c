@@ -1,0 +1,183 @@
+/*
+ * What happens to a job between its submission and its end, as changes of state and the orders to
+ * its members that go with them. Always in this order: first the change of state, then its orders.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "runtime/error.h"
+#include "scheduler/core_internal.h"
+#include "scheduler/placement.h"
+
+static void set_reason(qd_job_record *job, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void set_reason(qd_job_record *job, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(job->reason, sizeof job->reason, fmt, ap);
+    va_end(ap);
+}
+
+/* "1 rank", "2 ranks" */
+static const char *plural(int count) {
+    return count == 1 ? "" : "s";
+}
+
+static void announce(qd_core *core, const qd_job_record *job) {
+    qd_action action = {.kind = QD_ACTION_JOB_STATE,
+                        .job = job->job,
+                        .attempt = job->attempt,
+                        .state = job->state,
+                        .reason = job->reason};
+    if (job->state == QD_STATE_FAILED)
+        action.exit_code = job->gang.exit_code;
+    qd_actions_add(&core->actions, &action);
+}
+
+/* The job's reason has been set. */
+static void change_state(qd_core *core, qd_job_record *job, qd_job_state state) {
+    int rc = qd_jobs_set_state(&core->jobs, job, state);
+    if (rc)
+        core->fault = rc;
+    else
+        announce(core, job);
+}
+
+/* Tells the members that have not ended. */
+static void order(qd_core *core, const qd_job_record *job, qd_action_kind kind) {
+    int count = 0;
+    for (int i = 0; i < job->gang.size; i++)
+        if (qd_ranks_held_by(&core->ranks, job->ranks[i], job->job, job->attempt))
+            core->members[count++] = job->ranks[i];
+    qd_actions_add(&core->actions, &(qd_action){.kind = kind,
+                                                .job = job->job,
+                                                .attempt = job->attempt,
+                                                .epoch = job->epoch,
+                                                .ranks = core->members,
+                                                .rank_count = count,
+                                                .reason = job->reason});
+}
+
+/* Live members are told once, however often a reason for it turns up. */
+static void abort_members(qd_core *core, qd_job_record *job) {
+    if (job->gang.aborted)
+        return;
+    job->gang.aborted = true;
+    order(core, job, QD_ACTION_ABORT);
+}
+
+void qd_job_submitted(qd_core *core, const qd_submission *submission) {
+    qd_job_record *job = qd_jobs_add(&core->jobs, submission);
+    set_reason(job, "waits for %d rank%s", job->ranks_min, plural(job->ranks_min));
+    announce(core, job);
+    if (core->draining)
+        qd_job_stop(core, job, core->drain_reason);
+    else
+        qd_job_cancel_if_too_wide(core, job);
+}
+
+void qd_job_cancel_if_too_wide(qd_core *core, qd_job_record *job) {
+    int alive = qd_ranks_alive(&core->ranks);
+    if (job->state != QD_STATE_PENDING || job->ranks_min <= alive)
+        return;
+    set_reason(job, "needs %d rank%s, %d worker%s alive", job->ranks_min, plural(job->ranks_min),
+               alive, alive == 1 ? " is" : "s are");
+    change_state(core, job, QD_STATE_CANCELLED);
+}
+
+void qd_job_start(qd_core *core, qd_job_record *job, int ranks) {
+    job->attempt++;
+    job->epoch = ++core->epoch;
+    job->gang = (qd_gang){.size = ranks, .live = ranks};
+    qd_placement_choose(&core->ranks, ranks, job->ranks);
+    for (int i = 0; i < ranks; i++)
+        qd_ranks_hold(&core->ranks, job->ranks[i], job->job, job->attempt);
+    set_reason(job, "runs on %d rank%s", ranks, plural(ranks));
+    change_state(core, job, QD_STATE_RUNNING);
+    qd_actions_add(&core->actions, &(qd_action){.kind = QD_ACTION_START,
+                                                .job = job->job,
+                                                .attempt = job->attempt,
+                                                .epoch = job->epoch,
+                                                .ranks = job->ranks,
+                                                .rank_count = ranks});
+}
+
+void qd_job_stop(qd_core *core, qd_job_record *job, const char *text) {
+    const char *why = text[0] ? text : "the cluster is drained";
+    if (job->state == QD_STATE_PENDING) {
+        set_reason(job, "%s", why);
+        change_state(core, job, QD_STATE_CANCELLED);
+        return;
+    }
+    if (job->gang.stopped || job->gang.aborted)
+        return;
+    job->gang.stopped = true;
+    set_reason(job, "%s", why);
+    if (job->state == QD_STATE_RUNNING)
+        change_state(core, job, QD_STATE_COMPLETING);
+    order(core, job, QD_ACTION_STOP);
+}
+
+void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text) {
+    bool pending = job->state == QD_STATE_PENDING;
+    /* What was already aborted ends for the reason that is known. */
+    if (!pending && (job->gang.live == 0 || job->gang.aborted))
+        return;
+    set_reason(job, "%s", text[0] ? text : "cancelled");
+    if (pending) {
+        change_state(core, job, QD_STATE_CANCELLED);
+        return;
+    }
+    job->gang.called_off = true;
+    if (job->state == QD_STATE_RUNNING)
+        change_state(core, job, QD_STATE_COMPLETING);
+    abort_members(core, job);
+}
+
+/* Keeps why the gang cannot finish. Only the first word counts: once members are aborted, or their
+ * peers gone, failures of the others are consequences. Yet a failure outranks an ABORTED that
+ * nobody had asked for. */
+static void note_outcome(qd_job_record *job, int rank, qd_outcome outcome, int exit_code,
+                         const char *text) {
+    qd_gang *gang = &job->gang;
+    if (gang->called_off || gang->ended[QD_OUTCOME_FAILED] > 1)
+        return;
+    if (outcome == QD_OUTCOME_FAILED) {
+        gang->exit_code = exit_code < 0 ? exit_code : QD_EINTERNAL;
+        if (text[0])
+            set_reason(job, "%s", text);
+        else
+            set_reason(job, "rank %d failed and did not say why", rank);
+    } else if (outcome == QD_OUTCOME_ABORTED && !gang->aborted) {
+        set_reason(job, "rank %d was called off%s%s", rank, text[0] ? ": " : "", text);
+    }
+}
+
+static void end_job(qd_core *core, qd_job_record *job) {
+    qd_job_state state = qd_gang_verdict(&job->gang);
+    if (state == QD_STATE_COMPLETED)
+        set_reason(job, "all steps done");
+    else if (state == QD_STATE_PREEMPTED && !job->gang.stopped)
+        set_reason(job, "saved");
+    change_state(core, job, state);
+}
+
+void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, qd_outcome outcome,
+                         int exit_code, const char *text) {
+    qd_gang_member_ended(&job->gang, outcome);
+    note_outcome(job, rank, outcome, exit_code, text);
+    if (job->gang.live == 0) {
+        end_job(core, job);
+        return;
+    }
+    bool broken = outcome == QD_OUTCOME_FAILED || outcome == QD_OUTCOME_ABORTED;
+    if (job->state == QD_STATE_RUNNING) {
+        if (!broken)
+            set_reason(job, "%d of %d members ended", job->gang.size - job->gang.live,
+                       job->gang.size);
+        change_state(core, job, QD_STATE_COMPLETING);
+    }
+    if (broken)
+        abort_members(core, job);
+}

@@ -1,0 +1,50 @@
+#include "scheduler/ranks.h"
+
+#include <stdlib.h>
+
+#include "runtime/error.h"
+
+int qd_ranks_init(qd_rank_table *table, int count) {
+    qd_rank *rank = calloc((size_t)count + 1, sizeof *rank);
+    if (!rank)
+        return qd_error_set(QD_ENOMEM, "no memory for a table of %d ranks", count);
+    *table = (qd_rank_table){.count = count, .in_state[QD_RANK_ABSENT] = count, .rank = rank};
+    return 0;
+}
+
+void qd_ranks_fini(qd_rank_table *table) {
+    free(table->rank);
+    *table = (qd_rank_table){0};
+}
+
+int qd_ranks_alive(const qd_rank_table *table) {
+    return table->count - table->in_state[QD_RANK_LOST];
+}
+
+bool qd_ranks_held_by(const qd_rank_table *table, int rank, int64_t job, int attempt) {
+    const qd_rank *r = &table->rank[rank];
+    return r->state == QD_RANK_HELD && r->job == job && r->attempt == attempt;
+}
+
+static void set(qd_rank_table *table, int rank, qd_rank entry) {
+    table->in_state[table->rank[rank].state]--;
+    table->in_state[entry.state]++;
+    table->rank[rank] = entry;
+}
+
+void qd_ranks_ready(qd_rank_table *table, int rank) {
+    if (table->rank[rank].state == QD_RANK_ABSENT)
+        set(table, rank, (qd_rank){.state = QD_RANK_FREE});
+}
+
+void qd_ranks_hold(qd_rank_table *table, int rank, int64_t job, int attempt) {
+    set(table, rank, (qd_rank){.state = QD_RANK_HELD, .job = job, .attempt = attempt});
+}
+
+void qd_ranks_release(qd_rank_table *table, int rank) {
+    set(table, rank, (qd_rank){.state = QD_RANK_FREE});
+}
+
+void qd_ranks_lose(qd_rank_table *table, int rank) {
+    set(table, rank, (qd_rank){.state = QD_RANK_LOST});
+}

@@ -1,0 +1,53 @@
+/*
+ * ranks.h: the rank table: what the scheduler knows of each worker rank and which attempt of which
+ * job holds it. Only bookkeeping: who gets a rank is decided by a policy (policy.h) and the
+ * placement (placement.h).
+ */
+#ifndef QD_SCHEDULER_RANKS_H
+#define QD_SCHEDULER_RANKS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum {
+    QD_RANK_ABSENT, /* has not spoken yet */
+    QD_RANK_FREE,   /* ready, serves nobody */
+    QD_RANK_HELD,   /* member of (job, attempt) that has not acknowledged its end */
+    QD_RANK_LOST,   /* fenced: nothing it says counts any more */
+    QD_RANK_STATES
+} qd_rank_state;
+
+typedef struct qd_rank {
+    qd_rank_state state;
+    int attempt; /* HELD */
+    int64_t job; /* HELD */
+} qd_rank;
+
+/* Readable by all of scheduler/, changed by the functions below only. */
+typedef struct qd_rank_table {
+    int count;                    /* worker ranks are 1 .. count */
+    int in_state[QD_RANK_STATES]; /* number of ranks in each state; sums to count */
+    qd_rank *rank; /* [count + 1], by world rank; entry 0 (the scheduler) is unused */
+} qd_rank_table;
+
+/* All ranks absent. QD_ENOMEM; fini accepts a table of zeros. */
+int qd_ranks_init(qd_rank_table *table, int count);
+void qd_ranks_fini(qd_rank_table *table);
+
+/* Ranks that are not lost, absent ones included. */
+int qd_ranks_alive(const qd_rank_table *table);
+
+/* Whether a rank serves this attempt, its end not acknowledged. 1 <= rank <= count. */
+bool qd_ranks_held_by(const qd_rank_table *table, int rank, int64_t job, int attempt);
+
+/* ABSENT to FREE; any other state stays, so that a fenced worker cannot come back. */
+void qd_ranks_ready(qd_rank_table *table, int rank);
+
+/* FREE to HELD, and back when the member has acknowledged its end. */
+void qd_ranks_hold(qd_rank_table *table, int rank, int64_t job, int attempt);
+void qd_ranks_release(qd_rank_table *table, int rank);
+
+/* Any state to LOST. */
+void qd_ranks_lose(qd_rank_table *table, int rank);
+
+#endif

@@ -1,0 +1,241 @@
+#include "scheduler/server.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "runtime/error.h"
+#include "runtime/file.h"
+#include "runtime/log.h"
+#include "scheduler/farewell.h"
+#include "scheduler/policy.h"
+#include "scheduler/server_internal.h"
+
+enum { POLL_SLEEP_US = 1000 };
+
+static const double hello_deadline_s = 60; /* a rank that has not spoken by then is lost */
+static const double bye_deadline_s = 15;
+static const double tick_s = 0.1;
+
+int qd_server_feed(qd_server *server, qd_event *event) {
+    qd_action_list actions;
+    event->time_ns = qd_clock_now_ns();
+    int rc = qd_core_handle(server->core, event, &actions);
+    if (rc == QD_EPROTO) {
+        qd_log(QD_LOG_WARN, "%s: ignored", qd_error_message());
+        return 0;
+    }
+    if (!rc)
+        rc = qd_journal_record(server->journal, event, &actions);
+    for (int i = 0; !rc && i < actions.count; i++)
+        rc = qd_server_act(server, &actions.actions[i]);
+    return rc;
+}
+
+/* ---- setting up ---- */
+
+static int open_job(qd_server *server, int i) {
+    const qd_server_config *config = server->config;
+    qd_server_job *job = &server->jobs[i];
+    qd_text text = {0};
+    qd_job_emit(&config->jobs[i], &text);
+    if (text.failed)
+        return qd_error_set(QD_ENOMEM, "no memory for the text of job %s", config->jobs[i].name);
+    job->text = text.bytes;
+    return qd_run_folder_open(config->cluster->runs, &config->jobs[i], config->resume,
+                              &job->folder);
+}
+
+static int open_journal(qd_server *server) {
+    const qd_server_config *config = server->config;
+    char path[PATH_MAX];
+    int rc = qd_path_join(path, sizeof path, config->cluster->runs, "journal.sqlite");
+    if (rc)
+        return rc;
+    return qd_journal_open(path, config->world->size - 1, qd_policy_names[config->cluster->policy],
+                           &server->journal);
+}
+
+static int set_up(qd_server *server) {
+    const qd_server_config *config = server->config;
+    server->jobs = calloc((size_t)config->job_count, sizeof *server->jobs);
+    server->workers = calloc((size_t)config->world->size, sizeof *server->workers);
+    if (!server->jobs || !server->workers)
+        return qd_error_set(QD_ENOMEM, "no memory for %d jobs", config->job_count);
+    for (int i = 0; i < config->job_count; i++)
+        server->jobs[i].folder.lock = -1;
+    for (int rank = 1; rank < config->world->size; rank++)
+        server->workers[rank].silence = qd_deadline_in(hello_deadline_s);
+    int rc = 0;
+    for (int i = 0; !rc && i < config->job_count; i++)
+        rc = open_job(server, i);
+    if (!rc)
+        rc = open_journal(server);
+    if (!rc)
+        rc = qd_core_create(config->world->size - 1,
+                            qd_policy_by_name(qd_policy_names[config->cluster->policy]),
+                            &server->core);
+    return rc;
+}
+
+static void tear_down(qd_server *server) {
+    for (int i = 0; server->jobs && i < server->config->job_count; i++) {
+        qd_run_folder_close(&server->jobs[i].folder);
+        free(server->jobs[i].text);
+    }
+    free(server->jobs);
+    free(server->workers);
+    qd_journal_close(server->journal);
+    qd_core_destroy(server->core);
+}
+
+static int submit_jobs(qd_server *server) {
+    int rc = 0;
+    for (int i = 0; !rc && i < server->config->job_count; i++) {
+        const qd_job *job = &server->config->jobs[i];
+        qd_event event = {.kind = QD_EVENT_SUBMIT};
+        event.submit = (qd_submission){
+            .job = i + 1, .ranks_min = (int)job->ranks_min, .ranks_max = (int)job->ranks_max};
+        memcpy(event.submit.name, job->name, sizeof event.submit.name);
+        rc = qd_journal_record_job(server->journal, i + 1, server->jobs[i].text);
+        if (!rc)
+            rc = qd_server_feed(server, &event);
+    }
+    qd_event closed = {.kind = QD_EVENT_CLOSED};
+    return rc ? rc : qd_server_feed(server, &closed);
+}
+
+/* ---- the loop ---- */
+
+/* Returns the number of messages taken, or an error. */
+static int hear_all(qd_server *server) {
+    Quadrille__Envelope *message;
+    int from, got, taken = 0;
+    while ((got = qd_wire_poll(server->config->wire, &message, &from)) != 0) {
+        if (got == QD_EPROTO) {
+            qd_log(QD_LOG_WARN, "%s: ignored", qd_error_message());
+            continue;
+        }
+        if (got < 0)
+            return got;
+        int rc = qd_server_hear(server, from, message);
+        quadrille__envelope__free_unpacked(message, NULL);
+        if (rc)
+            return rc;
+        taken++;
+    }
+    return taken;
+}
+
+static int heed_stop_signal(qd_server *server) {
+    int number = *server->config->stop_signal;
+    if (number == 0 || server->draining)
+        return 0;
+    server->draining = true;
+    server->grace = qd_deadline_in(server->config->cluster->stop_grace_s);
+    qd_event event = {.kind = QD_EVENT_DRAIN};
+    snprintf(event.text, sizeof event.text, "stopped by signal %d (%s)", number, strsignal(number));
+    return qd_server_feed(server, &event);
+}
+
+static int find_lost_workers(qd_server *server) {
+    for (int rank = 1; rank < server->config->world->size; rank++) {
+        qd_server_worker *worker = &server->workers[rank];
+        if (worker->lost || !qd_deadline_passed(worker->silence))
+            continue;
+        worker->lost = true;
+        qd_event event = {.kind = QD_EVENT_WORKER_LOST, .rank = rank};
+        snprintf(event.text, sizeof event.text, "silent for %g s",
+                 worker->ready ? server->config->cluster->worker_timeout_s : hello_deadline_s);
+        qd_log(QD_LOG_ERROR, "rank %d is lost: %s", rank, event.text);
+        int rc = qd_server_feed(server, &event);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int keep_time(qd_server *server) {
+    const qd_observer *o = server->config->observer;
+    if (qd_deadline_passed(server->next_tick)) {
+        server->next_tick = qd_deadline_in(tick_s);
+        if (o->tick)
+            o->tick(o->context);
+    }
+    if (server->draining && qd_deadline_passed(server->grace))
+        return qd_error_set(QD_ETIMEDOUT,
+                            "not everything was saved within the %g s of stop.grace_s",
+                            server->config->cluster->stop_grace_s);
+    if (!qd_deadline_passed(server->next_heartbeat))
+        return 0;
+    server->next_heartbeat = qd_deadline_in(server->config->cluster->heartbeat_s);
+    return qd_server_send_heartbeats(server);
+}
+
+static int serve(qd_server *server) {
+    qd_backoff backoff = {0};
+    while (!server->shutdown) {
+        int taken = hear_all(server);
+        int rc = taken < 0 ? taken : heed_stop_signal(server);
+        if (!rc)
+            rc = find_lost_workers(server);
+        if (!rc)
+            rc = keep_time(server);
+        if (rc)
+            return rc;
+        if (taken > 0)
+            backoff = (qd_backoff){0};
+        qd_backoff_pause(&backoff, POLL_SLEEP_US);
+    }
+    return 0;
+}
+
+/* Lets the workers go, whatever happened before; keeps the message of what did. */
+static bool say_goodbye(const qd_server *server, int rc) {
+    char why[QD_ERROR_BYTES];
+    memcpy(why, qd_error_message(), strlen(qd_error_message()) + 1);
+    bool all_left = qd_farewell(server->config->wire, server->config->world, bye_deadline_s);
+    if (rc)
+        qd_error_set(rc, "%s", why);
+    return all_left;
+}
+
+static int job_exit_status(const qd_server *server, const qd_server_job *job) {
+    switch (job->state) {
+    case QD_STATE_COMPLETED:
+        return EX_OK;
+    case QD_STATE_FAILED:
+        return qd_error_exit_status(job->exit_code ? job->exit_code : QD_EINTERNAL);
+    case QD_STATE_CANCELLED:
+        return server->draining ? EX_TEMPFAIL : EX_USAGE;
+    default:
+        return EX_TEMPFAIL;
+    }
+}
+
+/* A failure outweighs a job that was merely put off. */
+static int exit_status_of_all(const qd_server *server) {
+    int status = EX_OK;
+    for (int i = 0; i < server->config->job_count; i++) {
+        int of_job = job_exit_status(server, &server->jobs[i]);
+        if (status == EX_OK || (status == EX_TEMPFAIL && of_job != EX_OK))
+            status = of_job;
+    }
+    return status;
+}
+
+int qd_server_run(const qd_server_config *config, int *exit_status, bool *in_peace) {
+    qd_server server = {.config = config};
+    int rc = set_up(&server);
+    if (!rc)
+        rc = submit_jobs(&server);
+    if (!rc)
+        rc = serve(&server);
+    if (!rc)
+        *exit_status = exit_status_of_all(&server);
+    *in_peace = say_goodbye(&server, rc);
+    tear_down(&server);
+    return rc;
+}

@@ -1,0 +1,301 @@
+/* The ordered all-reduce gives every member the same bits as a sequential evaluation of the tree,
+ * on every transport and for every way of giving out the slots. */
+#include <stdint.h>
+
+#include "collectives/allreduce.h"
+#include "collectives/tree.h"
+#include "mpi_check.h"
+
+enum { MOST_RANKS = 64, LARGE = 3 << 20 };
+
+/* Element i of slot `leaf`: of magnitudes so different that the order of additions shows. */
+static float leaf_value(uint32_t seed, int leaf, int64_t i) {
+    uint32_t h = (uint32_t)i * 2654435761u ^ (uint32_t)leaf * 2246822519u ^ seed * 3266489917u;
+    h ^= h >> 16;
+    h *= 2146121005u;
+    h ^= h >> 15;
+    h *= 2221713035u;
+    h ^= h >> 16;
+    static const float scale[4] = {1.0f, 1e-3f, 37.0f, 1e4f};
+    return ((float)(h >> 8) * 0x1p-24f - 0.5f) * scale[h & 3];
+}
+
+/* The definition of the tree, independent of tree.c. */
+static int left_leaves(int n) {
+    int size = 1;
+    for (int p = 1; p < n; p *= 2)
+        size = p;
+    return size;
+}
+
+static float tree_sum(uint32_t seed, int first, int end, int64_t i) {
+    if (end - first == 1)
+        return leaf_value(seed, first, i);
+    int split = first + left_leaves(end - first);
+    return tree_sum(seed, first, split, i) + tree_sum(seed, split, end, i);
+}
+
+static float *new_vector(int64_t count) {
+    size_t bytes = ((size_t)count * sizeof(float) + 63) / 64 * 64;
+    float *v = aligned_alloc(64, bytes > 0 ? bytes : 64);
+    if (!v)
+        abort();
+    return v;
+}
+
+static bool same_bits(float a, float b) {
+    return memcmp(&a, &b, sizeof a) == 0;
+}
+
+/* Large vectors are looked at in steps, and around the borders of pieces and chunks anyway. */
+static bool is_tree_sum(const float *result, uint32_t seed, int leaves, int64_t count) {
+    int64_t step = count > 200000 ? 37 : 1;
+    for (int64_t i = 0; i < count; i += step)
+        if (!same_bits(result[i], tree_sum(seed, 0, leaves, i)))
+            return false;
+    for (int64_t border = 1 << 12; border < count; border += 1 << 12)
+        for (int64_t i = border - 2; i < border + 2 && i < count; i++)
+            if (!same_bits(result[i], tree_sum(seed, 0, leaves, i)))
+                return false;
+    return count == 0 || same_bits(result[count - 1], tree_sum(seed, 0, leaves, count - 1));
+}
+
+typedef struct parts {
+    float *vector[QD_TREE_MAX_COVER];
+    int count;
+} parts;
+
+static parts fill_parts(const qd_slot_ranges *ranges, int member, uint32_t seed, int64_t count) {
+    qd_tree_node nodes[QD_TREE_MAX_COVER];
+    parts p = {.count = qd_tree_cover(ranges->leaves, ranges->starts[member],
+                                      ranges->starts[member + 1], nodes)};
+    for (int k = 0; k < p.count; k++) {
+        p.vector[k] = new_vector(count);
+        for (int64_t i = 0; i < count; i++)
+            p.vector[k][i] = tree_sum(seed, nodes[k].first, nodes[k].end, i);
+    }
+    return p;
+}
+
+static void free_parts(parts *p) {
+    for (int k = 0; k < p->count; k++)
+        free(p->vector[k]);
+}
+
+/* One all-reduce, checked; in_place: the result goes where the first node was. */
+static void reduce_and_check(mpi_test *t, qd_group *group, const qd_slot_ranges *ranges,
+                             int64_t count, bool in_place) {
+    uint32_t seed = (uint32_t)(count * 31 + ranges->leaves);
+    parts p = fill_parts(ranges, qd_group_index(group), seed, count);
+    float *own = new_vector(count), *result = in_place ? p.vector[0] : own;
+    int rc = qd_allreduce_ordered(group, ranges, p.vector, p.count, result, count);
+    CHECK(t, rc == 0);
+    if (rc == 0)
+        CHECK(t, is_tree_sum(result, seed, ranges->leaves, count));
+    free(own);
+    free_parts(&p);
+}
+
+/* Ways of giving out slots. Each member gets at least one. */
+static qd_slot_ranges one_each(int *starts, int members) {
+    for (int i = 0; i <= members; i++)
+        starts[i] = i;
+    return (qd_slot_ranges){members, starts};
+}
+
+static qd_slot_ranges even(int *starts, int members) {
+    for (int i = 0; i <= members; i++)
+        starts[i] = 4 * i;
+    return (qd_slot_ranges){4 * members, starts};
+}
+
+static qd_slot_ranges uneven(int *starts, int members) {
+    starts[0] = 0;
+    for (int i = 0; i < members; i++)
+        starts[i + 1] = starts[i] + 1 + (i * 5 + 2) % 4;
+    return (qd_slot_ranges){starts[members], starts};
+}
+
+static qd_slot_ranges heavy_last(int *starts, int members) {
+    for (int i = 0; i < members; i++)
+        starts[i] = i;
+    starts[members] = members + 21;
+    return (qd_slot_ranges){members + 21, starts};
+}
+
+static qd_slot_ranges (*const distributions[])(int *, int) = {one_each, even, uneven, heavy_last};
+enum { DISTRIBUTIONS = sizeof distributions / sizeof distributions[0] };
+
+static qd_group *new_group(mpi_test *t, const qd_group_config *config) {
+    qd_group *group = NULL;
+    int rc = qd_group_create(config, &group);
+    CHECK(t, rc == 0);
+    return rc == 0 ? group : NULL;
+}
+
+static void every_count_and_distribution_gives_the_tree_sum(mpi_test *t) {
+    static const int64_t counts[] = {0, 1, 7, 1000, 100003};
+    int members[MOST_RANKS], starts[MOST_RANKS + 1];
+    qd_group_config config = members_from(t, members, 0, t->world->size);
+    qd_group *group = new_group(t, &config);
+    if (!group)
+        return;
+    CHECK(t, strcmp(qd_group_transport(group), t->transport_name) == 0);
+    CHECK(t, qd_group_size(group) == t->world->size);
+    CHECK(t, qd_group_index(group) == t->world->rank);
+    for (int d = 0; d < DISTRIBUTIONS; d++)
+        for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
+            qd_slot_ranges ranges = distributions[d](starts, t->world->size);
+            reduce_and_check(t, group, &ranges, counts[c], (d + (int)c) % 2 == 0);
+        }
+    qd_group_destroy(group);
+}
+
+static void a_vector_of_many_chunks_gives_the_tree_sum(mpi_test *t) {
+    int members[MOST_RANKS], starts[MOST_RANKS + 1];
+    qd_group_config config = members_from(t, members, 0, t->world->size);
+    qd_group *group = new_group(t, &config);
+    if (!group)
+        return;
+    qd_slot_ranges ranges = one_each(starts, t->world->size);
+    reduce_and_check(t, group, &ranges, LARGE, true);
+    ranges = uneven(starts, t->world->size);
+    reduce_and_check(t, group, &ranges, LARGE / 3 + 1, false);
+    qd_group_destroy(group);
+}
+
+/* The sum depends on the slots alone: groups of fewer members find what all find. */
+static void fewer_members_find_the_same_bits(mpi_test *t) {
+    enum { LEAVES = 11, COUNT = 5003 };
+    int members[MOST_RANKS], starts[MOST_RANKS + 1];
+    for (int size = 1; size <= t->world->size; size++) {
+        qd_group_config config = members_from(t, members, 0, size);
+        if (t->world->rank >= size)
+            continue;
+        qd_group *group = new_group(t, &config);
+        if (!group)
+            continue;
+        for (int i = 0; i <= size; i++)
+            starts[i] = LEAVES * i / size;
+        reduce_and_check(t, group, &(qd_slot_ranges){LEAVES, starts}, COUNT, size % 2 == 0);
+        qd_group_destroy(group);
+    }
+}
+
+static void disjoint_groups_work_at_the_same_time(mpi_test *t) {
+    int members[MOST_RANKS], starts[MOST_RANKS + 1];
+    int n = t->world->size, cut = (n + 2) / 3;
+    qd_group_config lower = members_from(t, members, 0, cut);
+    qd_group_config upper = members_from(t, members, cut, n - cut);
+    bool low = t->world->rank < cut;
+    for (int i = 0; i < (low ? cut : n - cut); i++)
+        members[i] = low ? i : cut + i;
+    qd_group *group = new_group(t, low ? &lower : &upper);
+    if (!group)
+        return;
+    int size = qd_group_size(group);
+    CHECK(t, strcmp(qd_group_transport(group), size == 1 ? "self" : t->transport_name) == 0);
+    for (int i = 0; i < 5; i++) {
+        qd_slot_ranges ranges = distributions[i % DISTRIBUTIONS](starts, size);
+        reduce_and_check(t, group, &ranges, 20000 + 1000 * low + i, i % 2 == 0);
+    }
+    CHECK(t, qd_group_barrier(group) == 0);
+    qd_group_destroy(group);
+}
+
+static void two_groups_of_the_same_members_keep_apart(mpi_test *t) {
+    int members[MOST_RANKS], starts[MOST_RANKS + 1];
+    qd_group_config config = members_from(t, members, 0, t->world->size);
+    qd_group *a = new_group(t, &config);
+    config.id = t->next_id++;
+    qd_group *b = new_group(t, &config);
+    qd_slot_ranges ranges = one_each(starts, t->world->size);
+    for (int i = 0; a && b && i < 4; i++) {
+        reduce_and_check(t, a, &ranges, 1000 + i, true);
+        reduce_and_check(t, b, &ranges, 2000 + i, false);
+    }
+    qd_group_destroy(a);
+    qd_group_destroy(b);
+}
+
+static void a_thousand_small_calls_with_barriers_between(mpi_test *t) {
+    enum { COUNT = 33 };
+    int members[MOST_RANKS], starts[MOST_RANKS + 1];
+    qd_group_config config = members_from(t, members, 0, t->world->size);
+    qd_group *group = new_group(t, &config);
+    if (!group)
+        return;
+    qd_slot_ranges ranges = one_each(starts, t->world->size);
+    float *vector = new_vector(COUNT);
+    for (int call = 0; call < 1000; call++) {
+        bool good = true;
+        for (int i = 0; i < COUNT; i++)
+            vector[i] = leaf_value((uint32_t)call, t->world->rank, i);
+        CHECK(t, qd_allreduce_ordered(group, &ranges, &vector, 1, vector, COUNT) == 0);
+        for (int i = 0; i < COUNT; i++)
+            good = good && same_bits(vector[i], tree_sum((uint32_t)call, 0, ranges.leaves, i));
+        CHECK(t, good);
+        if (call % 7 == 0)
+            CHECK(t, qd_group_barrier(group) == 0);
+    }
+    free(vector);
+    qd_group_destroy(group);
+}
+
+/* 2 (m - 1) / m of the vector, as for a ring. */
+static void one_node_each_sends_as_much_as_a_ring(mpi_test *t) {
+    int members[MOST_RANKS], starts[MOST_RANKS + 1];
+    int m = t->world->size;
+    qd_group_config config = members_from(t, members, 0, m);
+    qd_group *group = new_group(t, &config);
+    if (!group)
+        return;
+    qd_slot_ranges ranges = one_each(starts, m);
+    const int64_t counts[] = {m, 1000 * m, 300001 * (int64_t)m};
+    for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
+        uint64_t before = qd_group_bytes_sent(group);
+        float *vector = new_vector(counts[c]);
+        memset(vector, 0, (size_t)counts[c] * sizeof *vector);
+        CHECK(t, qd_allreduce_ordered(group, &ranges, &vector, 1, vector, counts[c]) == 0);
+        CHECK(t, qd_group_bytes_sent(group) - before ==
+                     2 * (uint64_t)(m - 1) * (uint64_t)(counts[c] / m) * sizeof(float));
+        free(vector);
+    }
+    qd_group_destroy(group);
+}
+
+static void special_values_pass_unchanged(mpi_test *t) {
+    int members[MOST_RANKS], starts[MOST_RANKS + 1];
+    qd_group_config config = members_from(t, members, 0, t->world->size);
+    qd_group *group = new_group(t, &config);
+    if (!group)
+        return;
+    qd_slot_ranges ranges = one_each(starts, t->world->size);
+    bool first = t->world->rank == 0;
+    float *v = new_vector(4);
+    v[0] = first ? __builtin_nanf("") : 1;
+    v[1] = first ? __builtin_inff() : 1;
+    v[2] = -0.0f;
+    v[3] = first ? 0x1p-149f : 0; /* the smallest there is: nothing is flushed to zero */
+    CHECK(t, qd_allreduce_ordered(group, &ranges, &v, 1, v, 4) == 0);
+    CHECK(t, v[0] != v[0] && v[1] == __builtin_inff());
+    CHECK(t, same_bits(v[2], -0.0f) && v[3] == 0x1p-149f);
+    free(v);
+    qd_group_destroy(group);
+}
+
+int main(int argc, char **argv) {
+#define ROW(test)                                                                                  \
+    { #test, test }
+    static const mpi_test_row rows[] = {
+        ROW(every_count_and_distribution_gives_the_tree_sum),
+        ROW(a_vector_of_many_chunks_gives_the_tree_sum),
+        ROW(fewer_members_find_the_same_bits),
+        ROW(disjoint_groups_work_at_the_same_time),
+        ROW(two_groups_of_the_same_members_keep_apart),
+        ROW(a_thousand_small_calls_with_barriers_between),
+        ROW(one_node_each_sends_as_much_as_a_ring),
+        ROW(special_values_pass_unchanged),
+    };
+    return mpi_test_main(argc, argv, rows, sizeof rows / sizeof rows[0]);
+}

@@ -1,0 +1,91 @@
+#!/usr/bin/env bats
+# The command line without ranks: help, plan, dry run, and what is said about mistakes.
+load helpers
+
+@test "help and version go to stdout and succeed" {
+  for arguments in --help "run --help" "plan --help" "util --help" --version; do
+    run "$QUADRILLE" $arguments
+    [ "$status" -eq 0 ]
+    [ -n "$output" ]
+  done
+}
+
+@test "an unknown command names the nearest one" {
+  run "$QUADRILLE" pln
+  [ "$status" -eq 64 ]
+  [[ "$output" == *'there is no command "pln"; did you mean "plan"?'* ]]
+}
+
+@test "wrong use of options is status 64" {
+  job 10
+  for arguments in "run" "plan" "util" "run -n 0 small.yaml" "run -n x small.yaml" \
+    "run --progress=loud small.yaml" "run --nonsense small.yaml" "plan a b"; do
+    run "$QUADRILLE" $arguments
+    [ "$status" -eq 64 ]
+  done
+}
+
+@test "two jobs of one name are refused" {
+  job 10
+  cp small.yaml again.yaml
+  run "$QUADRILLE" run small.yaml again.yaml
+  [ "$status" -eq 64 ]
+  [[ "$output" == *'both describe a job named "small"'* ]]
+}
+
+@test "a broken job file is status 78, with file and line, and starts nothing" {
+  job 10
+  sed -i 's/learning_rate/lerning_rate/' small.yaml
+  run "$QUADRILLE" run small.yaml
+  [ "$status" -eq 78 ]
+  [[ "$output" == *'small.yaml:13: '*'lerning_rate'*'did you mean "learning_rate"?'* ]]
+  [ ! -e runs ]
+}
+
+@test "a missing file is status 74" {
+  run "$QUADRILLE" run nothing.yaml
+  [ "$status" -eq 74 ]
+  run "$QUADRILLE" util nothing
+  [ "$status" -eq 74 ]
+}
+
+@test "the dry run prints a job that resolves to itself" {
+  job 10
+  "$QUADRILLE" run --dry-run small.yaml > resolved.yaml
+  grep -q '^seed: 1' resolved.yaml
+  "$QUADRILLE" run --dry-run resolved.yaml | cmp - resolved.yaml
+}
+
+@test "plan counts parameters and FLOPs of the 784-128-10 perceptron" {
+  "$QUADRILLE" plan --json "$QD_SOURCE_DIR/conf/jobs/fashion-mlp.yaml" > plan.json
+  # 784*128 + 128 + 128*10 + 10 parameters
+  [ "$(jq .parameters plan.json)" -eq 101770 ]
+  # two products of 2*m*n*k, batch 128, are most of the forward pass
+  jq -e '.forward_flops_per_step as $f | (2 * 128 * (784 * 128 + 128 * 10)) as $gemm
+         | $f >= $gemm and $f < 1.02 * $gemm' plan.json
+  run "$QUADRILLE" plan "$QD_SOURCE_DIR/conf/jobs/fashion-mlp.yaml"
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"101770"* ]]
+}
+
+@test "every job file in conf/jobs resolves" {
+  for file in "$QD_SOURCE_DIR"/conf/jobs/*.yaml; do
+    "$QUADRILLE" run --dry-run --conf "$QD_SOURCE_DIR/conf/cluster.yaml" "$file" > /dev/null
+  done
+}
+
+@test "the man page knows every option and every command" {
+  for command in run plan util; do
+    grep -q "$command" "$QD_SOURCE_DIR/launch/quadrille.1"
+    for option in $("$QUADRILLE" $command --help | grep -oE -- '--[a-z-]+' | sort -u); do
+      grep -qF -- "${option//-/\\-}" "$QD_SOURCE_DIR/launch/quadrille.1" || { echo "$command $option"; false; }
+    done
+  done
+}
+
+@test "cmake --install puts a working program in place" {
+  cmake --install "$QD_BUILD_DIR" --prefix "$PWD/usr" > /dev/null
+  usr/bin/quadrille --version
+  [ -f usr/share/man/man1/quadrille.1 ]
+  usr/bin/quadrille plan usr/share/quadrille/conf/jobs/fashion-mlp.yaml
+}

@@ -1,0 +1,168 @@
+#!/usr/bin/env bats
+# quadrille run: what it makes, how jobs share the workers, how it fails.
+load helpers
+
+@test "a run leaves its resolved job, its steps, its checkpoints and a log for each rank" {
+  job 50
+  run train 2 small
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"small: COMPLETED"* ]]
+  [[ "$output" == *"test accuracy"* ]]
+  for file in job.yaml steps.jsonl rank-1.jsonl rank-2.jsonl checkpoints/step-00000050/manifest.json; do
+    [ -f "runs/small/$file" ]
+  done
+  [ -f runs/journal.sqlite ]
+  [ -z "$(find runs -name '*.tmp')" ]
+}
+
+@test "the printed loss has all digits of the logged one" {
+  job 5
+  train 1 small > out
+  grep -oP 'step 5/5 loss \K\S+' out > printed
+  jq -r 'select(.step == 5 and .bits) | .loss' runs/small/steps.jsonl > logged
+  awk 'NR == FNR { a = $1; next } { exit !(a == $1 || (a - $1) ^ 2 < 1e-16) }' printed logged
+}
+
+@test "the shares of every utilization line sum to its wall time within 1 %" {
+  job 1500
+  train 3 small
+  for rank in 1 2 3; do
+    [ "$(wc -l < runs/small/rank-$rank.jsonl)" -ge 2 ]
+    jq -e '(.compute_s + .communication_s + .pipeline_s + .data_s + .checkpoint_s + .idle_s) as $sum
+           | ($sum - .wall_s | fabs) <= 0.01 * .wall_s' runs/small/rank-$rank.jsonl
+  done
+}
+
+@test "util shows a row for each rank, and the same as JSON" {
+  job 300
+  train 2 small
+  run "$QUADRILLE" util runs/small
+  [ "$status" -eq 0 ]
+  [ "${#lines[@]}" -eq 3 ]
+  "$QUADRILLE" util --json runs/small > util.json
+  jq -e 'length == 2 and all(.[]; .steps == 300 and .seconds.compute > 0)' util.json
+}
+
+@test "two jobs that fit run side by side on disjoint ranks" {
+  job 400 first
+  job 400 second
+  run "$QUADRILLE" run -n 4 --progress=none first.yaml second.yaml
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"first: started on ranks 1,2"* ]]
+  [[ "$output" == *"second: started on ranks 3,4"* ]]
+}
+
+@test "jobs that do not fit together run in order" {
+  job 30 first
+  job 30 second
+  run "$QUADRILLE" run -n 1 --progress=none first.yaml second.yaml
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"first: started"*"first: COMPLETED"*"second: started"*"second: COMPLETED"* ]]
+}
+
+@test "a job that fails does not disturb the other, and the exit status tells" {
+  job 30 good
+  job 30 bad
+  sed -i 's,^  folder: .*,  folder: nowhere,' bad.yaml
+  run "$QUADRILLE" run -n 2 --progress=none bad.yaml good.yaml
+  [ "$status" -eq 74 ]
+  [[ "$output" == *"bad: FAILED: nowhere/train-images-idx3-ubyte.gz: No such file or directory"* ]]
+  [[ "$output" == *"good: COMPLETED"* ]]
+}
+
+@test "a label the model has no class for fails before a step runs" {
+  job 30
+  sed -i 's/classes: 10/classes: 5/' small.yaml
+  run train 2 small
+  [ "$status" -eq 78 ]
+  [[ "$output" == *"train-labels-idx1-ubyte.gz"* ]]
+  [ ! -s runs/small/steps.jsonl ]
+}
+
+@test "a loss that is not finite ends the job with the step and a remedy" {
+  job 200
+  sed -i 's/learning_rate: 0.05/learning_rate: 1000/' small.yaml
+  run train 2 small
+  [ "$status" -eq 65 ]
+  [[ "$output" == *"step "*"learning_rate"* ]]
+}
+
+@test "a job that needs more workers than there are is refused, not left waiting" {
+  job 30
+  sed -i 's/min: 1/min: 4/' small.yaml
+  run train 2 small
+  [ "$status" -eq 64 ]
+  [[ "$output" == *"needs 4 ranks"* ]]
+}
+
+@test "an earlier run is kept when a job is started anew" {
+  job 20
+  train 1 small
+  train 1 small
+  [ -f runs/small.1/steps.jsonl ]
+  [ -f runs/small/steps.jsonl ]
+}
+
+@test "a run is not resumed by a job that means something else" {
+  job 50
+  train 1 small
+  sed -i 's/batch: 64/batch: 128/' small.yaml
+  cp runs/small/job.yaml before
+  run train 1 small --resume
+  [ "$status" -eq 78 ]
+  [[ "$output" == *"train.batch"* ]]
+  cmp runs/small/job.yaml before
+}
+
+@test "a run folder in use is refused" {
+  job 100000
+  begin out 1 small
+  wait_for_step out 5
+  run train 1 small
+  [ "$status" -eq 74 ]
+  [[ "$output" == *"another quadrille is running this job"* ]]
+  kill -TERM $launcher
+  ended
+  [ "$status" -eq 75 ]
+}
+
+@test "under the user's own mpirun it is the same" {
+  job 40
+  OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 \
+    mpirun --oversubscribe --bind-to none -n 3 "$QUADRILLE" run small.yaml > out
+  grep -q 'small: COMPLETED' out
+  cp runs/small/steps.jsonl mpirun
+  train 1 small
+  same_steps small mpirun
+}
+
+@test "a world of one rank is refused" {
+  job 40
+  OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 \
+    run mpirun --quiet -n 1 "$QUADRILLE" run small.yaml
+  [ "$status" -eq 64 ]
+  [[ "$output" == *"start at least 2 ranks"* ]]
+}
+
+@test "a broken file under mpirun ends all ranks with its message" {
+  job 40
+  sed -i 's/batch: 64/batch: many/' small.yaml
+  OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 \
+    run mpirun --quiet --oversubscribe -n 3 "$QUADRILLE" run small.yaml
+  [ "$status" -eq 78 ]
+  [[ "$output" == *"small.yaml:12: train.batch"* ]]
+}
+
+@test "a damaged newest checkpoint is passed over for the one before" {
+  job 100
+  train 2 small
+  cp runs/small/steps.jsonl whole
+  file=$(find runs/small/checkpoints/step-00000100 -name '*.safetensors' | head -n 1)
+  printf 'X' | dd of="$file" bs=1 seek=$(($(stat -c %s "$file") - 9)) conv=notrunc status=none
+  run train 2 small --resume
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"passed over"* ]]
+  grep '"bits"' whole > a
+  grep '"bits"' runs/small/steps.jsonl > b
+  cmp a b
+}

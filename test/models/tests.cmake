@@ -1,0 +1,2 @@
+qd_test(models test_graph qd_models)
+qd_test(models test_memory_plan qd_models)

@@ -1,0 +1,127 @@
+/*
+ * core_kit.h: events in one line and actions as text, for tests of the core. Time goes on by one
+ * with each event; the core and what the last event led to are in `kit`.
+ */
+#ifndef QD_TEST_SCHEDULER_CORE_KIT_H
+#define QD_TEST_SCHEDULER_CORE_KIT_H
+
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/error.h"
+#include "runtime/text.h"
+#include "scheduler/actions.h"
+#include "scheduler/core.h"
+#include "scheduler/policy.h"
+
+static struct {
+    qd_core *core;
+    int64_t time_ns;
+    qd_text text; /* one line for each action */
+} kit;
+
+static inline void kit_open(int worker_ranks) {
+    ck_assert_int_eq(qd_core_create(worker_ranks, qd_policy_by_name("fifo"), &kit.core), 0);
+}
+
+static inline void kit_close(void) {
+    qd_core_destroy(kit.core);
+    qd_text_fini(&kit.text);
+    memset(&kit, 0, sizeof kit);
+}
+
+static inline int kit_try(qd_event event) {
+    qd_action_list list;
+    event.time_ns = ++kit.time_ns;
+    int rc = qd_core_handle(kit.core, &event, &list);
+    kit.text.length = 0;
+    qd_text_add(&kit.text, "%s", "");
+    for (int i = 0; !rc && i < list.count; i++) {
+        qd_action_format(&list.actions[i], &kit.text);
+        qd_text_add(&kit.text, "\n");
+    }
+    return rc;
+}
+
+static inline void kit_feed(qd_event event) {
+    int rc = kit_try(event);
+    ck_assert_msg(rc == 0, "%s: %s", qd_event_names[event.kind], qd_error_message());
+}
+
+/* Refused, and nothing changed but the test's own clock. */
+static inline void kit_refused(qd_event event, const char *message) {
+    uint64_t before = qd_core_digest(kit.core);
+    ck_assert_int_eq(kit_try(event), QD_EPROTO);
+    ck_assert_str_eq(qd_error_message(), message);
+    ck_assert_uint_eq(qd_core_digest(kit.core), before);
+}
+
+/* The last event led to exactly these actions; one line each. */
+#define expect(lines) ck_assert_str_eq(kit.text.bytes, lines)
+
+static inline qd_event with_text(qd_event event, const char *text) {
+    snprintf(event.text, sizeof event.text, "%s", text);
+    return event;
+}
+
+static inline qd_event ready(int rank) {
+    return (qd_event){.kind = QD_EVENT_WORKER_READY, .rank = rank};
+}
+
+static inline qd_event lost(int rank, const char *why) {
+    return with_text((qd_event){.kind = QD_EVENT_WORKER_LOST, .rank = rank}, why);
+}
+
+static inline qd_event submit(int64_t job, int ranks_min, int ranks_max) {
+    qd_event event = {.kind = QD_EVENT_SUBMIT};
+    event.submit = (qd_submission){.job = job, .ranks_min = ranks_min, .ranks_max = ranks_max};
+    snprintf(event.submit.name, sizeof event.submit.name, "job-%lld", (long long)job);
+    return event;
+}
+
+static inline qd_event closed(void) {
+    return (qd_event){.kind = QD_EVENT_CLOSED};
+}
+
+static inline qd_event drain(const char *why) {
+    return with_text((qd_event){.kind = QD_EVENT_DRAIN}, why);
+}
+
+static inline qd_event cancel(int64_t job, const char *why) {
+    return with_text((qd_event){.kind = QD_EVENT_CANCEL, .job = job}, why);
+}
+
+/* Of attempt 1. */
+static inline qd_event ended(int64_t job, int rank, qd_outcome outcome) {
+    return (qd_event){
+        .kind = QD_EVENT_MEMBER_ENDED, .job = job, .attempt = 1, .rank = rank, .outcome = outcome};
+}
+
+static inline qd_event failed(int64_t job, int rank, int exit_code, const char *why) {
+    qd_event event = with_text(ended(job, rank, QD_OUTCOME_FAILED), why);
+    event.exit_code = exit_code;
+    return event;
+}
+
+/* A core whose workers are all ready. */
+static inline void kit_open_ready(int worker_ranks) {
+    kit_open(worker_ranks);
+    for (int rank = 1; rank <= worker_ranks; rank++)
+        kit_feed(ready(rank));
+}
+
+static inline qd_job_view kit_job(int64_t job) {
+    qd_job_view view;
+    for (int i = 0; i < qd_core_job_count(kit.core); i++) {
+        qd_core_job(kit.core, i, &view);
+        if (view.job == job)
+            return view;
+    }
+    ck_abort_msg("job %lld is not in the core", (long long)job);
+    return (qd_job_view){0};
+}
+
+#define expect_state(job, expected) ck_assert_int_eq(kit_job(job).state, expected)
+
+#endif

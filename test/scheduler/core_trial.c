@@ -1,0 +1,223 @@
+#include "core_trial.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/error.h"
+#include "scheduler/actions.h"
+#include "scheduler/policy.h"
+
+enum { MAX_WORKERS = 12, MAX_JOB_GAP = 3 };
+
+uint32_t trial_draw_splitmix(void *seed, uint32_t n) {
+    uint64_t *state = seed;
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (uint32_t)((z ^ (z >> 31)) >> 32) % n;
+}
+
+static uint32_t draw(trial *t, uint32_t n) {
+    return t->source.draw(t->source.context, n);
+}
+
+bool trial_begin(trial *t, trial_source source) {
+    memset(t, 0, sizeof *t);
+    t->source = source;
+    int workers = 1 + (int)draw(t, MAX_WORKERS);
+    const qd_policy *fifo = qd_policy_by_name("fifo");
+    witness_init(&t->witness, workers);
+    return qd_core_create(workers, fifo, &t->core) == 0 &&
+           qd_core_create(workers, fifo, &t->twin) == 0;
+}
+
+void trial_end(trial *t) {
+    qd_core_destroy(t->core);
+    qd_core_destroy(t->twin);
+}
+
+/* ---- drawing ---- */
+
+static const char *const texts[] = {"", "why not", "disk full", "silent for 10 s"};
+
+static void draw_text(trial *t, qd_event *e) {
+    snprintf(e->text, sizeof e->text, "%s", texts[draw(t, 4)]);
+}
+
+static void draw_any_rank(trial *t, qd_event *e) {
+    e->rank = 1 + (int)draw(t, (uint32_t)t->witness.worker_ranks);
+}
+
+static void draw_ready(trial *t, qd_event *e) {
+    draw_any_rank(t, e);
+    for (int i = 0; i < t->witness.worker_ranks && t->witness.ranks[e->rank].ready; i++)
+        e->rank = e->rank % t->witness.worker_ranks + 1;
+}
+
+static void draw_lost(trial *t, qd_event *e) {
+    draw_any_rank(t, e);
+    draw_text(t, e);
+}
+
+static int64_t last_job(const trial *t) {
+    int n = t->witness.job_count;
+    return n > 0 ? t->witness.jobs[n - 1].submit.job : 0;
+}
+
+static void draw_submit(trial *t, qd_event *e) {
+    uint32_t workers = (uint32_t)t->witness.worker_ranks;
+    e->submit.job = last_job(t) + 1 + draw(t, MAX_JOB_GAP);
+    /* Seldom wider than the world. */
+    e->submit.ranks_min = 1 + (int)draw(t, draw(t, 8) ? (workers + 1) / 2 : workers + 2);
+    e->submit.ranks_max = e->submit.ranks_min + (int)draw(t, workers + 1);
+    snprintf(e->submit.name, sizeof e->submit.name, "j%lld", (long long)e->submit.job);
+}
+
+static qd_outcome draw_answer(trial *t, const witness_job *job) {
+    static const qd_outcome aborted[] = {QD_OUTCOME_ABORTED, QD_OUTCOME_ABORTED, QD_OUTCOME_FAILED,
+                                         QD_OUTCOME_DONE};
+    static const qd_outcome stopped[] = {QD_OUTCOME_SAVED, QD_OUTCOME_SAVED, QD_OUTCOME_SAVED,
+                                         QD_OUTCOME_DONE};
+    if (job->aborted)
+        return aborted[draw(t, 4)];
+    if (job->stopped)
+        return draw(t, 16) ? stopped[draw(t, 4)] : (qd_outcome)draw(t, QD_OUTCOMES);
+    return draw(t, 8) ? QD_OUTCOME_DONE : (qd_outcome)draw(t, QD_OUTCOMES);
+}
+
+/* A member that has not ended answers, if there is one. */
+static void draw_answer_of_member(trial *t, qd_event *e) {
+    draw_any_rank(t, e);
+    for (int i = 0; i < t->witness.worker_ranks && t->witness.ranks[e->rank].job == 0; i++)
+        e->rank = e->rank % t->witness.worker_ranks + 1;
+    e->job = t->witness.ranks[e->rank].job;
+    const witness_job *job = witness_find(&t->witness, e->job);
+    e->attempt = job ? job->attempt : 1;
+    e->outcome = job ? draw_answer(t, job) : QD_OUTCOME_DONE;
+    e->exit_code = -(int)draw(t, 11);
+    draw_text(t, e);
+}
+
+static void draw_cancel(trial *t, qd_event *e) {
+    int n = t->witness.job_count;
+    e->job = n > 0 ? t->witness.jobs[draw(t, (uint32_t)n)].submit.job : 1;
+    draw_text(t, e);
+}
+
+/* Late or impossible: any job, any attempt, any rank, any kind. */
+static void draw_nonsense(trial *t, qd_event *e) {
+    e->kind = (qd_event_kind)(draw(t, QD_EVENTS + 2) - 1);
+    e->time_ns -= draw(t, 2);
+    e->job = draw(t, (uint32_t)last_job(t) + 2);
+    e->attempt = (int)draw(t, 4) - 1;
+    e->rank = (int)draw(t, (uint32_t)t->witness.worker_ranks + 3) - 1;
+    e->outcome = (qd_outcome)(draw(t, QD_OUTCOMES + 2) - 1);
+    e->exit_code = (int)draw(t, 3) - 1;
+    e->submit = (qd_submission){.job = e->job,
+                                .ranks_min = (int)draw(t, 4) - 1,
+                                .ranks_max = draw(t, 3) ? (int)draw(t, 4) - 1 : INT_MAX};
+    if (draw(t, 8) == 0)
+        memset(e->text, 'x', sizeof e->text);
+    if (draw(t, 8) == 0)
+        memset(e->submit.name, 'x', sizeof e->submit.name);
+}
+
+static const struct {
+    uint32_t weight;
+    qd_event_kind kind;
+    void (*draw)(trial *t, qd_event *e);
+} kinds[] = {
+    {40, QD_EVENT_WORKER_READY, draw_ready},
+    {20, QD_EVENT_SUBMIT, draw_submit},
+    {50, QD_EVENT_MEMBER_ENDED, draw_answer_of_member},
+    {2, QD_EVENT_WORKER_LOST, draw_lost},
+    {5, QD_EVENT_CANCEL, draw_cancel},
+    {1, QD_EVENT_CLOSED, draw_text},
+    {1, QD_EVENT_DRAIN, draw_text},
+    {15, QD_EVENT_CLOSED, draw_nonsense},
+};
+enum { WEIGHTS = 134, KINDS = sizeof kinds / sizeof kinds[0] };
+
+qd_event trial_draw_event(trial *t) {
+    int64_t now = t->witness.time_ns < 0 ? 0 : t->witness.time_ns;
+    qd_event e = {.time_ns = now + draw(t, 3)};
+    uint32_t at = draw(t, WEIGHTS);
+    int i = 0;
+    for (; i < KINDS - 1 && at >= kinds[i].weight; i++)
+        at -= kinds[i].weight;
+    e.kind = kinds[i].kind;
+    kinds[i].draw(t, &e);
+    return e;
+}
+
+/* ---- driving ---- */
+
+static bool broken(trial *t, const qd_event *e, const char *what) {
+    const char *kind = (unsigned)e->kind < QD_EVENTS ? qd_event_names[e->kind] : "nonsense";
+    snprintf(t->broken, sizeof t->broken,
+             "%s (job %lld, attempt %d, rank %d, outcome %d) at %lld ns: %s", kind,
+             (long long)e->job, e->attempt, e->rank, (int)e->outcome, (long long)e->time_ns, what);
+    return false;
+}
+
+static bool same_actions(const qd_action_list *a, const qd_action_list *b) {
+    bool same = a->count == b->count;
+    for (int i = 0; same && i < a->count; i++) {
+        qd_text one = {0}, other = {0};
+        qd_action_format(&a->actions[i], &one);
+        qd_action_format(&b->actions[i], &other);
+        same = !one.failed && !other.failed && strcmp(one.bytes, other.bytes) == 0;
+        qd_text_fini(&one);
+        qd_text_fini(&other);
+    }
+    return same;
+}
+
+bool trial_step(trial *t, const qd_event *e) {
+    qd_action_list twin_actions;
+    uint64_t before = qd_core_digest(t->core);
+    /* The witness keeps its books in tables of fixed size. */
+    bool expected = witness_expects(&t->witness, e);
+    if (expected && e->kind == QD_EVENT_SUBMIT && t->witness.job_count == WITNESS_MAX_JOBS)
+        return true;
+    int rc = qd_core_handle(t->core, e, &t->actions);
+    t->taken = rc == 0;
+    if (rc != (expected ? 0 : QD_EPROTO))
+        return broken(t, e, rc ? qd_error_message() : "was taken, but cannot be true");
+    if (qd_core_handle(t->twin, e, &twin_actions) != rc)
+        return broken(t, e, "a twin of the core takes it otherwise");
+    if (rc && qd_core_digest(t->core) != before)
+        return broken(t, e, "was refused, but changed the state");
+    if (qd_core_digest(t->core) != qd_core_digest(t->twin))
+        return broken(t, e, "the same events led to two states");
+    if (rc)
+        return true;
+    if (!same_actions(&t->actions, &twin_actions))
+        return broken(t, e, "the same events led to different actions");
+    if (!witness_see(&t->witness, e, &t->actions, t->core))
+        return broken(t, e, t->witness.broken);
+    return true;
+}
+
+bool trial_finish(trial *t, bool by_drain) {
+    qd_event e = {.time_ns = t->witness.time_ns < 0 ? 0 : t->witness.time_ns};
+    e.kind = QD_EVENT_WORKER_READY;
+    for (e.rank = 1; e.rank <= t->witness.worker_ranks; e.rank++)
+        if (!trial_step(t, &e))
+            return false;
+    e = (qd_event){.kind = by_drain ? QD_EVENT_DRAIN : QD_EVENT_CLOSED, .time_ns = e.time_ns};
+    if (!trial_step(t, &e))
+        return false;
+    /* Each answer frees a rank of a job; each job runs once, on all workers at most. */
+    int most = (t->witness.job_count + 1) * t->witness.worker_ranks;
+    for (int i = 0; i < most && !t->witness.shut_down; i++) {
+        e = (qd_event){.kind = QD_EVENT_MEMBER_ENDED, .time_ns = e.time_ns};
+        draw_answer_of_member(t, &e);
+        if (e.job == 0)
+            return broken(t, &e, "nobody is left to answer, yet there is no shutdown");
+        if (!trial_step(t, &e))
+            return false;
+    }
+    return t->witness.shut_down || broken(t, &e, "shutdown never came");
+}

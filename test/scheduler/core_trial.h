@@ -1,0 +1,43 @@
+/*
+ * core_trial.h: random histories for the core. Two cores get the same events in lock-step under the
+ * eyes of a witness; events are drawn from a source of numbers (a generator with a seed, or a
+ * fuzzer's bytes), mostly such as a live cluster would send, sometimes nonsense.
+ */
+#ifndef QD_TEST_SCHEDULER_CORE_TRIAL_H
+#define QD_TEST_SCHEDULER_CORE_TRIAL_H
+
+#include "core_witness.h"
+
+/* Where numbers come from: draw(context, n) gives one of 0 .. n-1 (n >= 1). */
+typedef struct trial_source {
+    uint32_t (*draw)(void *context, uint32_t n);
+    void *context;
+} trial_source;
+
+/* splitmix64 (Steele, Lea, Flood, OOPSLA 2014); context is a uint64_t, its seed. */
+uint32_t trial_draw_splitmix(void *seed, uint32_t n);
+
+typedef struct trial {
+    trial_source source;
+    witness witness;
+    qd_core *core, *twin;
+    qd_action_list actions; /* of the last event, from core */
+    bool taken;             /* the last event was not refused */
+    char broken[512];       /* what went wrong; "" while all is well */
+} trial;
+
+/* A world of 1 to 12 workers. */
+bool trial_begin(trial *t, trial_source source);
+void trial_end(trial *t);
+
+/* An event as the source pleases. */
+qd_event trial_draw_event(trial *t);
+
+/* Gives the event to both cores and checks everything. False: t->broken says what is wrong. */
+bool trial_step(trial *t, const qd_event *event);
+
+/* Lets all workers come, closes or drains, and has every worker answer until the core shuts down;
+ * it must. False as above. */
+bool trial_finish(trial *t, bool by_drain);
+
+#endif

@@ -1,0 +1,380 @@
+#include "core_witness.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/error.h"
+
+void witness_init(witness *w, int worker_ranks) {
+    memset(w, 0, sizeof *w);
+    w->worker_ranks = worker_ranks;
+    w->time_ns = INT64_MIN;
+}
+
+static bool broken(witness *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static bool broken(witness *w, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(w->broken, sizeof w->broken, fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+witness_job *witness_find(const witness *w, int64_t job) {
+    for (int i = 0; i < w->job_count; i++)
+        if (w->jobs[i].submit.job == job)
+            return (witness_job *)&w->jobs[i];
+    return NULL;
+}
+
+int witness_live_members(const witness *w, int64_t job, int ranks[WITNESS_MAX_RANKS]) {
+    int count = 0;
+    for (int rank = 1; rank <= w->worker_ranks; rank++)
+        if (w->ranks[rank].job == job)
+            ranks[count++] = rank;
+    return count;
+}
+
+static bool over(qd_job_state state) {
+    return state == QD_STATE_COMPLETED || state == QD_STATE_FAILED || state == QD_STATE_CANCELLED ||
+           state == QD_STATE_PREEMPTED;
+}
+
+static int count_ranks(const witness *w, bool (*is)(const witness_rank *)) {
+    int count = 0;
+    for (int rank = 1; rank <= w->worker_ranks; rank++)
+        count += is(&w->ranks[rank]);
+    return count;
+}
+
+static bool is_alive(const witness_rank *r) {
+    return !r->lost;
+}
+
+static bool is_free(const witness_rank *r) {
+    return r->ready && !r->lost && r->job == 0;
+}
+
+static bool is_on_its_way(const witness_rank *r) {
+    return !r->ready && !r->lost;
+}
+
+/* ---- what may come in ---- */
+
+static bool expects_member_ended(const witness *w, const qd_event *e) {
+    const witness_job *job = witness_find(w, e->job);
+    if (!job || e->attempt < 1 || e->attempt > job->attempt || (int)e->outcome < 0 ||
+        e->outcome >= QD_OUTCOMES)
+        return false;
+    return e->attempt < job->attempt || (job->members >> (e->rank - 1) & 1);
+}
+
+bool witness_expects(const witness *w, const qd_event *e) {
+    bool rank_exists = e->rank >= 1 && e->rank <= w->worker_ranks;
+    if (e->time_ns < w->time_ns || !memchr(e->text, 0, sizeof e->text))
+        return false;
+    switch ((int)e->kind) {
+    case QD_EVENT_WORKER_READY:
+    case QD_EVENT_WORKER_LOST:
+        return rank_exists;
+    case QD_EVENT_SUBMIT:
+        return !w->closed && e->submit.ranks_min >= 1 &&
+               e->submit.ranks_min <= e->submit.ranks_max &&
+               memchr(e->submit.name, 0, sizeof e->submit.name) &&
+               e->submit.job > (w->job_count ? w->jobs[w->job_count - 1].submit.job : 0);
+    case QD_EVENT_MEMBER_ENDED:
+        return rank_exists && expects_member_ended(w, e);
+    case QD_EVENT_CANCEL:
+        return witness_find(w, e->job) != NULL;
+    case QD_EVENT_CLOSED:
+    case QD_EVENT_DRAIN:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* ---- what an event means by itself ---- */
+
+static void member_ended(witness *w, int rank, qd_outcome outcome, int exit_code,
+                         const char *failure) {
+    witness_job *job = witness_find(w, w->ranks[rank].job);
+    w->ranks[rank].job = 0;
+    job->live--;
+    job->ended[outcome]++;
+    if (outcome == QD_OUTCOME_FAILED && job->ended[outcome] == 1) {
+        snprintf(job->first_failure, sizeof job->first_failure, "%s", failure);
+        job->exit_code = exit_code < 0 ? exit_code : QD_EINTERNAL;
+    }
+}
+
+static void note_member_ended(witness *w, const qd_event *e) {
+    const witness_job *job = witness_find(w, e->job);
+    if (w->ranks[e->rank].job == e->job && job->attempt == e->attempt)
+        member_ended(w, e->rank, e->outcome, e->exit_code, e->text);
+}
+
+static void note_lost(witness *w, const qd_event *e) {
+    char failure[QD_EVENT_TEXT_BYTES + 64];
+    if (w->ranks[e->rank].lost)
+        return;
+    w->ranks[e->rank].lost = true;
+    snprintf(failure, sizeof failure, "rank %d was lost%s%s", e->rank, e->text[0] ? ": " : "",
+             e->text);
+    if (w->ranks[e->rank].job)
+        member_ended(w, e->rank, QD_OUTCOME_FAILED, QD_ELOST, failure);
+}
+
+static void note_submit(witness *w, const qd_event *e) {
+    w->jobs[w->job_count++] = (witness_job){.submit = e->submit, .state = QD_STATES};
+}
+
+static void note_cancel(witness *w, const qd_event *e) {
+    witness_job *job = witness_find(w, e->job);
+    if (job->live > 0 && job->ended[QD_OUTCOME_FAILED] == 0 && !job->aborted)
+        job->cancelled = true;
+}
+
+static void note_event(witness *w, const qd_event *e) {
+    w->time_ns = e->time_ns;
+    if (e->kind == QD_EVENT_WORKER_READY)
+        w->ranks[e->rank].ready = true;
+    else if (e->kind == QD_EVENT_WORKER_LOST)
+        note_lost(w, e);
+    else if (e->kind == QD_EVENT_SUBMIT)
+        note_submit(w, e);
+    else if (e->kind == QD_EVENT_MEMBER_ENDED)
+        note_member_ended(w, e);
+    else if (e->kind == QD_EVENT_CANCEL)
+        note_cancel(w, e);
+    else if (e->kind == QD_EVENT_CLOSED)
+        w->closed = true;
+    else
+        w->draining = true;
+}
+
+/* ---- what may come out ---- */
+
+static bool ranks_are_a_set(const witness *w, const qd_action *a) {
+    for (int i = 0; i < a->rank_count; i++)
+        if (a->ranks[i] < 1 || a->ranks[i] > w->worker_ranks ||
+            (i > 0 && a->ranks[i] <= a->ranks[i - 1]))
+            return false;
+    return a->rank_count > 0;
+}
+
+static bool see_start(witness *w, witness_job *job, const qd_action *a) {
+    if (w->draining)
+        return broken(w, "job %lld started after a drain", (long long)a->job);
+    if (count_ranks(w, is_on_its_way) > 0)
+        return broken(w, "job %lld started before all workers had come", (long long)a->job);
+    if (a->rank_count < job->submit.ranks_min || a->rank_count > job->submit.ranks_max)
+        return broken(w, "job %lld got %d ranks", (long long)a->job, a->rank_count);
+    if (a->attempt != job->attempt + 1 || a->epoch <= w->epoch || job->live > 0)
+        return broken(w, "job %lld: attempt %d, epoch %u", (long long)a->job, a->attempt, a->epoch);
+    job->members = 0;
+    for (int i = 0; i < a->rank_count; i++) {
+        if (!is_free(&w->ranks[a->ranks[i]]))
+            return broken(w, "rank %d was given to job %lld though it is not free", a->ranks[i],
+                          (long long)a->job);
+        w->ranks[a->ranks[i]].job = a->job;
+        job->members |= UINT64_C(1) << (a->ranks[i] - 1);
+    }
+    w->epoch = a->epoch;
+    job->attempt = a->attempt;
+    job->size = job->live = job->granted = a->rank_count;
+    job->started_now = true;
+    return true;
+}
+
+/* STOP and ABORT go to exactly the members that have not ended, once. */
+static bool see_order(witness *w, witness_job *job, const qd_action *a) {
+    int live[WITNESS_MAX_RANKS];
+    int count = witness_live_members(w, a->job, live);
+    bool *told = a->kind == QD_ACTION_STOP ? &job->stopped : &job->aborted;
+    if (*told || job->aborted)
+        return broken(w, "job %lld was told twice to end", (long long)a->job);
+    if (a->kind == QD_ACTION_STOP && !w->draining)
+        return broken(w, "job %lld was stopped without a drain", (long long)a->job);
+    if (a->attempt != job->attempt || count != a->rank_count ||
+        memcmp(live, a->ranks, (size_t)count * sizeof live[0]) != 0)
+        return broken(w, "job %lld: %s to others than its live members", (long long)a->job,
+                      qd_action_names[a->kind]);
+    *told = true;
+    return true;
+}
+
+/* The end that the members' words add up to. */
+static qd_job_state right_end(const witness_job *job) {
+    if (job->attempt == 0)
+        return QD_STATE_CANCELLED;
+    if (job->ended[QD_OUTCOME_DONE] == job->size)
+        return QD_STATE_COMPLETED;
+    if (job->cancelled)
+        return QD_STATE_CANCELLED;
+    if (job->ended[QD_OUTCOME_FAILED])
+        return QD_STATE_FAILED;
+    return job->ended[QD_OUTCOME_ABORTED] ? QD_STATE_CANCELLED : QD_STATE_PREEMPTED;
+}
+
+static bool see_state(witness *w, witness_job *job, const qd_action *a) {
+    if (over(job->state))
+        return broken(w, "job %lld left its last state", (long long)a->job);
+    if (!a->reason || !a->reason[0])
+        return broken(w, "job %lld is %s for no reason", (long long)a->job,
+                      qd_job_state_names[a->state]);
+    if (a->state == job->state || (a->state == QD_STATE_PENDING && job->state != QD_STATES))
+        return broken(w, "job %lld became %s", (long long)a->job, qd_job_state_names[a->state]);
+    if (over(a->state) && (job->live > 0 || a->state != right_end(job)))
+        return broken(w, "job %lld ended as %s with %d members left, not as %s", (long long)a->job,
+                      qd_job_state_names[a->state], job->live, qd_job_state_names[right_end(job)]);
+    if (a->state == QD_STATE_FAILED &&
+        (a->exit_code != job->exit_code ||
+         (job->first_failure[0] && strcmp(a->reason, job->first_failure) != 0)))
+        return broken(w, "job %lld failed with code %d: %s", (long long)a->job, a->exit_code,
+                      a->reason);
+    job->state = a->state;
+    return true;
+}
+
+static bool see_shutdown(witness *w, const qd_event *event) {
+    if (w->shut_down || !(w->closed || w->draining))
+        return broken(w, "shutdown after %s comes twice or too early", qd_event_names[event->kind]);
+    w->shut_down = true;
+    return true;
+}
+
+static bool see_action(witness *w, const qd_event *event, const qd_action *a) {
+    if (w->shut_down)
+        return broken(w, "%s after SHUTDOWN in one event", qd_action_names[a->kind]);
+    if (a->kind == QD_ACTION_SHUTDOWN)
+        return see_shutdown(w, event);
+    witness_job *job = witness_find(w, a->job);
+    if (!job)
+        return broken(w, "an action for job %lld, which nobody submitted", (long long)a->job);
+    if (a->kind == QD_ACTION_JOB_STATE)
+        return see_state(w, job, a);
+    if (!ranks_are_a_set(w, a))
+        return broken(w, "%s of job %lld: its ranks are no ascending set of workers",
+                      qd_action_names[a->kind], (long long)a->job);
+    return a->kind == QD_ACTION_START ? see_start(w, job, a) : see_order(w, job, a);
+}
+
+/* ---- what must hold between events ---- */
+
+static bool nobody_was_passed(witness *w) {
+    bool passed = false;
+    for (int i = 0; i < w->job_count; i++) {
+        passed = passed || w->jobs[i].state == QD_STATE_PENDING;
+        if (passed && w->jobs[i].started_now)
+            return broken(w, "job %lld passed one that waits", (long long)w->jobs[i].submit.job);
+    }
+    return true;
+}
+
+/* Nobody who could start waits, and nobody waits for what will never be. */
+static bool nobody_waits_for_nothing(witness *w) {
+    int alive = count_ranks(w, is_alive), unused = count_ranks(w, is_free);
+    bool may_start = !w->draining && count_ranks(w, is_on_its_way) == 0;
+    bool head = true;
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_job *job = &w->jobs[i];
+        if (job->state != QD_STATE_PENDING)
+            continue;
+        if (w->draining || job->submit.ranks_min > alive)
+            return broken(w, "job %lld waits for ever", (long long)job->submit.job);
+        if (head && may_start && job->submit.ranks_min <= unused)
+            return broken(w, "job %lld waits though it fits", (long long)job->submit.job);
+        head = false;
+    }
+    return true;
+}
+
+/* Of two jobs that started together, dealt round robin in order: one below its most has at most one
+ * spare rank less than an earlier, none less than a later; and no rank is left. */
+static bool spare_ranks_are_dealt_fairly(witness *w) {
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_job *a = &w->jobs[i];
+        if (!a->started_now || a->granted == a->submit.ranks_max)
+            continue;
+        if (count_ranks(w, is_free) > 0)
+            return broken(w, "ranks idle beside job %lld", (long long)a->submit.job);
+        for (int j = 0; j < w->job_count; j++) {
+            const witness_job *b = &w->jobs[j];
+            int more = (b->granted - b->submit.ranks_min) - (a->granted - a->submit.ranks_min);
+            if (b->started_now && more > (j < i ? 1 : 0))
+                return broken(w, "job %lld got %d spare ranks more than job %lld",
+                              (long long)b->submit.job, more, (long long)a->submit.job);
+        }
+    }
+    return true;
+}
+
+/* Whoever cannot go on was told so; whoever was not told goes on. */
+static bool members_know_their_orders(witness *w) {
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_job *job = &w->jobs[i];
+        bool hopeless =
+            job->ended[QD_OUTCOME_FAILED] || job->ended[QD_OUTCOME_ABORTED] || job->cancelled;
+        if (job->live > 0 && hopeless != job->aborted)
+            return broken(w, "job %lld: its members were told wrongly", (long long)job->submit.job);
+        if (job->live > 0 && w->draining && !job->stopped && !job->aborted)
+            return broken(w, "job %lld trains on after a drain", (long long)job->submit.job);
+        bool part_ended = job->live < job->size || job->stopped || job->aborted;
+        qd_job_state right = job->size == 0   ? QD_STATE_PENDING
+                             : job->live == 0 ? right_end(job)
+                             : part_ended     ? QD_STATE_COMPLETING
+                                              : QD_STATE_RUNNING;
+        if (job->state != right && !(job->size == 0 && job->state == QD_STATE_CANCELLED))
+            return broken(w, "job %lld is %s with %d of %d members left",
+                          (long long)job->submit.job, qd_job_state_names[job->state], job->live,
+                          job->size);
+    }
+    return true;
+}
+
+static bool shutdown_comes_when_due(witness *w) {
+    bool due = w->closed || w->draining;
+    for (int i = 0; i < w->job_count; i++)
+        due = due && over(w->jobs[i].state);
+    /* After it, a drained cluster still takes submissions, only to cancel them. */
+    if (due != w->shut_down)
+        return broken(w, due ? "no shutdown though nothing is left" : "shutdown with jobs left");
+    return true;
+}
+
+static bool views_agree(witness *w, const qd_core *core) {
+    if (qd_core_job_count(core) != w->job_count)
+        return broken(w, "%d jobs in view, %d submitted", qd_core_job_count(core), w->job_count);
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_job *job = &w->jobs[i];
+        qd_job_view view;
+        qd_core_job(core, i, &view);
+        if (view.job != job->submit.job || view.state != job->state ||
+            view.attempt != job->attempt || view.rank_count != job->size || !view.reason[0] ||
+            strcmp(view.name, job->submit.name) != 0)
+            return broken(w, "the view of job %lld is wrong", (long long)job->submit.job);
+    }
+    return true;
+}
+
+bool witness_see(witness *w, const qd_event *event, const qd_action_list *actions,
+                 const qd_core *core) {
+    bool was_shut_down = w->shut_down;
+    for (int i = 0; i < w->job_count; i++)
+        w->jobs[i].started_now = false;
+    note_event(w, event);
+    /* Lets see_action tell "again" from "earlier in this event". */
+    w->shut_down = false;
+    for (int i = 0; i < actions->count; i++) {
+        if (was_shut_down && actions->actions[i].kind == QD_ACTION_SHUTDOWN)
+            return broken(w, "a second SHUTDOWN");
+        if (!see_action(w, event, &actions->actions[i]))
+            return false;
+    }
+    w->shut_down = w->shut_down || was_shut_down;
+    return nobody_was_passed(w) && nobody_waits_for_nothing(w) && spare_ranks_are_dealt_fairly(w) &&
+           members_know_their_orders(w) && shutdown_comes_when_due(w) && views_agree(w, core);
+}

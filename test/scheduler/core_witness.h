@@ -1,0 +1,63 @@
+/*
+ * core_witness.h: an independent observer of a core, for property tests and fuzzing. It sees only
+ * what goes in (events) and what comes out (actions, views), keeps its own simple books, and says
+ * which rule of the scheduler was broken. It shares no code with the core.
+ */
+#ifndef QD_TEST_SCHEDULER_CORE_WITNESS_H
+#define QD_TEST_SCHEDULER_CORE_WITNESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "scheduler/core.h"
+
+enum { WITNESS_MAX_RANKS = 64, WITNESS_MAX_JOBS = 256 };
+
+typedef struct witness_rank {
+    bool ready, lost;
+    int64_t job; /* 0: serves nobody */
+} witness_rank;
+
+typedef struct witness_job {
+    qd_submission submit;
+    qd_job_state state;
+    int attempt;
+    int size, live;   /* members of the gang; those that have not ended */
+    uint64_t members; /* of the newest attempt; bit rank - 1 */
+    int ended[QD_OUTCOMES];
+    bool cancelled; /* a CANCEL came while it ran, before any failure */
+    bool stopped, aborted;
+    char first_failure[QD_EVENT_TEXT_BYTES + 64];
+    int exit_code;
+    bool started_now; /* by the present event */
+    int granted;      /* ranks, if started_now */
+} witness_job;
+
+typedef struct witness {
+    int worker_ranks;
+    witness_rank ranks[WITNESS_MAX_RANKS + 1]; /* by world rank */
+    witness_job jobs[WITNESS_MAX_JOBS];        /* in order of submission */
+    int job_count;
+    int64_t time_ns;
+    uint32_t epoch; /* last one seen */
+    bool closed, draining, shut_down;
+    char broken[256]; /* the rule that was broken; "" while all is well */
+} witness;
+
+void witness_init(witness *w, int worker_ranks);
+
+/* Whether the core must take the event (true) or refuse it, by the rules and the witness's books.
+ */
+bool witness_expects(const witness *w, const qd_event *event);
+
+/* Takes note of an event the core took and of what it led to. False: w->broken says what is wrong.
+ */
+bool witness_see(witness *w, const qd_event *event, const qd_action_list *actions,
+                 const qd_core *core);
+
+witness_job *witness_find(const witness *w, int64_t job);
+
+/* Members of job that have not ended, ascending; returns how many. */
+int witness_live_members(const witness *w, int64_t job, int ranks[WITNESS_MAX_RANKS]);
+
+#endif

@@ -1,0 +1,8 @@
+qd_test(scheduler test_policy qd_scheduler)
+qd_test(scheduler test_core qd_scheduler)
+
+qd_test(scheduler test_core_properties qd_scheduler)
+target_sources(test_core_properties PRIVATE scheduler/core_witness.c scheduler/core_trial.c)
+
+qd_test(scheduler test_core_memory qd_scheduler)
+target_link_options(test_core_memory PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)

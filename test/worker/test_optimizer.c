@@ -1,0 +1,185 @@
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "runtime/random.h"
+#include "worker/optimizer.h"
+
+/* Update rules against their closed formulas: what t steps amount to, summed in double from the
+ * gradients alone, without the recurrence the rule itself goes through. */
+
+enum { STEPS = 6, MAX_COUNT = 1000 };
+static const int64_t counts[] = {1, 3, 7, 16, 17, MAX_COUNT};
+
+static const qd_optimizer_spec sgd = {
+    .kind = QD_OPTIMIZER_SGD, .learning_rate = 0.05, .momentum = 0.9};
+static const qd_optimizer_spec adam = {.kind = QD_OPTIMIZER_ADAM,
+                                       .learning_rate = 0.002,
+                                       .beta1 = 0.9,
+                                       .beta2 = 0.999,
+                                       .epsilon = 1e-8};
+
+static float weight_at(int64_t i) {
+    return qd_random_normal((qd_random_key){1, 20}, 0, (uint64_t)i);
+}
+
+/* Gradients of steps 1 .. STEPS; no two alike. */
+static float gradient_at(int step, int64_t i) {
+    return 0.1f * qd_random_normal((qd_random_key){1, 21}, (uint32_t)step, (uint64_t)i);
+}
+
+typedef struct run {
+    float weights[MAX_COUNT], gradients[MAX_COUNT], state[2][MAX_COUNT];
+} run;
+
+static void take_steps(run *r, const qd_optimizer_spec *spec, int steps, int64_t count,
+                       float (*gradient)(int, int64_t)) {
+    const qd_optimizer *optimizer = qd_optimizer_of(spec);
+    float *state[] = {r->state[0], r->state[1]};
+    *r = (run){0};
+    for (int64_t i = 0; i < count; i++)
+        r->weights[i] = weight_at(i);
+    for (int t = 1; t <= steps; t++) {
+        qd_optimizer_scalars scalars;
+        for (int64_t i = 0; i < count; i++)
+            r->gradients[i] = gradient(t, i);
+        optimizer->prepare(spec, t, &scalars);
+        optimizer->update(spec, &scalars, r->weights, r->gradients, state, count);
+    }
+}
+
+/* Gradient i has reached the weight through the velocities of steps i .. T:
+ * w_T = w_0 - lr sum_i g_i (1 - mu^(T - i + 1)) / (1 - mu). */
+static double sgd_weight(int64_t i) {
+    double sum = 0;
+    for (int t = 1; t <= STEPS; t++)
+        sum +=
+            (double)gradient_at(t, i) * (1 - pow(sgd.momentum, STEPS - t + 1)) / (1 - sgd.momentum);
+    return (double)weight_at(i) - sgd.learning_rate * sum;
+}
+
+START_TEST(sgd_with_momentum_follows_its_closed_formula) {
+    static run r;
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        take_steps(&r, &sgd, STEPS, counts[c], gradient_at);
+        for (int64_t i = 0; i < counts[c]; i++)
+            ck_assert_double_eq_tol((double)r.weights[i], sgd_weight(i), 2e-6);
+    }
+}
+END_TEST
+
+START_TEST(the_first_velocity_of_sgd_is_the_gradient) {
+    static run r;
+    take_steps(&r, &sgd, 1, 17, gradient_at);
+    for (int64_t i = 0; i < 17; i++)
+        ck_assert_float_eq(r.state[0][i], gradient_at(1, i));
+}
+END_TEST
+
+START_TEST(sgd_without_momentum_is_plain_descent) {
+    static run r;
+    qd_optimizer_spec spec = sgd;
+    spec.momentum = 0;
+    take_steps(&r, &spec, STEPS, 17, gradient_at);
+    for (int64_t i = 0; i < 17; i++) {
+        double sum = 0;
+        for (int t = 1; t <= STEPS; t++)
+            sum += (double)gradient_at(t, i);
+        ck_assert_double_eq_tol((double)r.weights[i],
+                                (double)weight_at(i) - spec.learning_rate * sum, 1e-6);
+    }
+}
+END_TEST
+
+/* The moments as weighted sums: m_t = (1 - beta) sum_i beta^(t - i) g_i^power. */
+static double moment(double beta, int power, int t, int64_t i) {
+    double sum = 0;
+    for (int s = 1; s <= t; s++)
+        sum += pow(beta, t - s) * pow((double)gradient_at(s, i), power);
+    return (1 - beta) * sum;
+}
+
+static double adam_weight(int64_t i) {
+    double w = (double)weight_at(i);
+    for (int t = 1; t <= STEPS; t++) {
+        double m = moment(adam.beta1, 1, t, i) / (1 - pow(adam.beta1, t));
+        double v = moment(adam.beta2, 2, t, i) / (1 - pow(adam.beta2, t));
+        w -= adam.learning_rate * m / (sqrt(v) + adam.epsilon);
+    }
+    return w;
+}
+
+START_TEST(adam_follows_its_closed_formula) {
+    static run r;
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        take_steps(&r, &adam, STEPS, counts[c], gradient_at);
+        for (int64_t i = 0; i < counts[c]; i++)
+            ck_assert_double_eq_tol((double)r.weights[i], adam_weight(i), 2e-6);
+    }
+}
+END_TEST
+
+static float constant_gradient(int step, int64_t i) {
+    (void)step;
+    return i % 2 ? -0.25f : 4.0f;
+}
+
+/* With g the same in every step both corrected moments are exact: m = g, v = g^2. */
+START_TEST(adam_moves_by_the_learning_rate_against_a_steady_gradient) {
+    static run r;
+    take_steps(&r, &adam, STEPS, 17, constant_gradient);
+    for (int64_t i = 0; i < 17; i++) {
+        double move = STEPS * adam.learning_rate * (i % 2 ? -1 : 1);
+        ck_assert_double_eq_tol((double)r.weights[i], (double)weight_at(i) - move, 2e-6);
+    }
+}
+END_TEST
+
+static float no_gradient(int step, int64_t i) {
+    (void)step;
+    (void)i;
+    return 0;
+}
+
+/* Padding between parameters has gradient zero and must stay what it is. */
+START_TEST(a_gradient_of_zero_changes_nothing) {
+    static run r;
+    const qd_optimizer_spec *specs[] = {&sgd, &adam};
+    for (int k = 0; k < 2; k++) {
+        take_steps(&r, specs[k], STEPS, 17, no_gradient);
+        for (int64_t i = 0; i < 17; i++) {
+            ck_assert_float_eq(r.weights[i], weight_at(i));
+            ck_assert(r.state[0][i] == 0 && r.state[1][i] == 0);
+        }
+    }
+}
+END_TEST
+
+START_TEST(each_kind_has_its_row) {
+    ck_assert_str_eq(qd_optimizer_of(&sgd)->name, "sgd");
+    ck_assert_int_eq(qd_optimizer_of(&sgd)->state_vectors, 1);
+    ck_assert_str_eq(qd_optimizer_of(&sgd)->state_names[0], "momentum");
+    ck_assert_str_eq(qd_optimizer_of(&adam)->name, "adam");
+    ck_assert_int_eq(qd_optimizer_of(&adam)->state_vectors, 2);
+    ck_assert_str_eq(qd_optimizer_of(&adam)->state_names[0], "m");
+    ck_assert_str_eq(qd_optimizer_of(&adam)->state_names[1], "v");
+}
+END_TEST
+
+int main(void) {
+    TCase *tc = tcase_create("optimizer");
+    tcase_add_test(tc, sgd_with_momentum_follows_its_closed_formula);
+    tcase_add_test(tc, the_first_velocity_of_sgd_is_the_gradient);
+    tcase_add_test(tc, sgd_without_momentum_is_plain_descent);
+    tcase_add_test(tc, adam_follows_its_closed_formula);
+    tcase_add_test(tc, adam_moves_by_the_learning_rate_against_a_steady_gradient);
+    tcase_add_test(tc, a_gradient_of_zero_changes_nothing);
+    tcase_add_test(tc, each_kind_has_its_row);
+    Suite *suite = suite_create("worker/optimizer");
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

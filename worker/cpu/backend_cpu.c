@@ -1,0 +1,67 @@
+#include <stdlib.h>
+
+#include "runtime/error.h"
+#include "worker/cpu/clones.h"
+#include "worker/cpu/cpu.h"
+
+static const qd_cpu_op *const ops[QD_OP_KINDS] = {
+    [QD_OP_LINEAR] = &qd_cpu_linear,
+    [QD_OP_RELU] = &qd_cpu_relu,
+    [QD_OP_CROSS_ENTROPY] = &qd_cpu_cross_entropy,
+};
+
+static int create(int threads, qd_backend_context **context) {
+    if (threads < 1)
+        return qd_error_set(QD_ECONFIG, "cpu: %d threads; at least 1 is needed", threads);
+    qd_backend_context *c = malloc(sizeof *c);
+    if (!c)
+        return qd_error_set(QD_ENOMEM, "cpu: no memory for a context");
+    c->threads = threads;
+    *context = c;
+    return 0;
+}
+
+static void destroy(qd_backend_context *context) {
+    free(context);
+}
+
+static int forward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
+                   const qd_operands *operands) {
+    return ops[node->op->kind]->forward(context, graph, node, operands);
+}
+
+static int backward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
+                    const qd_operands *operands) {
+    return ops[node->op->kind]->backward(context, graph, node, operands);
+}
+
+QD_CLONES
+static void add_floats(float *restrict into, const float *restrict from, int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        into[i] += from[i];
+}
+
+static int add(qd_backend_context *context, float *into, const float *from, int64_t count) {
+    (void)context;
+    add_floats(into, from, count);
+    return 0;
+}
+
+/* Every call above is done when it returns. */
+static int wait_done(qd_backend_context *context) {
+    (void)context;
+    return 0;
+}
+
+const qd_backend qd_backend_cpu = {
+    .name = "cpu",
+    .create = create,
+    .destroy = destroy,
+    .alloc = qd_cpu_alloc,
+    .release = qd_cpu_release,
+    .forward = forward,
+    .backward = backward,
+    .add = add,
+    .score = qd_cpu_score,
+    .wait = wait_done,
+};

@@ -1,0 +1,34 @@
+/*
+ * cpu.h: what the files of the CPU backend share: its context, a row for each operator, and the
+ * few functions of the backend's table that have a file of their own. Only for worker/cpu/.
+ */
+#ifndef QD_WORKER_CPU_CPU_H
+#define QD_WORKER_CPU_CPU_H
+
+#include "worker/backend.h"
+
+struct qd_backend_context {
+    int threads;
+};
+
+typedef int qd_cpu_run(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
+                       const qd_operands *operands);
+
+/* How one kind of operator is computed; contract as qd_backend's forward and backward. */
+typedef struct qd_cpu_op {
+    qd_cpu_run *forward;
+    qd_cpu_run *backward;
+} qd_cpu_op;
+
+extern const qd_cpu_op qd_cpu_linear;
+extern const qd_cpu_op qd_cpu_relu;
+extern const qd_cpu_op qd_cpu_cross_entropy;
+
+/* As qd_backend's functions of these names. alloc: QD_ENOMEM. */
+int qd_cpu_alloc(qd_backend_context *context, size_t bytes, void **memory);
+void qd_cpu_release(qd_backend_context *context, void *memory, size_t bytes);
+int qd_cpu_score(qd_backend_context *context, const float *losses, const float *logits,
+                 const int32_t *targets, int64_t n, int64_t classes, double *loss_sum,
+                 int64_t *correct);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * onednn.h: matrix products by oneDNN. The only door to that library, so that its changes of
+ * interface between releases stay behind one file. Not for anything our own loops can do.
+ */
+#ifndef QD_WORKER_CPU_ONEDNN_H
+#define QD_WORKER_CPU_ONEDNN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A matrix operand, stored row-major without gaps. */
+typedef struct qd_matrix {
+    const float *data;
+    bool transposed; /* the product takes the transpose of what is stored */
+} qd_matrix;
+
+/*
+ * C[m, n] = A[m, k] B[k, n] + beta C, all row-major; with beta 0 the old C is not read. Sizes are
+ * those of the product, so a transposed A is stored [k, m]. For one shape and one number of
+ * threads (>= 1) the bits of C depend on A, B and C alone. QD_EINTERNAL.
+ */
+int qd_onednn_sgemm(int threads, int64_t m, int64_t n, int64_t k, qd_matrix a, qd_matrix b,
+                    float beta, float *c);
+
+#endif

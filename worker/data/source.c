@@ -1,0 +1,15 @@
+#include "worker/data/source.h"
+
+static const qd_source_format *const formats[] = {
+    [QD_DATA_IDX] = &qd_source_idx,
+};
+
+const qd_source_format *qd_source_format_of(const qd_job *job) {
+    return formats[job->data.format];
+}
+
+void qd_source_close(qd_source *source) {
+    if (source->close)
+        source->close(source->self);
+    *source = (qd_source){0};
+}

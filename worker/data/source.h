@@ -1,0 +1,37 @@
+/*
+ * source.h: what a file format offers to the data set: samples by index, ready to train on. A new
+ * format is one file with an open function, one row in source.c and one word in models/job.c.
+ * Splits, shuffling and batches are not its business.
+ */
+#ifndef QD_WORKER_DATA_SOURCE_H
+#define QD_WORKER_DATA_SOURCE_H
+
+#include <stdint.h>
+
+#include "models/job.h"
+
+/* The samples of one file or pair of files, checked completely. All zero: not open. */
+typedef struct qd_source {
+    int64_t samples;
+    void *self;
+    /* Sample index (0 .. samples-1), normalised, to features [job.model.inputs], its label to
+     * *target. Any thread. */
+    void (*get)(const void *self, int64_t index, float *features, int32_t *target);
+    void (*close)(void *self);
+} qd_source;
+
+typedef struct qd_source_format {
+    const char *name;
+    /* Opens the job's training and test files. On error neither is open. QD_EDATA, QD_EIO,
+     * QD_ENOMEM; QD_ECONFIG when samples or labels do not fit the job's model. */
+    int (*open)(const qd_job *job, qd_source *train, qd_source *test);
+} qd_source_format;
+
+extern const qd_source_format qd_source_idx;
+
+const qd_source_format *qd_source_format_of(const qd_job *job);
+
+/* Closes an open source; does nothing to one that is not. */
+void qd_source_close(qd_source *source);
+
+#endif

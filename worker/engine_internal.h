@@ -1,0 +1,41 @@
+/* engine_internal.h: what the files of the engine share; for worker/engine*.c only. */
+#ifndef QD_WORKER_ENGINE_INTERNAL_H
+#define QD_WORKER_ENGINE_INTERNAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "collectives/tree.h"
+#include "models/memory_plan.h"
+#include "worker/engine.h"
+#include "worker/optimizer.h"
+
+enum { QD_ENGINE_MAX_OPTIMIZER_VECTORS = 4 };
+
+struct qd_engine {
+    qd_job job;
+    int first_slot, end_slot;
+    const qd_backend *backend;
+    qd_backend_context *context;
+    const qd_optimizer *optimizer;
+    qd_graph *graph;
+    qd_memory_plan *plan;
+    char *arena; /* plan->bytes */
+
+    /* All pointers below lead into the arena. */
+    float *params;
+    float *optimizer_state[QD_ENGINE_MAX_OPTIMIZER_VECTORS];
+    float **vectors;       /* [plan->gradient_slots] */
+    qd_operands *operands; /* [node_count]; param_grads change with the vector of a leaf */
+
+    qd_tree_stack stack;
+    float totals[QD_TOTALS]; /* to be added to the first leaf */
+};
+
+/* Where an offset of the plan lies in the arena; NULL for SIZE_MAX, the offset of what is not
+ * there. */
+static inline void *qd_engine_at(const qd_engine *engine, size_t offset) {
+    return offset == SIZE_MAX ? NULL : engine->arena + offset;
+}
+
+#endif

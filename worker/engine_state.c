@@ -1,0 +1,51 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/random.h"
+#include "worker/engine_internal.h"
+
+static float initial_value(qd_init init, qd_random_key key, uint64_t i) {
+    switch (init.kind) {
+    case QD_INIT_UNIFORM:
+        return (2.0f * qd_random_uniform(key, 0, i) - 1.0f) * init.scale;
+    case QD_INIT_NORMAL:
+        return qd_random_normal(key, 0, i) * init.scale;
+    case QD_INIT_ONE:
+        return 1.0f;
+    case QD_INIT_ZERO:
+        break;
+    }
+    return 0.0f;
+}
+
+void qd_engine_reset(qd_engine *engine) {
+    for (int i = 0; i < engine->plan->optimizer_vectors; i++)
+        memset(engine->optimizer_state[i], 0,
+               (size_t)engine->graph->param_elements * sizeof(float));
+    for (int p = 0; p < engine->graph->param_count; p++) {
+        const qd_param *param = &engine->graph->params[p];
+        qd_random_key key = {engine->job.seed, qd_random_site(param->name)};
+        float *values = engine->params + param->offset;
+        for (int64_t i = 0; i < qd_shape_elements(&param->shape); i++)
+            values[i] = initial_value(param->init, key, (uint64_t)i);
+    }
+}
+
+int qd_engine_state_count(const qd_engine *engine) {
+    return (1 + engine->optimizer->state_vectors) * engine->graph->param_count;
+}
+
+/* The parameters first, then each of the optimizer's vectors, cut in the same way. */
+void qd_engine_state(qd_engine *engine, int i, qd_state_tensor *tensor) {
+    int vector = i / engine->graph->param_count - 1;
+    const qd_param *param = &engine->graph->params[i % engine->graph->param_count];
+    tensor->shape = param->shape;
+    if (vector < 0) {
+        snprintf(tensor->name, sizeof tensor->name, "model/%s", param->name);
+        tensor->data = engine->params + param->offset;
+    } else {
+        snprintf(tensor->name, sizeof tensor->name, "optimizer/%s/%s",
+                 engine->optimizer->state_names[vector], param->name);
+        tensor->data = engine->optimizer_state[vector] + param->offset;
+    }
+}

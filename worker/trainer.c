@@ -1,0 +1,306 @@
+#include "worker/trainer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/clock.h"
+#include "runtime/error.h"
+#include "runtime/log.h"
+#include "runtime/topology.h"
+#include "worker/trainer_internal.h"
+
+static const double data_deadline_s = 120;    /* longest wait for the loader's thread */
+static const int64_t progress_ns = 100000000; /* between two words to the scheduler */
+static const int64_t line_ns = 1000000000;    /* between two plain lines, where log.every is 0 */
+
+int qd_trainer_sum(qd_trainer *t, float *values, int count) {
+    int members = t->a->rank_count;
+    memset(t->agree, 0, QD_AGREE_MAX * sizeof *t->agree);
+    memcpy(t->agree, values, (size_t)count * sizeof *values);
+    qd_slot_ranges one_each = {.leaves = members, .starts = t->one_each};
+    qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
+    int rc = qd_allreduce_ordered(t->group, &one_each, &t->agree, 1, t->agree, QD_AGREE_MAX);
+    qd_span_enter(&t->spans, before);
+    if (!rc)
+        memcpy(values, t->agree, (size_t)count * sizeof *values);
+    return rc;
+}
+
+/* ---- setting up ---- */
+
+static int find_own_place(qd_trainer *t) {
+    const qd_assignment *a = t->a;
+    t->index = -1;
+    for (int i = 0; i < a->rank_count; i++)
+        if (a->ranks[i] == a->world->rank)
+            t->index = i;
+    if (t->index < 0)
+        return qd_error_set(QD_EPROTO, "rank %d was given a place in a gang it is not in",
+                            a->world->rank);
+    size_t entries = (size_t)a->rank_count + 1;
+    t->slot_starts = calloc(entries, sizeof *t->slot_starts);
+    t->one_each = calloc(entries, sizeof *t->one_each);
+    t->agree = aligned_alloc(64, QD_AGREE_MAX * sizeof *t->agree);
+    if (!t->slot_starts || !t->one_each || !t->agree)
+        return qd_error_set(QD_ENOMEM, "no memory for a gang of %d", a->rank_count);
+    for (int i = 0; i < a->rank_count; i++) {
+        qd_job_slot_range(t->job, a->rank_count, i, &t->slot_starts[i], &t->slot_starts[i + 1]);
+        t->one_each[i + 1] = i + 1;
+    }
+    t->first_slot = t->slot_starts[t->index];
+    t->end_slot = t->slot_starts[t->index + 1];
+    t->slot_samples = t->job->train.batch / t->job->slots_data;
+    return 0;
+}
+
+static int open_engine(qd_trainer *t) {
+    int rc = qd_engine_create(t->job, t->first_slot, t->end_slot, &qd_backend_cpu, t->a->threads,
+                              &t->engine);
+    if (rc)
+        return rc;
+    t->state_count = qd_engine_state_count(t->engine);
+    t->state = calloc((size_t)t->state_count, sizeof *t->state);
+    if (!t->state)
+        return qd_error_set(QD_ENOMEM, "no memory for %d state tensors", t->state_count);
+    for (int i = 0; i < t->state_count; i++)
+        qd_engine_state(t->engine, i, &t->state[i]);
+    return 0;
+}
+
+static int open_group(qd_trainer *t) {
+    const qd_assignment *a = t->a;
+    qd_group_config config = {
+        .world = a->world,
+        .id = a->epoch,
+        .members = a->ranks,
+        .member_count = a->rank_count,
+        .transport = a->transport,
+        .deadline_s = a->deadline_s,
+        .poll = t->hooks->poll,
+        .poll_context = t->hooks->context,
+    };
+    qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_IDLE);
+    int rc = qd_group_create(&config, &t->group);
+    qd_span_enter(&t->spans, before);
+    return rc;
+}
+
+static int open_logs(qd_trainer *t) {
+    const qd_assignment *a = t->a;
+    qd_utilization_config who = {
+        .run_folder = a->run_folder,
+        .job = t->job->name,
+        .attempt = a->attempt,
+        .rank = a->world->rank,
+        .host = a->world->host[a->world->rank],
+        .arena_bytes = qd_engine_arena_bytes(t->engine),
+        .started_ns = t->started_ns,
+    };
+    int rc = qd_utilization_create(&who, &t->utilization);
+    if (!rc && qd_trainer_leads(t))
+        rc = qd_steps_log_open(a->run_folder, t->step, &t->steps_log);
+    return rc;
+}
+
+static void describe_origin(qd_trainer *t) {
+    t->origin.threads = t->a->threads;
+    snprintf(t->origin.processor, sizeof t->origin.processor, "%s",
+             t->a->world->processor[t->a->world->rank]);
+}
+
+static int set_up(qd_trainer *t) {
+    int rc = find_own_place(t);
+    if (!rc) {
+        qd_span_enter(&t->spans, QD_SPAN_DATA);
+        rc = qd_dataset_open(t->job, &t->dataset);
+        qd_span_enter(&t->spans, QD_SPAN_COMPUTE);
+    }
+    if (rc)
+        return rc;
+    t->total_steps = qd_job_total_steps(t->job, qd_dataset_size(t->dataset, QD_SPLIT_TRAIN));
+    describe_origin(t);
+    rc = open_engine(t);
+    if (!rc)
+        rc = qd_evaluation_create(t, &t->evaluation);
+    if (!rc)
+        rc = qd_checkpoint_writer_create(t->a->run_folder, t->index, t->a->rank_count, &t->writer);
+    if (!rc)
+        rc = open_group(t);
+    if (!rc) {
+        qd_span_enter(&t->spans, QD_SPAN_CHECKPOINT);
+        rc = qd_trainer_resume(t);
+        qd_span_enter(&t->spans, QD_SPAN_COMPUTE);
+    }
+    if (!rc)
+        rc = open_logs(t);
+    if (!rc)
+        rc = qd_loader_create(t->job, t->dataset, t->first_slot, t->end_slot, t->step, &t->loader);
+    return rc;
+}
+
+static void tear_down(qd_trainer *t) {
+    qd_loader_destroy(t->loader);
+    qd_checkpoint_writer_destroy(t->writer);
+    qd_steps_log_close(t->steps_log); /* flushed before, where it matters */
+    qd_utilization_destroy(t->utilization);
+    qd_evaluation_destroy(t->evaluation);
+    qd_engine_destroy(t->engine);
+    qd_group_destroy(t->group);
+    qd_dataset_close(t->dataset);
+    free(t->state);
+    free(t->slot_starts);
+    free(t->one_each);
+    free(t->agree);
+}
+
+/* ---- one step ---- */
+
+static int run_slots(qd_trainer *t) {
+    for (int slot = t->first_slot; slot < t->end_slot; slot++) {
+        qd_batch batch;
+        qd_span_enter(&t->spans, QD_SPAN_DATA);
+        int rc = qd_loader_next(t->loader, data_deadline_s, &batch);
+        qd_span_enter(&t->spans, QD_SPAN_COMPUTE);
+        if (!rc)
+            rc = qd_engine_run_slot(t->engine, &batch);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int sum_over_gang(qd_trainer *t) {
+    float *const *parts;
+    int part_count;
+    qd_engine_parts(t->engine, &parts, &part_count);
+    qd_slot_ranges ranges = {.leaves = (int)t->job->slots_data, .starts = t->slot_starts};
+    qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
+    int rc = qd_allreduce_ordered(t->group, &ranges, parts, part_count, parts[0],
+                                  qd_engine_vector_elements(t->engine));
+    qd_span_enter(&t->spans, QD_SPAN_COMPUTE);
+    return rc;
+}
+
+/* Forward, backward, sum, update. *stop: a member was asked to stop. */
+static int train_step(qd_trainer *t, bool *stop) {
+    qd_engine_begin_step(t->engine);
+    if (t->hooks->stop_asked(t->hooks->context))
+        qd_engine_add_total(t->engine, QD_TOTAL_STOP, 1);
+    qd_trainer_checkpoint_vote(t);
+    int rc = run_slots(t);
+    if (!rc)
+        rc = sum_over_gang(t);
+    if (rc)
+        return rc;
+    t->loss = qd_engine_total(t->engine, QD_TOTAL_LOSS);
+    *stop = qd_engine_total(t->engine, QD_TOTAL_STOP) > 0;
+    if (!isfinite(t->loss))
+        return qd_error_set(QD_EDATA,
+                            "the loss is %g; try a lower optimizer.learning_rate than %g", (double)t->loss,
+                            t->job->optimizer.learning_rate);
+    rc = qd_engine_update(t->engine, t->step + 1);
+    if (rc)
+        return rc;
+    t->step++;
+    return 0;
+}
+
+static void report_progress(qd_trainer *t, int64_t now) {
+    int64_t every = t->job->log_every;
+    bool last = t->step == t->total_steps;
+    bool line = last || (every > 0 ? t->step % every == 0 : now - t->line_from_ns >= line_ns);
+    if (!line && now - t->progress_from_ns < progress_ns)
+        return;
+    double seconds = (double)(now - t->progress_from_ns) * 1e-9;
+    double samples = (double)((t->step - t->progress_from_step) * t->job->train.batch);
+    t->hooks->progress(t->hooks->context, t->step, t->total_steps, t->loss,
+                       seconds > 0 ? samples / seconds : 0, line);
+    t->progress_from_ns = now;
+    t->progress_from_step = t->step;
+    if (line)
+        t->line_from_ns = now;
+}
+
+/* A log that cannot be written is no reason to end a run; it is said once. */
+static void heed_log_failure(qd_trainer *t, int rc) {
+    if (rc && !t->log_failed)
+        qd_log(QD_LOG_WARN, "%s: step %lld: logs are incomplete from here on: %s", t->job->name,
+               (long long)t->step, qd_error_message());
+    t->log_failed = t->log_failed || rc;
+}
+
+static void close_interval(qd_trainer *t, int64_t now) {
+    int64_t steps = t->step - t->interval_from_step;
+    int64_t samples = steps * t->slot_samples * (t->end_slot - t->first_slot);
+    t->interval_from_ns = now;
+    t->interval_from_step = t->step;
+    heed_log_failure(
+        t, qd_utilization_write(t->utilization, &t->spans, t->step, steps, samples, t->loss));
+}
+
+static int after_step(qd_trainer *t) {
+    int64_t every = t->job->train.evaluate_every;
+    if (qd_trainer_leads(t))
+        heed_log_failure(t, qd_steps_log_step(t->steps_log, t->step, t->loss));
+    qd_span_enter(&t->spans, QD_SPAN_CHECKPOINT);
+    int rc = qd_trainer_checkpoint_step(t);
+    qd_span_enter(&t->spans, QD_SPAN_COMPUTE);
+    if (!rc && every > 0 && t->step % every == 0 && t->step < t->total_steps)
+        rc = qd_trainer_evaluate(t, QD_SPLIT_VALIDATION);
+    if (rc)
+        return rc;
+    int64_t now = qd_clock_now_ns();
+    if (qd_trainer_leads(t))
+        report_progress(t, now);
+    if ((double)(now - t->interval_from_ns) * 1e-9 >= t->job->log_interval_s)
+        close_interval(t, now);
+    return 0;
+}
+
+static int train(qd_trainer *t, qd_trained *how) {
+    int rc = 0;
+    bool stop = false;
+    t->interval_from_ns = t->line_from_ns = t->progress_from_ns = qd_clock_now_ns();
+    t->interval_from_step = t->progress_from_step = t->step;
+    while (!rc && t->step < t->total_steps && !stop) {
+        t->hooks->at_step(t->hooks->context, t->step);
+        if (t->hooks->poll(t->hooks->context))
+            return qd_error_set(QD_ECANCELLED, "called off at step %lld", (long long)t->step);
+        rc = train_step(t, &stop);
+        if (rc)
+            return qd_error_context(rc, "step %lld", (long long)t->step + 1);
+        rc = after_step(t);
+    }
+    if (!rc)
+        rc = qd_trainer_checkpoint_now(t);
+    *how = t->step < t->total_steps ? QD_TRAINED_STOPPED : QD_TRAINED_ALL;
+    if (!rc && *how == QD_TRAINED_ALL)
+        rc = qd_trainer_evaluate(t, QD_SPLIT_VALIDATION);
+    if (!rc && *how == QD_TRAINED_ALL)
+        rc = qd_trainer_evaluate(t, QD_SPLIT_TEST);
+    if (qd_trainer_leads(t))
+        heed_log_failure(t, qd_steps_log_flush(t->steps_log));
+    if (!rc)
+        close_interval(t, qd_clock_now_ns());
+    return rc;
+}
+
+int qd_trainer_run(const qd_assignment *assignment, const qd_trainer_hooks *hooks,
+                   qd_trained *how) {
+    qd_trainer t = {
+        .a = assignment,
+        .job = assignment->job,
+        .hooks = hooks,
+        .loaded_step = -1,
+        .saved_step = -1,
+        .started_ns = qd_clock_now_ns(),
+    };
+    qd_span_start(&t.spans, QD_SPAN_IDLE);
+    int rc = set_up(&t);
+    if (!rc)
+        rc = train(&t, how);
+    tear_down(&t);
+    return rc;
+}

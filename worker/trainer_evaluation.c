@@ -1,0 +1,106 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/error.h"
+#include "worker/trainer_internal.h"
+
+/*
+ * A split is cut into chunks of one slot's samples, dealt to the members in contiguous shares.
+ * Each member fills in its chunks of a vector of chunk results and leaves the others zero, so that
+ * the sum over members only puts them together, exactly; the results are then added up in chunk
+ * order. What comes out does not depend on the grid.
+ */
+struct qd_evaluation {
+    float *chunks; /* [2 * most chunks of a split]: losses, then right answers; 64-byte aligned */
+    float *samples;
+    int32_t *targets;
+};
+
+static int64_t chunk_count(const qd_trainer *t, qd_split split) {
+    return (qd_dataset_size(t->dataset, split) + t->slot_samples - 1) / t->slot_samples;
+}
+
+static size_t aligned(size_t bytes) {
+    return (bytes + 63) / 64 * 64;
+}
+
+int qd_evaluation_create(qd_trainer *t, struct qd_evaluation **out) {
+    int64_t most = 1;
+    for (int split = 0; split < QD_SPLITS; split++)
+        if (split != QD_SPLIT_TRAIN && chunk_count(t, (qd_split)split) > most)
+            most = chunk_count(t, (qd_split)split);
+    struct qd_evaluation *e = calloc(1, sizeof *e);
+    if (!e)
+        return qd_error_set(QD_ENOMEM, "no memory for the evaluation");
+    size_t samples = (size_t)t->slot_samples;
+    e->chunks = aligned_alloc(64, aligned(2 * (size_t)most * sizeof *e->chunks));
+    e->samples = aligned_alloc(64, aligned(samples * (size_t)t->job->model.inputs * sizeof(float)));
+    e->targets = calloc(samples, sizeof *e->targets);
+    if (!e->chunks || !e->samples || !e->targets) {
+        qd_evaluation_destroy(e);
+        return qd_error_set(QD_ENOMEM, "no memory for the evaluation");
+    }
+    memset(e->samples, 0, samples * (size_t)t->job->model.inputs * sizeof(float));
+    *out = e;
+    return 0;
+}
+
+void qd_evaluation_destroy(struct qd_evaluation *e) {
+    if (!e)
+        return;
+    free(e->chunks);
+    free(e->samples);
+    free(e->targets);
+    free(e);
+}
+
+static int run_chunk(qd_trainer *t, qd_split split, int64_t chunk, double *loss, int64_t *correct) {
+    struct qd_evaluation *e = t->evaluation;
+    int64_t first = chunk * t->slot_samples;
+    int64_t left = qd_dataset_size(t->dataset, split) - first;
+    int64_t valid = left < t->slot_samples ? left : t->slot_samples;
+    for (int64_t i = 0; i < valid; i++)
+        qd_dataset_get(t->dataset, split, first + i, e->samples + i * t->job->model.inputs,
+                       &e->targets[i]);
+    qd_batch batch = {.samples = e->samples, .targets = e->targets};
+    return qd_engine_evaluate(t->engine, &batch, valid, loss, correct);
+}
+
+int qd_trainer_evaluate(qd_trainer *t, qd_split split) {
+    int64_t samples = qd_dataset_size(t->dataset, split);
+    int64_t chunks = chunk_count(t, split);
+    if (samples == 0)
+        return 0;
+    float *losses = t->evaluation->chunks, *rights = losses + chunks;
+    memset(losses, 0, 2 * (size_t)chunks * sizeof *losses);
+    int members = t->a->rank_count;
+    for (int64_t c = t->index * chunks / members; c < (t->index + 1) * chunks / members; c++) {
+        double loss = 0;
+        int64_t correct = 0;
+        int rc = run_chunk(t, split, c, &loss, &correct);
+        if (rc)
+            return rc;
+        losses[c] = (float)loss;
+        rights[c] = (float)correct;
+        if (t->hooks->poll(t->hooks->context))
+            return qd_error_set(QD_ECANCELLED, "called off while evaluating");
+    }
+    qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
+    qd_slot_ranges one_each = {.leaves = members, .starts = t->one_each};
+    int rc = qd_allreduce_ordered(t->group, &one_each, &losses, 1, losses, 2 * chunks);
+    qd_span_enter(&t->spans, before);
+    if (rc)
+        return rc;
+    double loss = 0, correct = 0;
+    for (int64_t c = 0; c < chunks; c++) {
+        loss += (double)losses[c];
+        correct += (double)rights[c];
+    }
+    loss /= (double)samples;
+    double accuracy = correct / (double)samples;
+    if (!qd_trainer_leads(t))
+        return 0;
+    t->hooks->evaluated(t->hooks->context, t->step, split, loss, accuracy, samples);
+    return qd_steps_log_evaluation(t->steps_log, t->step, split, loss, accuracy, samples);
+}

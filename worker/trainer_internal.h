@@ -1,0 +1,86 @@
+/* trainer_internal.h: what the files of the trainer share; for worker/trainer*.c only. */
+#ifndef QD_WORKER_TRAINER_INTERNAL_H
+#define QD_WORKER_TRAINER_INTERNAL_H
+
+#include "collectives/allreduce.h"
+#include "runtime/span.h"
+#include "worker/checkpoint.h"
+#include "worker/data/loader.h"
+#include "worker/engine.h"
+#include "worker/steps_log.h"
+#include "worker/trainer.h"
+#include "worker/utilization.h"
+
+/* Numbers that members agree on outside a step, each from every member. */
+enum { QD_AGREE_MAX = 16 };
+
+/* A member whose part of a checkpoint failed adds this to QD_TOTAL_SAVED: more than all members
+ * that succeeded could add up to. */
+#define QD_SAVED_FAILED 65536.0f
+
+typedef struct qd_trainer {
+    const qd_assignment *a;
+    const qd_job *job;
+    const qd_trainer_hooks *hooks;
+    int index; /* of this member in the gang */
+    int first_slot, end_slot;
+    int64_t slot_samples;
+    int *slot_starts; /* [members + 1] the gang's data slots */
+    int *one_each;    /* [members + 1] 0, 1, 2 ...: one leaf a member */
+
+    qd_span_clock spans;
+    qd_dataset *dataset;
+    qd_group *group;
+    qd_engine *engine;
+    qd_loader *loader;
+    qd_checkpoint_writer *writer;
+    qd_checkpoint_origin origin;
+    qd_utilization *utilization;
+    qd_steps_log *steps_log; /* first member only */
+    bool log_failed;         /* said already */
+    qd_state_tensor *state;  /* [state_count] */
+    int state_count;
+    float *agree; /* [QD_AGREE_MAX], 64-byte aligned */
+    struct qd_evaluation *evaluation;
+
+    int64_t step; /* steps done */
+    int64_t total_steps;
+    int64_t loaded_step; /* of the checkpoint this attempt began from; -1: none */
+    int64_t saved_step;  /* newest committed checkpoint; -1: none */
+    float loss;          /* of the last step */
+    int64_t started_ns;
+    int64_t interval_from_ns, interval_from_step;
+    int64_t line_from_ns, progress_from_ns, progress_from_step;
+} qd_trainer;
+
+static inline bool qd_trainer_leads(const qd_trainer *t) {
+    return t->index == 0;
+}
+
+/*
+ * Sums count (<= QD_AGREE_MAX) small whole numbers over all members, into values. A collective
+ * call: every member makes it. Exact while the sums stay below 2^24.
+ */
+int qd_trainer_sum(qd_trainer *t, float *values, int count);
+
+/* Loads the newest checkpoint if the assignment says resume and there is one that holds; all members agree on the
+ * step. Sets step and loaded_step. */
+int qd_trainer_resume(qd_trainer *t);
+
+/* At a step boundary, after the update: commits or gives up the pending checkpoint as the totals
+ * say, and begins a new one when it is due. */
+int qd_trainer_checkpoint_step(qd_trainer *t);
+
+/* Before the first slot of a step: puts the state of the pending checkpoint into the totals. */
+void qd_trainer_checkpoint_vote(qd_trainer *t);
+
+/* Saves the state of the current step and waits until it is complete, unless it is saved already. Called by all
+ * members at the same step. */
+int qd_trainer_checkpoint_now(qd_trainer *t);
+
+/* Evaluates a split on all members together. *loss is the mean, the same bits on every grid. */
+int qd_evaluation_create(qd_trainer *t, struct qd_evaluation **evaluation);
+void qd_evaluation_destroy(struct qd_evaluation *evaluation);
+int qd_trainer_evaluate(qd_trainer *t, qd_split split);
+
+#endif

@@ -1,0 +1,141 @@
+#include "worker/utilization.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/clock.h"
+#include "runtime/error.h"
+#include "runtime/file.h"
+
+/* Significant digits of a real: nanoseconds of intervals up to a second, microseconds beyond. */
+enum { REAL_DIGITS = 9 };
+
+struct qd_utilization {
+    char path[PATH_MAX];
+    int fd;
+    char *job, *host;
+    int attempt, rank;
+    size_t arena_bytes;
+    int64_t since_ns;
+};
+
+int qd_utilization_create(const qd_utilization_config *config, qd_utilization **out) {
+    char name[32];
+    if (config->started_ns <= 0)
+        return qd_error_set(QD_EINTERNAL, "the account of a rank's time has no beginning");
+    qd_utilization *u = calloc(1, sizeof *u);
+    if (!u)
+        return qd_error_set(QD_ENOMEM, "no memory for the account of a rank's time");
+    u->fd = -1;
+    u->attempt = config->attempt;
+    u->rank = config->rank;
+    u->arena_bytes = config->arena_bytes;
+    u->since_ns = config->started_ns;
+    u->job = strdup(config->job);
+    u->host = strdup(config->host);
+    snprintf(name, sizeof name, "rank-%d.jsonl", config->rank);
+    int rc = qd_path_join(u->path, sizeof u->path, config->run_folder, name);
+    if (!rc && (!u->job || !u->host))
+        rc = qd_error_set(QD_ENOMEM, "%s: no memory", u->path);
+    if (!rc) {
+        u->fd = open(u->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+        if (u->fd < 0)
+            rc = qd_error_set_errno(QD_EIO, errno, "%s", u->path);
+    }
+    if (rc) {
+        qd_utilization_destroy(u);
+        return rc;
+    }
+    *out = u;
+    return 0;
+}
+
+void qd_utilization_destroy(qd_utilization *u) {
+    if (!u)
+        return;
+    if (u->fd >= 0)
+        close(u->fd);
+    free(u->job);
+    free(u->host);
+    free(u);
+}
+
+/* 0 where /proc does not tell. */
+static int64_t resident_bytes(void) {
+    long long pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "re");
+    if (!statm)
+        return 0;
+    if (fscanf(statm, "%*d %lld", &pages) != 1)
+        pages = 0;
+    fclose(statm);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+static int add_spans(json_t *line, const int64_t total_ns[QD_SPAN_KINDS]) {
+    for (int kind = 0; kind < QD_SPAN_KINDS; kind++) {
+        char key[32];
+        snprintf(key, sizeof key, "%s_s", qd_span_names[kind]);
+        if (json_object_set_new(line, key, json_real((double)total_ns[kind] * 1e-9)) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* One line, "\n" behind it; NULL when memory ran out. */
+static char *make_line(json_t *line) {
+    char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS));
+    char *longer = text ? realloc(text, strlen(text) + 2) : NULL;
+    if (!longer)
+        free(text);
+    else
+        strcat(longer, "\n");
+    return longer;
+}
+
+/* A part of a line is as good as none, so what did not go in one piece is an error. */
+static int append(const qd_utilization *u, const char *text) {
+    ssize_t n;
+    do
+        n = write(u->fd, text, strlen(text));
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return qd_error_set_errno(QD_EIO, errno, "%s", u->path);
+    if ((size_t)n < strlen(text))
+        return qd_error_set(QD_EIO, "%s: a line was written only in part", u->path);
+    return 0;
+}
+
+int qd_utilization_write(qd_utilization *u, qd_span_clock *clock, int64_t step, int64_t steps,
+                         int64_t samples, float loss) {
+    int64_t total_ns[QD_SPAN_KINDS];
+    char time[32];
+    qd_span_take(clock, total_ns);
+    int64_t now = qd_clock_now_ns();
+    double wall_s = (double)(now - u->since_ns) * 1e-9;
+    u->since_ns = now;
+    qd_clock_utc(time, sizeof time);
+    json_t *line =
+        json_pack("{s:s, s:s, s:i, s:i, s:s, s:I, s:I, s:f}", "time", time, "job", u->job,
+                  "attempt", u->attempt, "rank", u->rank, "host", u->host, "step", (json_int_t)step,
+                  "steps", (json_int_t)steps, "wall_s", wall_s);
+    if (line && add_spans(line, total_ns) == 0) {
+        double rate = wall_s > 0 ? (double)samples / wall_s : 0;
+        json_object_set_new(line, "samples_per_s", json_real(rate));
+        json_object_set_new(line, "loss", isfinite(loss) ? json_real((double)loss) : json_null());
+        json_object_set_new(line, "memory_bytes", json_integer(resident_bytes()));
+        json_object_set_new(line, "arena_bytes", json_integer((json_int_t)u->arena_bytes));
+    }
+    char *text = line ? make_line(line) : NULL;
+    int rc = text ? append(u, text) : qd_error_set(QD_ENOMEM, "%s: no memory for a line", u->path);
+    free(text);
+    json_decref(line);
+    return rc;
+}
