@@ -1,7 +1,9 @@
 #include "scheduler/journal_file.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
-#include <string.h>
+#include <unistd.h>
 
 #include "runtime/clock.h"
 #include "runtime/error.h"
@@ -85,7 +87,7 @@ static int run(sqlite3 *db, const char *path, const char *sql) {
 }
 
 /* Whether the file is a journal that we can read; *empty when it holds nothing at all yet. Reads
- * only: a file of somebody else's stays as it is. */
+ * only: a file of somebody else's stays as it is. Within a transaction. */
 static int check_format(sqlite3 *db, const char *path, bool *empty) {
     int64_t id = 0, version = 0, tables = 0;
     int rc = qd_journal_file_number(db, path, "PRAGMA application_id", &id);
@@ -108,6 +110,16 @@ static int check_format(sqlite3 *db, const char *path, bool *empty) {
                             "%s: a journal of format %lld; this quadrille knows format %d", path,
                             (long long)version, format);
     return 0;
+}
+
+/* check_format as one look at the file, which another process may just be filling. */
+static int check_format_at_once(sqlite3 *db, const char *path, bool *empty) {
+    int rc = run(db, path, "BEGIN");
+    if (rc)
+        return rc;
+    rc = check_format(db, path, empty);
+    sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
 }
 
 /*
@@ -163,8 +175,21 @@ static int make_tables(sqlite3 *db, const char *path) {
     return rc;
 }
 
+/* Why a file cannot be opened for writing. SQLite tries again for reading only, and then tells why
+ * that failed ("No such file" where a folder is read-only). */
+static int explain_open(sqlite3 *db, const char *path) {
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return qd_error_set_errno(QD_EIO, errno, "%s: open", path);
+    close(fd);
+    return qd_journal_file_error(db, path, "open");
+}
+
 static int open_file(const char *path, int flags, sqlite3 **db) {
-    if (sqlite3_open_v2(path, db, flags, NULL) != SQLITE_OK)
+    int code = sqlite3_open_v2(path, db, flags, NULL);
+    if (code == SQLITE_CANTOPEN && (flags & SQLITE_OPEN_CREATE))
+        return explain_open(*db, path);
+    if (code != SQLITE_OK)
         return qd_journal_file_error(*db, path, "open");
     sqlite3_busy_timeout(*db, (int)(busy_deadline_s * 1000));
     return 0;
@@ -175,7 +200,7 @@ int qd_journal_file_open(const char *path, sqlite3 **out) {
     bool empty = false;
     int rc = open_file(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &db);
     if (!rc)
-        rc = check_format(db, path, &empty);
+        rc = check_format_at_once(db, path, &empty);
     if (!rc)
         rc = set_modes(db, path);
     if (!rc && empty)
@@ -193,7 +218,7 @@ int qd_journal_file_open_for_reading(const char *path, sqlite3 **out) {
     bool empty = false;
     int rc = open_file(path, SQLITE_OPEN_READONLY, &db);
     if (!rc)
-        rc = check_format(db, path, &empty);
+        rc = check_format_at_once(db, path, &empty);
     if (!rc && empty)
         rc = qd_error_set(QD_EDATA, "%s: empty, no journal of quadrille", path);
     if (rc) {

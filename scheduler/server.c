@@ -51,7 +51,9 @@ static int open_job(qd_server *server, int i) {
 static int open_journal(qd_server *server) {
     const qd_server_config *config = server->config;
     char path[PATH_MAX];
-    int rc = qd_path_join(path, sizeof path, config->cluster->runs, "journal.sqlite");
+    int rc = qd_file_make_folders(config->cluster->runs);
+    if (!rc)
+        rc = qd_path_join(path, sizeof path, config->cluster->runs, "journal.sqlite");
     if (rc)
         return rc;
     return qd_journal_open(path, config->world->size - 1, qd_policy_names[config->cluster->policy],
@@ -68,11 +70,10 @@ static int set_up(qd_server *server) {
         server->jobs[i].folder.lock = -1;
     for (int rank = 1; rank < config->world->size; rank++)
         server->workers[rank].silence = qd_deadline_in(hello_deadline_s);
-    int rc = 0;
+    /* Earlier runs are moved aside last, when nothing else can stand in the way. */
+    int rc = open_journal(server);
     for (int i = 0; !rc && i < config->job_count; i++)
         rc = open_job(server, i);
-    if (!rc)
-        rc = open_journal(server);
     if (!rc)
         rc = qd_core_create(config->world->size - 1,
                             qd_policy_by_name(qd_policy_names[config->cluster->policy]),

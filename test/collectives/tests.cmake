@@ -1,12 +1,6 @@
 qd_test(collectives test_tree qd_collectives)
 
 # The same program on worlds of several sizes, over each transport. Messages stay on this host.
-set(QD_MPI_TEST_ENVIRONMENT
-  OMPI_ALLOW_RUN_AS_ROOT=1
-  OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-  ASAN_OPTIONS=fast_unwind_on_malloc=0
-  LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/test/lsan.supp:print_suppressions=0)
-
 function(qd_mpi_test name)
   add_executable(${name} collectives/${name}.c)
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/test/collectives)

@@ -1,5 +1,5 @@
 /*
- * 20,000 random histories of the core, each under the eyes of a witness that knows the rules but no
+ * 12,000 random histories of the core, each under the eyes of a witness that knows the rules but no
  * code of the core (core_witness.h). A history that breaks a rule is named by its seed.
  */
 #include <check.h>
@@ -8,7 +8,7 @@
 
 #include "core_trial.h"
 
-enum { HISTORIES = 20000, PARTS = 4, EVENTS = 100 };
+enum { HISTORIES = 12000, PARTS = 4, EVENTS = 100 };
 
 static struct {
     int64_t events, taken, starts, shutdowns;

@@ -6,3 +6,6 @@ target_sources(test_core_properties PRIVATE scheduler/core_witness.c scheduler/c
 
 qd_test(scheduler test_core_memory qd_scheduler)
 target_link_options(test_core_memory PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
+
+qd_test(scheduler test_journal qd_scheduler)
+target_sources(test_journal PRIVATE scheduler/core_witness.c scheduler/core_trial.c)

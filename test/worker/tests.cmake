@@ -10,3 +10,11 @@ qd_test(worker test_steps_log qd_worker)
 # Threads are started by these: test/run runs them under ThreadSanitizer, too.
 set_tests_properties(worker/test_loader worker/test_checkpoint worker/test_checkpoint_slices
   worker/test_checkpoint_failure PROPERTIES LABELS threads)
+
+qd_test(worker test_ops qd_worker)
+qd_test(worker test_optimizer qd_worker)
+qd_test(worker test_golden qd_worker)
+qd_test(worker test_engine qd_worker)
+# It counts what the engine allocates.
+target_link_options(test_engine PRIVATE
+  -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=mmap)
