@@ -89,7 +89,9 @@ int qd_graph_add_value(qd_graph *graph, const char *name, qd_value_kind kind, qd
 int qd_graph_add_param(qd_graph *graph, const char *name, const qd_shape *shape, qd_init init);
 
 /* Adds a node and its output value; the op infers the output's shape, or refuses its operands
- * with QD_ECONFIG, naming the node and the shapes. Returns the output value's index. */
+ * with QD_ECONFIG, naming the node and the shapes. A value that has a gradient may be read by one
+ * node only, and a parameter used by one, since backward overwrites gradients. Returns the output
+ * value's index. */
 int qd_graph_add_node(qd_graph *graph, const qd_op *op, const char *name, const int *inputs,
                       int input_count, const int *params, int param_count);
 

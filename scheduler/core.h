@@ -89,8 +89,8 @@ extern const char *const qd_action_names[QD_ACTIONS];
 typedef struct qd_action {
     qd_action_kind kind;
     int64_t job;
-    int attempt;      /* of the job, from 1 */
-    uint32_t epoch;   /* START: of the world, from 1, never used again */
+    int attempt;    /* of the job, from 1; 0: it never started */
+    uint32_t epoch; /* START, STOP, ABORT: of the attempt; from 1, never used again in this world */
     const int *ranks; /* START, STOP, ABORT: ascending; owned by the list */
     int rank_count;
     qd_job_state state;
@@ -109,11 +109,14 @@ typedef struct qd_policy qd_policy;
 
 typedef struct qd_core qd_core;
 
-/* A core for world ranks 1 .. worker_ranks, none of them ready yet. QD_ENOMEM. */
+/* A core for world ranks 1 .. worker_ranks (>= 1), none of them ready yet. QD_ENOMEM. */
 int qd_core_create(int worker_ranks, const qd_policy *policy, qd_core **core);
 void qd_core_destroy(qd_core *core);
 
-/* Takes an event. QD_EPROTO (impossible event, nothing changed), QD_ENOMEM (nothing changed). */
+/*
+ * Takes an event. QD_EPROTO (impossible event, nothing changed), QD_ENOMEM (nothing changed),
+ * QD_EINTERNAL (a fault of ours: the core takes no further event). *actions is untouched on error.
+ */
 int qd_core_handle(qd_core *core, const qd_event *event, qd_action_list *actions);
 
 /* A look at a job; pointers as in qd_action. */

@@ -49,7 +49,8 @@ size_t qd_engine_arena_bytes(const qd_engine *engine);
 void qd_engine_begin_step(qd_engine *engine);
 
 /* Forward and backward of the next slot; adds its gradients (of the mean loss over the global
- * batch) and totals to the partial sums. Call once for each slot, in order. QD_EINTERNAL. */
+ * batch) and totals to the partial sums. Call once for each slot, in order.
+ * QD_EDATA (a target that is no class), QD_EINTERNAL. */
 int qd_engine_run_slot(qd_engine *engine, const qd_batch *batch);
 
 /* Adds value to a total of this member, once, in its first slot's leaf: call between
@@ -70,7 +71,8 @@ int qd_engine_update(qd_engine *engine, int64_t step);
 float qd_engine_total(const qd_engine *engine, qd_total total);
 
 /* Forward only, with the current weights, over a slot-sized batch of which the first `valid`
- * samples count. Adds the sum of their losses (in order, in double) and how many were right. */
+ * samples count. Adds the sum of their losses (in order, in double) and how many were right.
+ * QD_EDATA (a target that is no class), QD_EINTERNAL. */
 int qd_engine_evaluate(qd_engine *engine, const qd_batch *batch, int64_t valid, double *loss_sum,
                        int64_t *correct);
 

@@ -198,7 +198,8 @@ static int train_step(qd_trainer *t, bool *stop) {
     *stop = qd_engine_total(t->engine, QD_TOTAL_STOP) > 0;
     if (!isfinite(t->loss))
         return qd_error_set(QD_EDATA,
-                            "the loss is %g; try a lower optimizer.learning_rate than %g", (double)t->loss,
+                            "the loss is %s; try a lower optimizer.learning_rate than %g",
+                            isnan(t->loss) ? "not a number" : "infinite",
                             t->job->optimizer.learning_rate);
     rc = qd_engine_update(t->engine, t->step + 1);
     if (rc)

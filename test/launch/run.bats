@@ -81,7 +81,7 @@ load helpers
 
 @test "a loss that is not finite ends the job with the step and a remedy" {
   job 200
-  sed -i 's/learning_rate: 0.05/learning_rate: 1000/' small.yaml
+  sed -i 's/learning_rate: 0.05/learning_rate: 1000/; s/hidden: .32./hidden: [512, 512, 512]/' small.yaml
   run train 2 small
   [ "$status" -eq 65 ]
   [[ "$output" == *"step "*"learning_rate"* ]]

@@ -576,6 +576,27 @@ START_TEST(the_longest_texts_fit_into_reasons) {
 }
 END_TEST
 
+/* As many actions and as much text as one event can lead to. */
+START_TEST(one_event_may_end_the_whole_queue) {
+    char longest[QD_EVENT_TEXT_BYTES];
+    memset(longest, 'y', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    kit_open_ready(4);
+    for (int job = 1; job <= 4; job++)
+        kit_feed(submit(job, 1, 1));
+    for (int job = 5; job <= 1000; job++)
+        kit_feed(submit(job, job % 2 ? 1 : 4, 4));
+    kit_feed(lost(1, longest));
+    for (int job = 6; job <= 1000; job += 2)
+        ck_assert_str_eq(kit_job(job).reason, "needs 4 ranks, 3 workers are alive");
+    kit_feed(drain(longest));
+    for (int job = 7; job <= 1000; job += 2)
+        ck_assert_str_eq(kit_job(job).reason, longest);
+    for (int job = 2; job <= 4; job++)
+        ck_assert_str_eq(kit_job(job).reason, longest);
+}
+END_TEST
+
 /* ---- tables ---- */
 
 START_TEST(states_change_only_along_the_table) {
@@ -679,6 +700,7 @@ static void add_words(TCase *tc) {
     ADD(impossible_kinds_outcomes_and_texts_are_refused);
     ADD(time_never_falls);
     ADD(the_longest_texts_fit_into_reasons);
+    ADD(one_event_may_end_the_whole_queue);
     ADD(states_change_only_along_the_table);
     ADD(a_world_without_workers_is_refused);
     ADD(ended_jobs_cost_later_events_nothing);
