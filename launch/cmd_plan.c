@@ -103,11 +103,11 @@ static void print_text(const job_plan *plan) {
            plan->graph->param_count);
     printf("batch       %lld samples in %lld data slots of %lld\n", (long long)job->train.batch,
            (long long)job->slots_data, (long long)(job->train.batch / job->slots_data));
-    printf("FLOPs       %.6g a step: %.6g forward, %.6g backward\n",
-           per_step(plan, qd_graph_forward_flops(plan->graph) +
-                              qd_graph_backward_flops(plan->graph)),
-           per_step(plan, qd_graph_forward_flops(plan->graph)),
-           per_step(plan, qd_graph_backward_flops(plan->graph)));
+    printf(
+        "FLOPs       %.6g a step: %.6g forward, %.6g backward\n",
+        per_step(plan, qd_graph_forward_flops(plan->graph) + qd_graph_backward_flops(plan->graph)),
+        per_step(plan, qd_graph_forward_flops(plan->graph)),
+        per_step(plan, qd_graph_backward_flops(plan->graph)));
     printf("gang        %lld .. %lld ranks, layout %s\n", (long long)job->ranks_min,
            (long long)job->ranks_max, job->layout_dp ? "as given" : "auto: dp = ranks");
     printf("layers of one slot:\n");
@@ -122,10 +122,10 @@ static int print_json(const job_plan *plan) {
     const qd_job *job = &plan->job;
     json_t *gangs = json_array();
     for (int i = 0; i < plan->gang_count; i++)
-        json_array_append_new(
-            gangs, json_pack("{s:i, s:i, s:I}", "dp", plan->gangs[i].dp, "slots_per_rank",
-                             plan->gangs[i].slots, "arena_bytes_per_rank",
-                             (json_int_t)plan->gangs[i].arena_bytes));
+        json_array_append_new(gangs, json_pack("{s:i, s:i, s:I}", "dp", plan->gangs[i].dp,
+                                               "slots_per_rank", plan->gangs[i].slots,
+                                               "arena_bytes_per_rank",
+                                               (json_int_t)plan->gangs[i].arena_bytes));
     json_t *root = json_pack(
         "{s:s, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:o}", "job", job->name, "parameters",
         (json_int_t)qd_graph_param_count(plan->graph), "batch", (json_int_t)job->train.batch,

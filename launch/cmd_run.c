@@ -53,9 +53,10 @@ static int choose_workers(const qd_cluster *cluster, const qd_job *jobs, int cou
 static void warn_of_shared_cores(const qd_cluster *cluster, int workers) {
     qd_topology topology;
     if (qd_topology_read(&topology) == 0 && workers * cluster->worker_threads > topology.cores)
-        qd_log(QD_LOG_WARN,
-               "%d workers of %lld thread(s) share %d core(s): results stay the same, speed does not",
-               workers, (long long)cluster->worker_threads, topology.cores);
+        qd_log(
+            QD_LOG_WARN,
+            "%d workers of %lld thread(s) share %d core(s): results stay the same, speed does not",
+            workers, (long long)cluster->worker_threads, topology.cores);
 }
 
 /* The arguments of the ranks: ours, without what only the launcher needs. */
@@ -79,9 +80,9 @@ static char **rank_arguments(const qd_run_options *options) {
         arguments[n++] = "--verbose";
     bool bar = options->show == QD_SHOW_BAR ||
                (options->show == QD_SHOW_AUTO && isatty(STDERR_FILENO) && isatty(STDOUT_FILENO));
-    arguments[n++] = bar                              ? "--progress=bar"
+    arguments[n++] = bar                             ? "--progress=bar"
                      : options->show == QD_SHOW_NONE ? "--progress=none"
-                                                      : "--progress=lines";
+                                                     : "--progress=lines";
     arguments[n++] = "--";
     for (int i = 0; i < options->job_file_count; i++)
         arguments[n++] = options->job_files[i];

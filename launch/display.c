@@ -99,7 +99,8 @@ static void show_started(void *context, const qd_job *job, const qd_action *star
 
 static void show_state(void *context, const qd_job *job, qd_job_state state, const char *reason) {
     qd_display *d = context;
-    bool ended = state != QD_STATE_PENDING && state != QD_STATE_RUNNING && state != QD_STATE_COMPLETING;
+    bool ended =
+        state != QD_STATE_PENDING && state != QD_STATE_RUNNING && state != QD_STATE_COMPLETING;
     bar *b = bar_of(d, job);
     clear_bar(d);
     if (ended && b)

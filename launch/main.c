@@ -25,11 +25,13 @@ static void print_help(FILE *out) {
                  "Commands:\n");
     for (int i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-6s %s\n", commands[i].name, commands[i].summary);
-    fprintf(out, "\n`quadrille COMMAND --help' tells the options of a command.\n"
-                 "      --help      this text\n"
-                 "      --version   versions of quadrille and of what it stands on\n\n"
-                 "Exit status: 0 done; 64 wrong usage; 65 unusable data; 70 internal error; 74 input or\n"
-                 "output error; 75 saved, run again with --resume; 78 wrong job or cluster file.\n");
+    fprintf(
+        out,
+        "\n`quadrille COMMAND --help' tells the options of a command.\n"
+        "      --help      this text\n"
+        "      --version   versions of quadrille and of what it stands on\n\n"
+        "Exit status: 0 done; 64 wrong usage; 65 unusable data; 70 internal error; 74 input or\n"
+        "output error; 75 saved, run again with --resume; 78 wrong job or cluster file.\n");
 }
 
 static void print_version(void) {

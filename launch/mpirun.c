@@ -33,8 +33,8 @@ static void on_ready(int number) {
 /* Options for one host: no binding by mpirun (it would bind two ranks to one core each), more
  * ranks than cores allowed (the scheduler mostly sleeps), no traffic off the host. */
 static char *const mpirun_options[] = {
-    "--quiet", "--bind-to", "none",     "--oversubscribe", "--mca", "oob_tcp_if_include",
-    "lo",      "--mca",     "btl",      "self,vader",      NULL,
+    "--quiet", "--bind-to", "none", "--oversubscribe", "--mca", "oob_tcp_if_include",
+    "lo",      "--mca",     "btl",  "self,vader",      NULL,
 };
 
 static void exec_mpirun(int ranks, char *const *arguments, const char *program) {
@@ -52,8 +52,9 @@ static void exec_mpirun(int ranks, char *const *arguments, const char *program) 
         argv[n++] = arguments[i];
     argv[n] = NULL;
     execvp("mpirun", argv);
-    fprintf(stderr, "quadrille: mpirun cannot be started: %s; is Open MPI installed (Debian: "
-                    "openmpi-bin) and mpirun on PATH?\n",
+    fprintf(stderr,
+            "quadrille: mpirun cannot be started: %s; is Open MPI installed (Debian: "
+            "openmpi-bin) and mpirun on PATH?\n",
             strerror(errno));
     _exit(EX_UNAVAILABLE);
 }

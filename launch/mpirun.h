@@ -12,8 +12,8 @@
 /*
  * Runs `mpirun -n ranks PROGRAM arguments...` (PROGRAM: this executable) and returns its exit
  * status; 128 + n when signal n ended it. arguments ends with NULL. A signal to stop
- * (signals.h) is handed on as SIGUSR1 once the ranks can take it; grace_s later, and some, what is left is
- * killed. QD_EIO when mpirun cannot be started.
+ * (signals.h) is handed on as SIGUSR1 once the ranks can take it; grace_s later, and some, what is
+ * left is killed. QD_EIO when mpirun cannot be started.
  */
 int qd_mpirun(int ranks, char *const *arguments, double grace_s, int *exit_status);
 

@@ -5,8 +5,8 @@
 #include <sys/types.h>
 
 /*
- * Removes the session folder of the mpirun with that process number, and the shared-memory files of its
- * ranks (Open MPI 4: TMPDIR/ompi.HOST.UID/pid.PID and /dev/shm/vader_segment.HOST.UID.JOB.*).
+ * Removes the session folder of the mpirun with that process number, and the shared-memory files of
+ * its ranks (Open MPI 4: TMPDIR/ompi.HOST.UID/pid.PID and /dev/shm/vader_segment.HOST.UID.JOB.*).
  * Waits a moment for the ranks to be gone. Quiet about what it does not find.
  */
 void qd_mpirun_remove_remains(pid_t mpirun);

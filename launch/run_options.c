@@ -13,9 +13,11 @@ enum { MOST_WORKERS = 1 << 20 };
 static const struct argp_option option_table[] = {
     {"workers", 'n', "N", 0,
      "worker ranks to start, besides the scheduler (default: one for each group of cores that "
-     "workers.threads asks for, as many as the jobs can use); not under mpirun", 0},
+     "workers.threads asks for, as many as the jobs can use); not under mpirun",
+     0},
     {"conf", KEY_CONF, "FILE", 0, "cluster file (default: built-in defaults)", 0},
-    {"runs", KEY_RUNS, "FOLDER", 0, "where run folders go (default: `runs' of the cluster file)", 0},
+    {"runs", KEY_RUNS, "FOLDER", 0, "where run folders go (default: `runs' of the cluster file)",
+     0},
     {"resume", KEY_RESUME, NULL, 0,
      "continue each job from the newest checkpoint in its run folder", 0},
     {"dry-run", KEY_DRY_RUN, NULL, 0, "print the jobs as resolved and exit", 0},
@@ -86,10 +88,11 @@ void qd_run_options_parse(int argc, char **argv, qd_run_options *options) {
         .options = option_table,
         .parser = parse_option,
         .args_doc = "JOB...",
-        .doc = "Trains the jobs described by the given files: side by side on disjoint gangs where "
-               "they fit, else in order. Starts mpirun itself unless it runs under one.\v"
-               "SIGINT, SIGTERM or SIGUSR1 saves every job at its next step boundary; the exit status "
-               "is then 75, and --resume continues. The exit status is 0 only if all jobs succeeded.",
+        .doc =
+            "Trains the jobs described by the given files: side by side on disjoint gangs where "
+            "they fit, else in order. Starts mpirun itself unless it runs under one.\v"
+            "SIGINT, SIGTERM or SIGUSR1 saves every job at its next step boundary; the exit status "
+            "is then 75, and --resume continues. The exit status is 0 only if all jobs succeeded.",
     };
     *options = (qd_run_options){0};
     argp_parse(&parser, argc, argv, 0, NULL, options);

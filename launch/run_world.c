@@ -35,8 +35,9 @@ static int schedule(const qd_run_options *options, const qd_world *world, qd_wir
     qd_display *display = NULL;
     int rc = 0;
     if (world->size < 2)
-        rc = qd_error_set(QD_EUSAGE, "a world of one rank has no worker; start at least 2 ranks: "
-                                     "mpirun -n 3 quadrille run JOB... has a scheduler and two workers");
+        rc = qd_error_set(QD_EUSAGE,
+                          "a world of one rank has no worker; start at least 2 ranks: "
+                          "mpirun -n 3 quadrille run JOB... has a scheduler and two workers");
     if (!rc)
         rc = qd_run_options_load(options, &cluster, &jobs);
     if (!rc)

@@ -93,10 +93,12 @@ static int check_slots(const rules *r, const qd_job *job) {
                             "%s:%d: slots.data %" PRId64 " does not divide train.batch %" PRId64
                             "; use %s",
                             r->file, line, job->slots_data, job->train.batch, divisors);
-    return qd_error_set(QD_ECONFIG,
-                        "%s:%d: slots.data, by default %s %" PRId64
-                        ", does not divide train.batch %" PRId64 "; set slots.data to %s",
-                        r->file, line, r->slots_from, job->slots_data, job->train.batch, divisors);
+    int rc =
+        qd_error_set(QD_ECONFIG,
+                     "%s:%d: %s %" PRId64
+                     ", taken for slots.data too, does not divide train.batch %" PRId64 "; use %s",
+                     r->file, line, r->slots_from, job->slots_data, job->train.batch, divisors);
+    return add_slots_remedy(rc, job, job->slots_data);
 }
 
 static int check_max(const rules *r, const qd_job *job) {
@@ -135,7 +137,7 @@ static int check_dp(const rules *r, const qd_job *job) {
     if (dp < job->ranks_min)
         return qd_error_set(QD_ECONFIG,
                             "%s:%d: layout.dp %" PRId64 " is less than ranks.min %" PRId64
-                            "; raise layout.dp, remove ranks.min, or write dp: auto",
+                            "; raise layout.dp, lower ranks.min, or write dp: auto",
                             r->file, line, dp, job->ranks_min);
     if (job->ranks_max && dp > job->ranks_max)
         return qd_error_set(QD_ECONFIG,

@@ -40,9 +40,10 @@ static int read_choice(const qd_field *field, const char *text, void *at, qd_tex
     qd_schema_wrong(problem, text, "is not known; ");
     const char *nearest = qd_nearest(text, field->choices, count);
     if (nearest)
-        qd_text_add(problem, "did you mean %s? ", nearest);
+        qd_text_add(problem, "did you mean \"%s\"? (", nearest);
     qd_text_add(problem, "accepted: ");
     accepted_choice(field, problem);
+    qd_text_add(problem, nearest ? ")" : "");
     return QD_ECONFIG;
 }
 
@@ -55,7 +56,7 @@ static void write_choice(const qd_field *field, const void *at, qd_text *out) {
 static int read_text(const qd_field *field, const char *text, void *at, qd_text *problem) {
     size_t length = strlen(text);
     if (length == 0) {
-        qd_text_add(problem, "the text is empty");
+        qd_text_add(problem, "the text is empty; expected 1 to %zu bytes", field->size - 1);
         return QD_ECONFIG;
     }
     if (length >= field->size) {
@@ -111,5 +112,6 @@ static int read_name(const qd_field *field, const char *text, void *at, qd_text 
 const qd_schema_kind qd_schema_bool = {"true or false", true, read_bool, write_bool, NULL};
 const qd_schema_kind qd_schema_choice = {"one of ", false, read_choice, write_choice,
                                          accepted_choice};
-const qd_schema_kind qd_schema_name = {"a name", false, read_name, write_text, NULL};
+const qd_schema_kind qd_schema_name = {"a name of a-z, 0-9, \".\", \"_\" and \"-\"", false,
+                                       read_name, write_text, NULL};
 const qd_schema_kind qd_schema_text = {"a text", false, read_text, write_text, NULL};

@@ -72,8 +72,9 @@ void qd_wire_destroy(qd_wire *wire) {
 int qd_wire_send(qd_wire *wire, int rank, const Quadrille__Envelope *message) {
     size_t length = quadrille__envelope__get_packed_size(message);
     if (length > QD_WIRE_MAX_BYTES)
-        return qd_error_set(QD_EPROTO, "a control message to rank %d of %zu bytes; at most %d are sent",
-                            rank, length, QD_WIRE_MAX_BYTES);
+        return qd_error_set(QD_EPROTO,
+                            "a control message to rank %d of %zu bytes; at most %d are sent", rank,
+                            length, QD_WIRE_MAX_BYTES);
     parcel *p = new_parcel(rank, length);
     if (!p)
         return QD_ENOMEM;

@@ -5,6 +5,7 @@
 #include "runtime/error.h"
 #include "runtime/schema.h"
 #include "runtime/yaml.h"
+#include "scheduler/policy.h"
 
 #define AT(member) .offset = offsetof(qd_cluster, member)
 
@@ -14,7 +15,6 @@ static const char *const transports[] = {[QD_CLUSTER_TRANSPORT_AUTO] = "auto",
                                          [QD_CLUSTER_TRANSPORT_SHM] = "shm",
                                          [QD_CLUSTER_TRANSPORT_MPI] = "mpi",
                                          NULL};
-static const char *const policies[] = {"fifo", NULL};
 
 static const qd_field workers_fields[] = {
     {"threads", QD_FIELD_INT, 0, AT(worker_threads), .min = 1, .max = 1024, .preset = "1"},
@@ -41,7 +41,7 @@ static const qd_field stop_fields[] = {
 };
 
 static const qd_field scheduler_fields[] = {
-    {"policy", QD_FIELD_CHOICE, 0, AT(policy), .choices = policies, .preset = "fifo"},
+    {"policy", QD_FIELD_CHOICE, 0, AT(policy), .choices = qd_policy_names, .preset = "fifo"},
     {0},
 };
 

@@ -34,8 +34,8 @@ typedef struct qd_server {
     bool shutdown;     /* the core has nothing left to do */
 } qd_server;
 
-/* Gives an event to the core, writes it down, and carries out what follows. An event that the core finds
- * impossible is logged and forgotten. */
+/* Gives an event to the core, writes it down, and carries out what follows. An event that the core
+ * finds impossible is logged and forgotten. */
 int qd_server_feed(qd_server *server, qd_event *event);
 
 /* Carries out one action. */

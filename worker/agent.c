@@ -105,8 +105,8 @@ static void on_start(qd_agent *agent, Quadrille__Envelope *m) {
                (long long)m->start->job, (long long)agent->now.job);
         return;
     }
-    agent->now = (attempt){
-        .job = m->start->job, .number = m->start->attempt, .epoch = m->start->epoch};
+    agent->now =
+        (attempt){.job = m->start->job, .number = m->start->attempt, .epoch = m->start->epoch};
     agent->start = m;
 }
 

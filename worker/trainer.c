@@ -197,8 +197,7 @@ static int train_step(qd_trainer *t, bool *stop) {
     t->loss = qd_engine_total(t->engine, QD_TOTAL_LOSS);
     *stop = qd_engine_total(t->engine, QD_TOTAL_STOP) > 0;
     if (!isfinite(t->loss))
-        return qd_error_set(QD_EDATA,
-                            "the loss is %s; try a lower optimizer.learning_rate than %g",
+        return qd_error_set(QD_EDATA, "the loss is %s; try a lower optimizer.learning_rate than %g",
                             isnan(t->loss) ? "not a number" : "infinite",
                             t->job->optimizer.learning_rate);
     rc = qd_engine_update(t->engine, t->step + 1);

@@ -21,12 +21,12 @@ typedef struct qd_assignment {
     const qd_world *world;
     const qd_job *job;
     int attempt;
-    uint32_t epoch;          /* id of the gang's group */
-    const int *ranks;        /* world ranks of the gang, ascending, this rank among them */
-    int rank_count;          /* = data-parallel degree */
-    const char *run_folder;  /* exists */
-    bool resume;             /* continue from its newest checkpoint, if there is one */
-    int threads;             /* of this worker */
+    uint32_t epoch;         /* id of the gang's group */
+    const int *ranks;       /* world ranks of the gang, ascending, this rank among them */
+    int rank_count;         /* = data-parallel degree */
+    const char *run_folder; /* exists */
+    bool resume;            /* continue from its newest checkpoint, if there is one */
+    int threads;            /* of this worker */
     qd_transport_kind transport;
     double deadline_s; /* longest wait for a peer */
 } qd_assignment;

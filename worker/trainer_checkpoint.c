@@ -14,17 +14,19 @@ static const int64_t half_step = 1 << 12;
 
 /* All members must hold the same number. QD_EPROTO otherwise. */
 static int agree_on_step(qd_trainer *t, int64_t step, bool fits) {
-    float low = (float)(step % half_step), high = (float)(step / half_step);
+    int64_t whole = step / half_step;
+    float low = (float)(step % half_step), high = (float)whole;
     float sums[3] = {low, high, fits ? 0 : 1};
     int rc = qd_trainer_sum(t, sums, 3);
     if (rc)
         return rc;
     float members = (float)t->a->rank_count;
     if (sums[0] != low * members || sums[1] != high * members)
-        return qd_error_set(QD_EPROTO,
-                            "%s: the members see different newest checkpoints (this one step %lld); "
-                            "is the run folder on a file system that all hosts share?",
-                            t->a->run_folder, (long long)step);
+        return qd_error_set(
+            QD_EPROTO,
+            "%s: the members see different newest checkpoints (this one step %lld); "
+            "is the run folder on a file system that all hosts share?",
+            t->a->run_folder, (long long)step);
     return sums[2] == 0 ? 1 : 0;
 }
 
@@ -43,8 +45,9 @@ static int check_saved_job(const qd_trainer *t, const qd_checkpoint_info *info) 
     int rc = qd_job_parse(info->folder, info->job_text, strlen(info->job_text), &saved);
     if (!rc)
         rc = qd_job_check_same_result(&saved, t->job);
-    return rc ? qd_error_context(rc, "%s cannot be continued as this job (start anew without "
-                                     "--resume, or restore the value)",
+    return rc ? qd_error_context(rc,
+                                 "%s cannot be continued as this job (start anew without "
+                                 "--resume, or restore the value)",
                                  info->folder)
               : 0;
 }

@@ -63,8 +63,8 @@ static inline bool qd_trainer_leads(const qd_trainer *t) {
  */
 int qd_trainer_sum(qd_trainer *t, float *values, int count);
 
-/* Loads the newest checkpoint if the assignment says resume and there is one that holds; all members agree on the
- * step. Sets step and loaded_step. */
+/* Loads the newest checkpoint if the assignment says resume and there is one that holds; all
+ * members agree on the step. Sets step and loaded_step. */
 int qd_trainer_resume(qd_trainer *t);
 
 /* At a step boundary, after the update: commits or gives up the pending checkpoint as the totals
@@ -74,8 +74,8 @@ int qd_trainer_checkpoint_step(qd_trainer *t);
 /* Before the first slot of a step: puts the state of the pending checkpoint into the totals. */
 void qd_trainer_checkpoint_vote(qd_trainer *t);
 
-/* Saves the state of the current step and waits until it is complete, unless it is saved already. Called by all
- * members at the same step. */
+/* Saves the state of the current step and waits until it is complete, unless it is saved already.
+ * Called by all members at the same step. */
 int qd_trainer_checkpoint_now(qd_trainer *t);
 
 /* Evaluates a split on all members together. *loss is the mean, the same bits on every grid. */

@@ -89,3 +89,19 @@ load helpers
   [ -f usr/share/man/man1/quadrille.1 ]
   usr/bin/quadrille plan usr/share/quadrille/conf/jobs/fashion-mlp.yaml
 }
+
+@test "every broken job and cluster file ends with its message and status 78, and starts nothing" {
+  job 10
+  cp "$QD_TEST_DATA"/broken/* .
+  for message in *.err; do
+    file=${message%.err}.yaml
+    if [[ "$file" == cluster-* ]]; then
+      run timeout 10 "$QUADRILLE" run --conf "$file" small.yaml
+    else
+      run timeout 10 "$QUADRILLE" run "$file"
+    fi
+    [ "$status" -eq 78 ] || { echo "$file: status $status"; false; }
+    [ "$output" = "quadrille: $(cat "$message")" ] || { echo "$file: $output"; false; }
+  done
+  [ ! -e runs ]
+}

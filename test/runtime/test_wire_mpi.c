@@ -1,4 +1,5 @@
-/* Control messages over real MPI; run by mpirun on 3 ranks. Exits non-zero with a word on what failed. */
+/* Control messages over real MPI; run by mpirun on 3 ranks. Exits non-zero with a word on what
+ * failed. */
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +46,8 @@ static void send_progress(int to, int64_t step, size_t reason_bytes) {
     free(reason);
 }
 
-/* Long and short messages by turns: a long one needs a handshake inside MPI and would be overtaken. */
+/* Long and short messages by turns: a long one needs a handshake inside MPI and would be overtaken.
+ */
 static void messages_of_one_sender_keep_their_order(void) {
     enum { COUNT = 200 };
     if (world->rank > 0) {

@@ -9,3 +9,6 @@ target_link_options(test_core_memory PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--w
 
 qd_test(scheduler test_journal qd_scheduler)
 target_sources(test_journal PRIVATE scheduler/core_witness.c scheduler/core_trial.c)
+
+qd_test(scheduler test_cluster qd_scheduler)
+target_include_directories(test_cluster PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
