@@ -44,6 +44,15 @@ static void accepted_real(const qd_field *field, qd_text *out) {
     write_double(field->max, out);
 }
 
+/* A value that is no number of the kind: what would be one is said along. */
+static int no_number(qd_text *problem, const qd_field *field, const char *text, const char *why,
+                     void (*accepted)(const qd_field *, qd_text *)) {
+    int rc = qd_schema_wrong(problem, text, why);
+    qd_text_add(problem, "; accepted: ");
+    accepted(field, problem);
+    return rc;
+}
+
 static int out_of_range(qd_text *problem, const qd_field *field, const char *text,
                         void (*accepted)(const qd_field *, qd_text *)) {
     qd_text_add(problem, "%.40s is out of range; accepted: ", text);
@@ -58,11 +67,12 @@ static bool in_range(const qd_field *field, double value) {
 }
 
 /* Whether text is [-]DIGITS. 010 would be eight to some readers of YAML and ten to others. */
-static int check_whole(const char *text, qd_text *problem) {
+static int check_whole(const qd_field *field, const char *text, qd_text *problem,
+                       void (*accepted)(const qd_field *, qd_text *)) {
     const char *digits = text + (*text == '-');
     size_t count = strspn(digits, "0123456789");
     if (count == 0 || digits[count] != '\0')
-        return qd_schema_wrong(problem, text, "is not a whole number");
+        return no_number(problem, field, text, "is not a whole number", accepted);
     if (count > 1 && digits[0] == '0')
         return qd_schema_wrong(problem, text, "starts with a zero; write the number without it");
     return 0;
@@ -70,7 +80,7 @@ static int check_whole(const char *text, qd_text *problem) {
 
 static int read_whole(const qd_field *field, const char *text, void *at, qd_text *problem,
                       void (*accepted)(const qd_field *, qd_text *)) {
-    int rc = check_whole(text, problem);
+    int rc = check_whole(field, text, problem, accepted);
     if (rc)
         return rc;
     errno = 0;
@@ -98,7 +108,8 @@ static int read_auto_int(const qd_field *field, const char *text, void *at, qd_t
         return 0;
     }
     if (text[strspn(text, "-0123456789")] != '\0')
-        return qd_schema_wrong(problem, text, "is neither a whole number nor auto");
+        return no_number(problem, field, text, "is neither a whole number nor auto",
+                         accepted_auto_int);
     return read_whole(field, text, at, problem, accepted_auto_int);
 }
 
@@ -112,7 +123,7 @@ static void write_auto_int(const qd_field *field, const void *at, qd_text *out) 
 }
 
 static int read_uint(const qd_field *field, const char *text, void *at, qd_text *problem) {
-    int rc = check_whole(text, problem);
+    int rc = check_whole(field, text, problem, accepted_uint);
     if (rc)
         return rc;
     errno = 0;
@@ -156,7 +167,7 @@ static bool is_real(const char *text) {
 
 static int read_real(const qd_field *field, const char *text, void *at, qd_text *problem) {
     if (!is_real(text))
-        return qd_schema_wrong(problem, text, "is not a number");
+        return no_number(problem, field, text, "is not a number", accepted_real);
     double value = strtod(text, NULL);
     if (!in_range(field, value))
         return out_of_range(problem, field, text, accepted_real);

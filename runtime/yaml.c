@@ -35,8 +35,12 @@ static int not_text(const reader *r) {
     int line = 1;
     for (size_t i = 0; i < p->problem_offset && i < r->length; i++)
         line += r->text[i] == '\n';
-    return qd_error_set(QD_ECONFIG, "%s:%d: not UTF-8 text: %s (0x%02x)", r->file, line, p->problem,
-                        p->problem_value < 0 ? 0u : (unsigned)p->problem_value);
+    char value[24] = "";
+    if (p->problem_value >= 0)
+        snprintf(value, sizeof value, " (0x%02x)", (unsigned)p->problem_value);
+    return qd_error_set(QD_ECONFIG,
+                        "%s:%d: %s%s; the file must be UTF-8 text without control characters",
+                        r->file, line, p->problem, value);
 }
 
 static bool tab_indents(const reader *r, size_t line) {
@@ -48,19 +52,29 @@ static bool tab_indents(const reader *r, size_t line) {
     return at < end && *at == '\t';
 }
 
+/* libyaml's words say what its scanner met, not what the usual reason is. */
+static const char *hint(const reader *r) {
+    if (tab_indents(r, r->parser.problem_mark.line))
+        return "; indent with spaces, not tabs";
+    if (strstr(r->parser.problem, "mapping values are not allowed"))
+        return "; check the indentation of this line and the colon in the line before";
+    return "";
+}
+
 static int syntax_error(const reader *r) {
     const yaml_parser_t *p = &r->parser;
     if (p->error == YAML_MEMORY_ERROR)
         return no_memory(r);
     if (p->error == YAML_READER_ERROR)
         return not_text(r);
+    size_t line = p->problem_mark.line, context_line = p->context_mark.line;
     char context[160] = "";
-    if (p->context)
-        snprintf(context, sizeof context, ", %s that begins in line %zu", p->context,
-                 p->context_mark.line + 1);
-    return qd_error_set(
-        QD_ECONFIG, "%s:%zu: not valid YAML: %s%s%s", r->file, p->problem_mark.line + 1, p->problem,
-        context, tab_indents(r, p->problem_mark.line) ? "; indent with spaces, not tabs" : "");
+    if (p->context && context_line != line)
+        snprintf(context, sizeof context, " (%s begun in line %zu)", p->context, context_line + 1);
+    else if (p->context)
+        snprintf(context, sizeof context, " (%s)", p->context);
+    return qd_error_set(QD_ECONFIG, "%s:%zu: not valid YAML: %s%s%s", r->file, line + 1, p->problem,
+                        context, hint(r));
 }
 
 static int next_event(reader *r) {
@@ -90,16 +104,16 @@ const qd_yaml_node *qd_yaml_get(const qd_yaml_node *mapping, const char *key) {
 
 /* Refuses what makes a file mean something else than it shows. */
 static int check_properties(const reader *r, const yaml_char_t *anchor, const yaml_char_t *tag) {
-    char shown[QD_QUOTE_BYTES];
     if (anchor)
         return qd_error_set(QD_ECONFIG,
-                            "%s:%d: anchor %s: anchors are not accepted; write the value out "
-                            "where it is needed",
-                            r->file, event_line(r), qd_quote((const char *)anchor, shown));
+                            "%s:%d: anchors (&NAME) are not accepted; write the value out where it "
+                            "is needed, and in quotes where it begins with &",
+                            r->file, event_line(r));
     if (tag)
         return qd_error_set(QD_ECONFIG,
-                            "%s:%d: tag %s: tags are not accepted; write the value alone", r->file,
-                            event_line(r), qd_quote((const char *)tag, shown));
+                            "%s:%d: tags (!NAME) are not accepted; write the value alone, and in "
+                            "quotes where it begins with !",
+                            r->file, event_line(r));
     return 0;
 }
 
@@ -191,7 +205,9 @@ static int read_content(reader *r, int depth, qd_yaml_node *node) {
         rc = check_properties(r, e->data.mapping_start.anchor, e->data.mapping_start.tag);
         return rc ? rc : read_mapping(r, depth, node);
     default: /* nothing but an alias can stand where a node is expected */
-        return qd_error_set(QD_ECONFIG, "%s:%d: aliases are not accepted; write the value out",
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: aliases (*NAME) are not accepted; write the value out, and in "
+                            "quotes where it begins with *",
                             r->file, event_line(r));
     }
 }

@@ -11,4 +11,4 @@ qd_test(scheduler test_journal qd_scheduler)
 target_sources(test_journal PRIVATE scheduler/core_witness.c scheduler/core_trial.c)
 
 qd_test(scheduler test_cluster qd_scheduler)
-target_include_directories(test_cluster PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+qd_test(scheduler test_broken_files qd_scheduler)
