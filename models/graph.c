@@ -152,26 +152,26 @@ static bool contains(const int *list, int count, int entry) {
     return false;
 }
 
-/* Backward overwrites gradients, so nothing that has one may be read twice. */
-static int check_single_reader(const qd_graph *graph, const qd_node *node) {
-    for (int n = 0; n < graph->node_count; n++) {
-        const qd_node *other = &graph->nodes[n];
-        for (int i = 0; i < node->input_count; i++) {
-            const qd_value *value = &graph->values[node->inputs[i]];
-            if (value->needs_grad && contains(other->inputs, other->input_count, node->inputs[i]))
-                return qd_error_set(QD_ECONFIG,
-                                    "%s: %s is read by %s already; a value with a "
-                                    "gradient has one reader",
-                                    node->name, value->name, other->name);
-        }
-        for (int i = 0; i < node->param_count; i++)
-            if (contains(other->params, other->param_count, node->params[i]))
-                return qd_error_set(QD_ECONFIG,
-                                    "%s: %s is used by %s already; a parameter "
-                                    "belongs to one operator",
-                                    node->name, graph->params[node->params[i]].name, other->name);
-    }
-    return 0;
+bool qd_graph_adds_to_input(const qd_graph *graph, int node, int i) {
+    const qd_node *self = &graph->nodes[node];
+    int value = self->inputs[i];
+    if (contains(self->inputs, i, value))
+        return true;
+    for (int n = node + 1; n < graph->node_count; n++)
+        if (contains(graph->nodes[n].inputs, graph->nodes[n].input_count, value))
+            return true;
+    return false;
+}
+
+bool qd_graph_adds_to_param(const qd_graph *graph, int node, int i) {
+    const qd_node *self = &graph->nodes[node];
+    int param = self->params[i];
+    if (contains(self->params, i, param))
+        return true;
+    for (int n = node + 1; n < graph->node_count; n++)
+        if (contains(graph->nodes[n].params, graph->nodes[n].param_count, param))
+            return true;
+    return false;
 }
 
 static int fill_operands(const qd_graph *graph, const int *inputs, int input_count,
@@ -193,12 +193,19 @@ static int fill_operands(const qd_graph *graph, const int *inputs, int input_cou
     }
     node->input_count = input_count;
     node->param_count = param_count;
-    return check_single_reader(graph, node);
+    return 0;
 }
 
 int qd_graph_add_node(qd_graph *graph, const qd_op *op, const char *name, const int *inputs,
                       int input_count, const int *params, int param_count) {
-    qd_node node = {.op = op};
+    return qd_graph_add_node_with(graph, op, name, inputs, input_count, params, param_count,
+                                  (qd_op_attributes){0});
+}
+
+int qd_graph_add_node_with(qd_graph *graph, const qd_op *op, const char *name, const int *inputs,
+                           int input_count, const int *params, int param_count,
+                           qd_op_attributes attributes) {
+    qd_node node = {.op = op, .attributes = attributes};
     qd_value output = {
         .kind = QD_VALUE_ACTIVATION, .needs_grad = param_count > 0, .producer = graph->node_count};
     int rc = set_name(node.name, name);

@@ -57,9 +57,18 @@ typedef struct qd_value {
 
 typedef struct qd_op qd_op; /* models/op.h */
 
+/* What an operator is told beside its operands; each op in models/op.h says which member it reads.
+ * All zero where it reads none. */
+typedef union qd_op_attributes {
+    struct {
+        float epsilon; /* added to the variance */
+    } norm;
+} qd_op_attributes;
+
 typedef struct qd_node {
     const qd_op *op;
     char name[QD_MAX_NAME];
+    qd_op_attributes attributes;
     int inputs[QD_MAX_OPERANDS]; /* values */
     int input_count;
     int params[QD_MAX_OPERANDS]; /* parameters */
@@ -89,11 +98,23 @@ int qd_graph_add_value(qd_graph *graph, const char *name, qd_value_kind kind, qd
 int qd_graph_add_param(qd_graph *graph, const char *name, const qd_shape *shape, qd_init init);
 
 /* Adds a node and its output value; the op infers the output's shape, or refuses its operands
- * with QD_ECONFIG, naming the node and the shapes. A value that has a gradient may be read by one
- * node only, and a parameter used by one, since backward overwrites gradients. Returns the output
- * value's index. */
+ * with QD_ECONFIG, naming the node and the shapes. Values and parameters may be read by several
+ * nodes: their gradient is the sum over the readers. Returns the output value's index. */
 int qd_graph_add_node(qd_graph *graph, const qd_op *op, const char *name, const int *inputs,
                       int input_count, const int *params, int param_count);
+
+/* The same for an operator that reads attributes. */
+int qd_graph_add_node_with(qd_graph *graph, const qd_op *op, const char *name, const int *inputs,
+                           int input_count, const int *params, int param_count,
+                           qd_op_attributes attributes);
+
+/*
+ * Whether backward of this node adds to the gradient of its input (parameter) i, instead of
+ * writing it: backward runs from the last node to the first, so the last reader of a value writes
+ * its gradient and the readers before it add theirs, always in the same order.
+ */
+bool qd_graph_adds_to_input(const qd_graph *graph, int node, int i);
+bool qd_graph_adds_to_param(const qd_graph *graph, int node, int i);
 
 /* Trainable parameters, padding not counted. */
 int64_t qd_graph_param_count(const qd_graph *graph);

@@ -86,6 +86,17 @@ static buffer grad_buffer(const qd_graph *graph, int v, size_t *offset) {
     return b;
 }
 
+/* What forward of a node leaves for its backward. */
+static buffer saved_buffer(const qd_graph *graph, int n, size_t *offset) {
+    const qd_node *node = &graph->nodes[n];
+    return (buffer){
+        .bytes = (size_t)node->op->saved(graph, node) * sizeof(float),
+        .first = n,
+        .last = backward_time(graph, n),
+        .offset = offset,
+    };
+}
+
 static bool alive_together(const buffer *a, const buffer *b) {
     return a->first <= b->last && b->first <= a->last;
 }
@@ -153,9 +164,14 @@ static int partial_sums(int64_t slots, int slot_count) {
     return 1 + nodes;
 }
 
-/* Lays out values and their gradients behind `offset`; returns the end. QD_ENOMEM. */
+/* Offsets a plan holds: of values, their gradients, and what nodes save. */
+static size_t offset_count(const qd_graph *graph) {
+    return 2 * (size_t)graph->value_count + (size_t)graph->node_count;
+}
+
+/* Lays out values, their gradients and saved buffers behind `offset`. QD_ENOMEM. */
 static int place_values(const qd_graph *graph, qd_memory_plan *plan, size_t offset) {
-    buffer *buffers = calloc(2 * (size_t)graph->value_count, sizeof *buffers);
+    buffer *buffers = calloc(offset_count(graph), sizeof *buffers);
     if (!buffers)
         return qd_error_set(QD_ENOMEM, "no memory for a plan of %d values", graph->value_count);
     int count = 0;
@@ -164,6 +180,11 @@ static int place_values(const qd_graph *graph, qd_memory_plan *plan, size_t offs
         plan->value_grad[v] = SIZE_MAX;
         if (graph->values[v].needs_grad)
             buffers[count++] = grad_buffer(graph, v, &plan->value_grad[v]);
+    }
+    for (int n = 0; n < graph->node_count; n++) {
+        plan->saved[n] = SIZE_MAX;
+        if (graph->nodes[n].op->saved)
+            buffers[count++] = saved_buffer(graph, n, &plan->saved[n]);
     }
     plan->bytes = offset + place(buffers, count);
     for (int i = 0; i < count; i++)
@@ -175,7 +196,7 @@ static int place_values(const qd_graph *graph, qd_memory_plan *plan, size_t offs
 int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, int slot_count,
                           qd_memory_plan **plan) {
     qd_memory_plan *p = calloc(1, sizeof *p);
-    size_t *offsets = calloc(2 * (size_t)graph->value_count, sizeof *offsets);
+    size_t *offsets = calloc(offset_count(graph), sizeof *offsets);
     int rc = QD_ENOMEM;
     if (!p || !offsets) {
         qd_error_set(QD_ENOMEM, "no memory for a plan of %d values", graph->value_count);
@@ -191,6 +212,7 @@ int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, int slot_cou
     p->gradients = p->optimizer_state + (size_t)p->optimizer_vectors * param_bytes;
     p->value = offsets;
     p->value_grad = offsets + graph->value_count;
+    p->saved = offsets + 2 * graph->value_count;
     rc = place_values(graph, p, p->gradients + (size_t)p->gradient_slots * gradient_bytes);
     if (rc)
         goto out;
@@ -205,6 +227,6 @@ out:
 void qd_memory_plan_destroy(qd_memory_plan *plan) {
     if (!plan)
         return;
-    free(plan->value); /* value_grad is its second half */
+    free(plan->value); /* value_grad and saved lie behind it */
     free(plan);
 }

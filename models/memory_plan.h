@@ -23,6 +23,7 @@ typedef struct qd_memory_plan {
     int64_t gradient_elements; /* param_elements and the totals behind them, rounded to 16 */
     size_t *value;             /* [value_count] offset of each value */
     size_t *value_grad;        /* [value_count] offset of its gradient; SIZE_MAX: none */
+    size_t *saved;             /* [node_count] what forward leaves for backward; SIZE_MAX: none */
     size_t bytes;              /* size of the arena */
 } qd_memory_plan;
 

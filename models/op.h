@@ -8,7 +8,14 @@
 
 #include "models/graph.h"
 
-typedef enum { QD_OP_LINEAR, QD_OP_RELU, QD_OP_CROSS_ENTROPY, QD_OP_KINDS } qd_op_kind;
+typedef enum {
+    QD_OP_LINEAR,
+    QD_OP_ADD,
+    QD_OP_LAYER_NORM,
+    QD_OP_RELU,
+    QD_OP_CROSS_ENTROPY,
+    QD_OP_KINDS
+} qd_op_kind;
 
 /* What backward reads beside the output's gradient; the memory plan keeps exactly that alive. */
 enum { QD_KEEP_INPUTS = 1, QD_KEEP_OUTPUT = 2 };
@@ -23,14 +30,23 @@ struct qd_op {
     /* FLOPs of forward and backward (a multiply-add counts 2). */
     double (*forward_flops)(const qd_graph *graph, const qd_node *node);
     double (*backward_flops)(const qd_graph *graph, const qd_node *node);
+    /* Floats that forward leaves for backward beside values; NULL: none. */
+    int64_t (*saved)(const qd_graph *graph, const qd_node *node);
 };
 
-/* y[n, out] = x[n, in] W[out, in]^T + b[out]; params: W, b. */
+/* y[.., out] = x[.., in] W[out, in]^T + b[out]; params: W, b. */
 extern const qd_op qd_op_linear;
+/* y = a + b, elementwise, of equal shapes: what joins a residual branch. */
+extern const qd_op qd_op_add;
+/* y[.., c] = (x - mean) / sqrt(var + attributes.norm.epsilon) g[c] + b[c], mean and (biased)
+ * variance over the last dimension; params: g, b. Saved: mean and 1 / sqrt(var + epsilon) of each
+ * row. Ba, Kiros, Hinton, arXiv 1607.06450. */
+extern const qd_op qd_op_layer_norm;
 /* y = max(x, 0), elementwise. Gradient 0 where x <= 0. */
 extern const qd_op qd_op_relu;
 /* loss[n] = logsumexp(x[n, :]) - x[n, target[n]]; inputs: logits [n, classes] F32, target [n] I32.
- * Backward gives (softmax(x) - onehot) * scale, where scale comes from the loss's gradient. */
+ * Backward gives (softmax(x) - onehot) * scale, where scale comes from the loss's gradient. Saved:
+ * the two summands of logsumexp of each row, the maximum and the logarithm of the rest. */
 extern const qd_op qd_op_cross_entropy;
 
 #endif

@@ -6,6 +6,7 @@
 #ifndef QD_WORKER_BACKEND_H
 #define QD_WORKER_BACKEND_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "models/graph.h"
@@ -14,7 +15,7 @@
 typedef struct qd_backend_context qd_backend_context; /* opaque, one for each engine */
 
 /* Operands of one node as device pointers, in the order of the node. Gradients that are not
- * wanted are NULL. */
+ * wanted are NULL; where ..._adds is set, backward adds to what stands there. */
 typedef struct qd_operands {
     void *inputs[QD_MAX_OPERANDS];
     void *params[QD_MAX_OPERANDS];
@@ -22,6 +23,9 @@ typedef struct qd_operands {
     void *input_grads[QD_MAX_OPERANDS];
     void *param_grads[QD_MAX_OPERANDS];
     void *output_grad;
+    void *saved; /* floats, op->saved of them, from forward to backward; NULL: none */
+    bool input_adds[QD_MAX_OPERANDS];
+    bool param_adds[QD_MAX_OPERANDS];
 } qd_operands;
 
 typedef struct qd_backend {
@@ -34,8 +38,9 @@ typedef struct qd_backend {
     int (*alloc)(qd_backend_context *context, size_t bytes, void **memory);
     void (*release)(qd_backend_context *context, void *memory, size_t bytes);
 
-    /* Forward writes output. Backward overwrites (does not add to) the gradients that are asked
-     * for. Both may rely on node and graph living as long as the context. */
+    /* Forward writes output and saved. Backward writes the gradients that are asked for, or adds
+     * to them, as the operands say. Both may rely on node and graph living as long as the context.
+     */
     int (*forward)(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                    const qd_operands *operands);
     int (*backward)(qd_backend_context *context, const qd_graph *graph, const qd_node *node,

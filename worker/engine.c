@@ -18,9 +18,13 @@ static void place_operands(qd_engine *e) {
         for (int i = 0; i < node->input_count; i++) {
             o->inputs[i] = qd_engine_at(e, plan->value[node->inputs[i]]);
             o->input_grads[i] = qd_engine_at(e, plan->value_grad[node->inputs[i]]);
+            o->input_adds[i] = qd_graph_adds_to_input(e->graph, n, i);
         }
-        for (int i = 0; i < node->param_count; i++)
+        for (int i = 0; i < node->param_count; i++) {
             o->params[i] = e->params + e->graph->params[node->params[i]].offset;
+            o->param_adds[i] = qd_graph_adds_to_param(e->graph, n, i);
+        }
+        o->saved = qd_engine_at(e, plan->saved[n]);
         o->output = qd_engine_at(e, plan->value[node->output]);
         o->output_grad = qd_engine_at(e, plan->value_grad[node->output]);
     }

@@ -32,6 +32,11 @@ static double backward_flops(const qd_graph *graph, const qd_node *node) {
     return 5.0 * logits_count(graph, node);
 }
 
+/* Of each sample its greatest logit, and the logarithm of the sum of the exponentials above it. */
+static int64_t saved(const qd_graph *graph, const qd_node *node) {
+    return 2 * graph->values[node->inputs[0]].shape.dim[0];
+}
+
 const qd_op qd_op_cross_entropy = {
     .kind = QD_OP_CROSS_ENTROPY,
     .name = "cross_entropy",
@@ -41,4 +46,5 @@ const qd_op qd_op_cross_entropy = {
     .infer = infer,
     .forward_flops = forward_flops,
     .backward_flops = backward_flops,
+    .saved = saved,
 };

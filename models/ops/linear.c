@@ -6,26 +6,28 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     const qd_param *weight = &graph->params[node->params[0]];
     const qd_param *bias = &graph->params[node->params[1]];
     char a[64], b[64], c[64];
-    bool fits = x->dtype == QD_F32 && x->shape.dims == 2 && weight->shape.dims == 2 &&
-                bias->shape.dims == 1 && x->shape.dim[1] == weight->shape.dim[1] &&
+    int last = x->shape.dims - 1;
+    bool fits = x->dtype == QD_F32 && last >= 1 && weight->shape.dims == 2 &&
+                bias->shape.dims == 1 && x->shape.dim[last] == weight->shape.dim[1] &&
                 bias->shape.dim[0] == weight->shape.dim[0];
     if (!fits)
         return qd_error_set(QD_ECONFIG,
                             "%s: input %s, weight %s and bias %s do not fit together; linear takes "
-                            "[n, in] of float, [out, in] and [out]",
+                            "[n, .., in] of float, [out, in] and [out]",
                             node->name, qd_shape_text(&x->shape, a, sizeof a),
                             qd_shape_text(&weight->shape, b, sizeof b),
                             qd_shape_text(&bias->shape, c, sizeof c));
     output->dtype = QD_F32;
-    output->shape = (qd_shape){.dims = 2, .dim = {x->shape.dim[0], weight->shape.dim[0]}};
+    output->shape = x->shape;
+    output->shape.dim[last] = weight->shape.dim[0];
     return 0;
 }
 
-/* Of x W^T alone: n out in multiply-adds. */
+/* Of x W^T alone: a multiply-add for each element of x and each output. */
 static double product_flops(const qd_graph *graph, const qd_node *node) {
     const qd_shape *x = &graph->values[node->inputs[0]].shape;
     const qd_shape *weight = &graph->params[node->params[0]].shape;
-    return 2.0 * (double)x->dim[0] * (double)weight->dim[0] * (double)weight->dim[1];
+    return 2.0 * (double)qd_shape_elements(x) * (double)weight->dim[0];
 }
 
 static double bias_flops(const qd_graph *graph, const qd_node *node) {

@@ -192,6 +192,7 @@ static void free_operands(qd_operands *o) {
     }
     free(o->output);
     free(o->output_grad);
+    free(o->saved);
 }
 
 static void check_linear(int64_t n, int64_t in, int64_t out, bool differences) {
@@ -349,6 +350,7 @@ static void cross_entropy_open(alone *a, int64_t n, int64_t classes) {
     a->operands = (qd_operands){
         .inputs = {random_buffer(n * classes, 1), targets},
         .output = buffer(n),
+        .saved = buffer(2 * n),
         .output_grad = random_buffer(n, 4),
         .input_grads = {buffer(n * classes)},
     };

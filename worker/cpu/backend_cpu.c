@@ -6,6 +6,8 @@
 
 static const qd_cpu_op *const ops[QD_OP_KINDS] = {
     [QD_OP_LINEAR] = &qd_cpu_linear,
+    [QD_OP_ADD] = &qd_cpu_add,
+    [QD_OP_LAYER_NORM] = &qd_cpu_layer_norm,
     [QD_OP_RELU] = &qd_cpu_relu,
     [QD_OP_CROSS_ENTROPY] = &qd_cpu_cross_entropy,
 };
@@ -36,14 +38,14 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
 }
 
 QD_CLONES
-static void add_floats(float *restrict into, const float *restrict from, int64_t count) {
+void qd_cpu_add_floats(float *restrict into, const float *restrict from, int64_t count) {
     for (int64_t i = 0; i < count; i++)
         into[i] += from[i];
 }
 
 static int add(qd_backend_context *context, float *into, const float *from, int64_t count) {
     (void)context;
-    add_floats(into, from, count);
+    qd_cpu_add_floats(into, from, count);
     return 0;
 }
 

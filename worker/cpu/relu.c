@@ -15,6 +15,13 @@ static void rectify_grad(float *restrict dx, const float *restrict dy, const flo
         dx[i] = y[i] <= 0.0f ? 0.0f : dy[i];
 }
 
+QD_CLONES
+static void add_rectify_grad(float *restrict dx, const float *restrict dy, const float *restrict y,
+                             int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        dx[i] += y[i] <= 0.0f ? 0.0f : dy[i];
+}
+
 static int64_t elements(const qd_graph *graph, const qd_node *node) {
     return qd_shape_elements(&graph->values[node->output].shape);
 }
@@ -30,8 +37,9 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
                     const qd_operands *operands) {
     (void)context;
     if (operands->input_grads[0])
-        rectify_grad(operands->input_grads[0], operands->output_grad, operands->output,
-                     elements(graph, node));
+        (operands->input_adds[0] ? add_rectify_grad
+                                 : rectify_grad)(operands->input_grads[0], operands->output_grad,
+                                                 operands->output, elements(graph, node));
     return 0;
 }
 

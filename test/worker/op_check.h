@@ -1,0 +1,37 @@
+/*
+ * op_check.h: holds one operator, run alone through the CPU backend's table, against a float64
+ * reference written in the test and central differences of it.
+ */
+#ifndef QD_TEST_WORKER_OP_CHECK_H
+#define QD_TEST_WORKER_OP_CHECK_H
+
+#include "models/op.h"
+#include "worker/backend.h"
+
+typedef struct op_case op_case;
+
+struct op_case {
+    const qd_op *op;
+    qd_op_attributes attributes;
+    int input_count, param_count;
+    qd_shape inputs[QD_MAX_OPERANDS]; /* dimension 0 of the first counts the samples */
+    qd_shape params[QD_MAX_OPERANDS];
+    const int32_t *indices[QD_MAX_OPERANDS]; /* the input's contents, where it holds integers */
+    int threads;                             /* 0: 1 */
+    double tolerance;                        /* of |a - b| <= tolerance (1 + |b|); 0: the default */
+    /* y from the inputs (NULL where they are integers) and params, all in double. */
+    void (*reference)(const op_case *c, double *const *inputs, double *const *params, double *y);
+};
+
+#define SHAPE(...)                                                                                 \
+    ((qd_shape){.dims = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                 \
+                .dim = {__VA_ARGS__}})
+
+/*
+ * Forward against the reference; the gradients of all float inputs and parameters against central
+ * differences; again with gradients added to what stands there; and again without the inputs'
+ * gradients. What is written behind an end, or not written, is found. Aborts the test on failure.
+ */
+void op_check(const op_case *c);
+
+#endif
