@@ -24,8 +24,10 @@ enum { RESULT = QD_FIELD_RESULT, REQUIRED = QD_FIELD_REQUIRED };
 static const char *const families[] = {[QD_FAMILY_MLP] = "mlp", NULL};
 static const char *const activations[] = {[QD_ACTIVATION_RELU] = "relu", NULL};
 static const char *const formats[] = {[QD_DATA_IDX] = "idx", NULL};
-static const char *const optimizers[] = {
-    [QD_OPTIMIZER_SGD] = "sgd", [QD_OPTIMIZER_ADAM] = "adam", NULL};
+static const char *const optimizers[] = {[QD_OPTIMIZER_SGD] = "sgd",
+                                         [QD_OPTIMIZER_ADAM] = "adam",
+                                         [QD_OPTIMIZER_ADAMW] = "adamw",
+                                         NULL};
 
 static const qd_field model_fields[] = {
     {"family", QD_FIELD_CHOICE, REQUIRED | RESULT, AT(model.family), .choices = families},
@@ -66,16 +68,19 @@ static const qd_field optimizer_fields[] = {
      AT(optimizer.learning_rate), .max = 1000},
     {"momentum", QD_FIELD_REAL, RESULT | QD_FIELD_BELOW_MAX, AT(optimizer.momentum), .max = 1,
      .preset = "0.9", .when_key = "kind", .when = "sgd"},
+    {"nesterov", QD_FIELD_BOOL, RESULT, AT(optimizer.nesterov), .preset = "false",
+     .when_key = "kind", .when = "sgd"},
     {"beta1", QD_FIELD_REAL, RESULT | QD_FIELD_BELOW_MAX, AT(optimizer.beta1), .max = 1,
-     .preset = "0.9", .when_key = "kind", .when = "adam"},
+     .preset = "0.9", .when_key = "kind", .when = "adam adamw"},
     {"beta2", QD_FIELD_REAL, RESULT | QD_FIELD_BELOW_MAX, AT(optimizer.beta2), .max = 1,
-     .preset = "0.999", .when_key = "kind", .when = "adam"},
+     .preset = "0.999", .when_key = "kind", .when = "adam adamw"},
     {"epsilon", QD_FIELD_REAL, RESULT | QD_FIELD_ABOVE_MIN, AT(optimizer.epsilon), .max = 1,
-     .preset = "1e-8", .when_key = "kind", .when = "adam"},
+     .preset = "1e-8", .when_key = "kind", .when = "adam adamw"},
+    {"weight_decay", QD_FIELD_REAL, RESULT, AT(optimizer.weight_decay), .max = 1, .preset = "0"},
     {0},
 };
 
-/* slots.data, ranks.max and layout.dp have defaults that follow from each other: job_rules.c. */
+/* optimizer.weight_decay of adamw, slots.data, ranks.max and layout.dp have defaults that follow from each other: job_rules.c. */
 static const qd_field slots_fields[] = {
     {"data", QD_FIELD_INT, RESULT, AT(slots_data), .min = 1, .max = QD_JOB_MAX_SLOTS},
     {0},

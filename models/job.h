@@ -20,7 +20,7 @@
 typedef enum { QD_FAMILY_MLP } qd_family_kind;
 typedef enum { QD_ACTIVATION_RELU } qd_activation_kind;
 typedef enum { QD_DATA_IDX } qd_data_kind;
-typedef enum { QD_OPTIMIZER_SGD, QD_OPTIMIZER_ADAM } qd_optimizer_kind;
+typedef enum { QD_OPTIMIZER_SGD, QD_OPTIMIZER_ADAM, QD_OPTIMIZER_ADAMW } qd_optimizer_kind;
 
 typedef struct qd_model_spec {
     qd_family_kind family;
@@ -53,7 +53,10 @@ typedef struct qd_optimizer_spec {
     qd_optimizer_kind kind;
     double learning_rate;
     double momentum;              /* sgd */
-    double beta1, beta2, epsilon; /* adam (Kingma and Ba, arXiv 1412.6980) */
+    bool nesterov;                /* sgd: needs momentum > 0 */
+    double beta1, beta2, epsilon; /* adam, adamw */
+    double weight_decay; /* 0 .. 1, of every parameter. sgd, adam: L2, added to the gradient (default
+                            0); adamw: decoupled, lr * weight_decay of the parameter (default 0.01) */
 } qd_optimizer_spec;
 
 typedef struct qd_job {

@@ -153,6 +153,24 @@ static int check_dp(const rules *r, const qd_job *job) {
     return add_slots_remedy(rc, job, dp);
 }
 
+/* As torch.optim.AdamW. */
+#define ADAMW_WEIGHT_DECAY 0.01
+
+static void fill_optimizer(const rules *r, qd_job *job) {
+    if (job->optimizer.kind == QD_OPTIMIZER_ADAMW &&
+        !qd_schema_given(r->lines, "optimizer.weight_decay"))
+        job->optimizer.weight_decay = ADAMW_WEIGHT_DECAY;
+}
+
+static int check_optimizer(const rules *r, const qd_job *job) {
+    if (!job->optimizer.nesterov || job->optimizer.momentum > 0)
+        return 0;
+    return qd_error_set(QD_ECONFIG,
+                        "%s:%d: optimizer.nesterov looks ahead along the momentum, and "
+                        "optimizer.momentum is 0; raise momentum or remove nesterov",
+                        r->file, qd_schema_line(r->lines, "optimizer.nesterov"));
+}
+
 /* A layout in numbers leaves no choice of ranks. */
 static void fill_ranks(qd_job *job) {
     if (job->layout_dp) {
@@ -165,9 +183,10 @@ static void fill_ranks(qd_job *job) {
 
 int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job) {
     rules r = {file, lines, NULL};
-    int rc = check_length(&r, job);
-    if (rc)
+    int rc;
+    if ((rc = check_length(&r, job)) || (rc = check_optimizer(&r, job)))
         return rc;
+    fill_optimizer(&r, job);
     fill_slots(&r, job);
     if ((rc = check_slots(&r, job)) || (rc = check_max(&r, job)) || (rc = check_min(&r, job)) ||
         (rc = check_dp(&r, job)))

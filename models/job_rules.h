@@ -12,8 +12,8 @@
 #define QD_JOB_MAX_SLOTS 65536
 
 /*
- * Completes a job whose single keys are in order: slots_data, ranks_min and ranks_max are filled
- * in where the file left them out (0). QD_ECONFIG "FILE:LINE: ..." with the remedy; the job is
+ * Completes a job whose single keys are in order: adamw's weight_decay, slots_data, ranks_min and
+ * ranks_max are filled in where the file left them out. QD_ECONFIG "FILE:LINE: ..." with the remedy; the job is
  * then not to be used.
  */
 int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job);

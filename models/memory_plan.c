@@ -6,7 +6,8 @@
 #include "runtime/error.h"
 
 /* Vectors of the parameters' length that each update rule keeps. */
-static const int optimizer_vectors[] = {[QD_OPTIMIZER_SGD] = 1, [QD_OPTIMIZER_ADAM] = 2};
+static const int optimizer_vectors[] = {
+    [QD_OPTIMIZER_SGD] = 1, [QD_OPTIMIZER_ADAM] = 2, [QD_OPTIMIZER_ADAMW] = 2};
 
 /*
  * A buffer that shares the pool, and the time it is needed, both ends included. Time counts

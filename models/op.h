@@ -13,6 +13,10 @@ typedef enum {
     QD_OP_ADD,
     QD_OP_LAYER_NORM,
     QD_OP_RELU,
+    QD_OP_GELU_TANH,
+    QD_OP_SILU,
+    QD_OP_TANH,
+    QD_OP_SIGMOID,
     QD_OP_CROSS_ENTROPY,
     QD_OP_KINDS
 } qd_op_kind;
@@ -42,8 +46,12 @@ extern const qd_op qd_op_add;
  * variance over the last dimension; params: g, b. Saved: mean and 1 / sqrt(var + epsilon) of each
  * row. Ba, Kiros, Hinton, arXiv 1607.06450. */
 extern const qd_op qd_op_layer_norm;
-/* y = max(x, 0), elementwise. Gradient 0 where x <= 0. */
-extern const qd_op qd_op_relu;
+/* Activations, elementwise. */
+extern const qd_op qd_op_relu;      /* max(x, 0); gradient 0 where x <= 0 */
+extern const qd_op qd_op_gelu_tanh; /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+extern const qd_op qd_op_silu;      /* x sigmoid(x) */
+extern const qd_op qd_op_tanh;
+extern const qd_op qd_op_sigmoid; /* 1 / (1 + e^-x) */
 /* loss[n] = logsumexp(x[n, :]) - x[n, target[n]]; inputs: logits [n, classes] F32, target [n] I32.
  * Backward gives (softmax(x) - onehot) * scale, where scale comes from the loss's gradient. Saved:
  * the two summands of logsumexp of each row, the maximum and the logarithm of the rest. */

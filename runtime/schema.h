@@ -49,7 +49,7 @@ typedef struct qd_field {
     const char *preset;            /* default, written as in YAML; NULL: field keeps its zero */
     const char *when_key;          /* of a CHOICE further up in the same mapping; NULL: always */
     const char *when;              /* the word it must have for this field to be accepted, preset,
-                                      emitted and compared */
+                                      emitted and compared; or several, blanks between them */
 } qd_field;
 
 /* Where each key stood, so that rules over several keys can name a line. Opaque. */

@@ -161,6 +161,18 @@ int qd_schema_wrong_entry(const qd_schema_place *at, const qd_field *field,
     return qd_schema_report(at, node->line, &problem);
 }
 
+/* "sgd", "adam or adamw", "a, b or c", from words with blanks between them. */
+static void add_words(const char *words, qd_text *out) {
+    const char *before = "";
+    for (const char *w = words; *w;) {
+        int span = (int)strcspn(w, " ");
+        bool last = w[span] == '\0';
+        qd_text_add(out, "%s%.*s", last && *before ? " or " : before, span, w);
+        before = ", ";
+        w += span + !last;
+    }
+}
+
 int qd_schema_does_not_apply(const qd_schema_place *at, const qd_field *field,
                              const qd_yaml_node *node, const void *object) {
     qd_text problem = {0};
@@ -168,8 +180,9 @@ int qd_schema_does_not_apply(const qd_schema_place *at, const qd_field *field,
     while (strcmp(decides->key, field->when_key) != 0)
         decides++;
     qd_schema_add_path(at, field->key, &problem);
-    qd_text_add(&problem, ": only for %s %s, and here %s is ", field->when_key, field->when,
-                field->when_key);
+    qd_text_add(&problem, ": only for %s ", field->when_key);
+    add_words(field->when, &problem);
+    qd_text_add(&problem, ", and here %s is ", field->when_key);
     qd_schema_value_write(decides, object, &problem);
     qd_text_add(&problem, "; remove %s", field->key);
     return qd_schema_report(at, node->line, &problem);

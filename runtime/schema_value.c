@@ -54,6 +54,19 @@ void qd_schema_value_describe(const qd_field *field, qd_text *out) {
         kind->accepted(field, out);
 }
 
+/* words: separated by one blank each. */
+static bool is_among(const char *words, const char *word) {
+    size_t length = strlen(word);
+    for (const char *w = words; *w;) {
+        size_t span = strcspn(w, " ");
+        if (span == length && memcmp(w, word, length) == 0)
+            return true;
+        w += span;
+        w += *w == ' ';
+    }
+    return false;
+}
+
 bool qd_schema_applies(const qd_field *fields, const qd_field *field, const void *object) {
     if (!field->when_key)
         return true;
@@ -62,7 +75,7 @@ bool qd_schema_applies(const qd_field *fields, const qd_field *field, const void
         decides++;
     int choice;
     memcpy(&choice, (const char *)object + decides->offset, sizeof choice);
-    return strcmp(decides->choices[choice], field->when) == 0;
+    return is_among(field->when, decides->choices[choice]);
 }
 
 bool qd_schema_omitted(const qd_field *field, const void *object) {

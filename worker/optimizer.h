@@ -12,8 +12,9 @@
 
 typedef struct qd_optimizer_scalars {
     float learning_rate;
-    float bias_correction1; /* 1 - beta1^t (adam) */
-    float bias_correction2; /* 1 - beta2^t (adam) */
+    float bias_correction1; /* 1 - beta1^t (adam, adamw) */
+    float bias_correction2; /* 1 - beta2^t (adam, adamw) */
+    float decay;            /* lr weight_decay, of the parameter itself (adamw; adam: 0) */
 } qd_optimizer_scalars;
 
 typedef struct qd_optimizer {
@@ -26,10 +27,17 @@ typedef struct qd_optimizer {
                    float *params, const float *grads, float *const *state, int64_t count);
 } qd_optimizer;
 
-/* v = momentum v + g; w -= lr v (the first step has v = g; as PyTorch's SGD, dampening 0). */
+/*
+ * With g the gradient plus weight_decay w (L2), as PyTorch's SGD with dampening 0:
+ * v = momentum v + g; w -= lr v (the first step has v = g). With nesterov (Sutskever et al., ICML
+ * 2013) w -= lr (g + momentum v), v the new one.
+ */
 extern const qd_optimizer qd_optimizer_sgd;
-/* Kingma and Ba, arXiv 1412.6980, algorithm 1. */
+/* Kingma and Ba, arXiv 1412.6980, algorithm 1, on the gradient plus weight_decay w (L2). */
 extern const qd_optimizer qd_optimizer_adam;
+/* Loshchilov and Hutter, arXiv 1711.05101, algorithm 2, as torch.optim.AdamW: adam on the gradient
+ * alone, and w -= lr weight_decay w beside it. */
+extern const qd_optimizer qd_optimizer_adamw;
 
 const qd_optimizer *qd_optimizer_of(const qd_optimizer_spec *spec);
 

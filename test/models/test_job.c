@@ -67,6 +67,15 @@ START_TEST(what_is_left_out_has_the_documented_default) {
     ck_assert_int_eq(job.log_every, 0);
     job = accepted(HEAD TRAIN SGD);
     ck_assert_double_eq(job.optimizer.momentum, 0.9);
+    ck_assert(!job.optimizer.nesterov);
+    ck_assert_double_eq(job.optimizer.weight_decay, 0);
+    job = accepted(HEAD TRAIN "optimizer: {kind: adamw, learning_rate: 0.1}\n");
+    ck_assert_double_eq(job.optimizer.beta1, 0.9);
+    ck_assert_double_eq(job.optimizer.beta2, 0.999);
+    ck_assert_double_eq(job.optimizer.epsilon, 1e-8);
+    ck_assert_double_eq(job.optimizer.weight_decay, 0.01);
+    job = accepted(HEAD TRAIN "optimizer: {kind: adamw, learning_rate: 1, weight_decay: 0}\n");
+    ck_assert_double_eq(job.optimizer.weight_decay, 0);
     ck_assert_double_eq(job.optimizer.beta1, 0);
 }
 END_TEST
@@ -125,6 +134,9 @@ START_TEST(an_emitted_job_parses_back_to_the_same_job) {
         HEAD TRAIN ADAM,
         HEAD TRAIN SGD,
         HEAD TRAIN "optimizer: {kind: sgd, learning_rate: 3e-5, momentum: 0}\n",
+        HEAD TRAIN "optimizer: {kind: sgd, learning_rate: 1, nesterov: true, weight_decay: 1}\n",
+        HEAD TRAIN "optimizer: {kind: adamw, learning_rate: 1, beta1: 0.5}\n",
+        HEAD TRAIN "optimizer: {kind: adamw, learning_rate: 1, weight_decay: 0}\n",
         HEAD ADAM "train: {batch: 96, epochs: 0.333333333333333314, evaluate_every: 7}\n",
         HEAD ADAM "train: {batch: 96, steps: 4000000000}\nslots: {data: 3}\nranks: {max: 2}\n",
         HEAD TRAIN ADAM "layout: {dp: 4}\nranks: {min: 2, max: 8}\n",
@@ -201,6 +213,8 @@ START_TEST(what_determines_the_result_may_not_change) {
          "optimizer.learning_rate: 0.001 there, 0.002 here"},
         {TRAIN "optimizer: {kind: adam, learning_rate: 0.001, beta2: 0.99}\n",
          "optimizer.beta2: 0.999 there, 0.99 here"},
+        {TRAIN "optimizer: {kind: adam, learning_rate: 0.001, weight_decay: 0.5}\n",
+         "optimizer.weight_decay: 0 there, 0.5 here"},
         {ADAM "train: {batch: 64, steps: 100}\n", "train.batch: 128 there, 64 here"},
     };
     qd_job saved = with("");

@@ -1,5 +1,5 @@
-/* Operators that move rows and elements about: linear over several dimensions, sums, ReLU, layer
- * norm. */
+/* The plain operators of a Transformer block: linear over several dimensions, sums, activations,
+ * layer norm. */
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
@@ -54,6 +54,48 @@ START_TEST(add_is_the_sum_and_hands_its_gradient_to_both) {
 }
 END_TEST
 
+static double gelu_tanh(double x) {
+    return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
+static double silu(double x) {
+    return x / (1 + exp(-x));
+}
+
+static double sigmoid(double x) {
+    return 1 / (1 + exp(-x));
+}
+
+static const struct {
+    const qd_op *op;
+    double (*function)(double);
+} activations[] = {
+    {&qd_op_gelu_tanh, gelu_tanh},
+    {&qd_op_silu, silu},
+    {&qd_op_tanh, tanh},
+    {&qd_op_sigmoid, sigmoid},
+};
+enum { ACTIVATIONS = sizeof activations / sizeof *activations };
+
+static void activation_reference(const op_case *c, double *const *inputs, double *const *params,
+                                 double *y) {
+    (void)params;
+    for (int a = 0; a < ACTIVATIONS; a++)
+        for (int64_t i = 0; activations[a].op == c->op && i < qd_shape_elements(&c->inputs[0]); i++)
+            y[i] = activations[a].function(inputs[0][i]);
+}
+
+START_TEST(activations_agree_with_float64_for_odd_sizes) {
+    for (int a = 0; a < ACTIVATIONS; a++)
+        for (int i = 0; i < SIZES; i++)
+            op_check(&(op_case){.op = activations[a].op,
+                                .input_count = 1,
+                                .inputs = {SHAPE(3, sizes[i])},
+                                .tolerance = 1e-6,
+                                .reference = activation_reference});
+}
+END_TEST
+
 static void layer_norm_reference(const op_case *c, double *const *inputs, double *const *params,
                                  double *y) {
     int64_t width = c->params[0].dim[0], rows = qd_shape_elements(&c->inputs[0]) / width;
@@ -97,6 +139,7 @@ int main(void) {
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, linear_takes_any_leading_dimensions);
     tcase_add_test(tc, add_is_the_sum_and_hands_its_gradient_to_both);
+    tcase_add_test(tc, activations_agree_with_float64_for_odd_sizes);
     tcase_add_test(tc, layer_norm_agrees_with_float64_for_odd_sizes);
     Suite *suite = suite_create("worker/op_basics");
     suite_add_tcase(suite, tc);

@@ -12,6 +12,7 @@ set_tests_properties(worker/test_loader worker/test_checkpoint worker/test_check
   worker/test_checkpoint_failure PROPERTIES LABELS threads)
 
 qd_test(worker test_ops qd_worker)
+qd_test(worker test_vector_math qd_worker)
 qd_test(worker test_op_basics qd_worker)
 target_sources(test_op_basics PRIVATE worker/op_check.c)
 qd_test(worker test_optimizer qd_worker)

@@ -8,7 +8,11 @@ static const qd_cpu_op *const ops[QD_OP_KINDS] = {
     [QD_OP_LINEAR] = &qd_cpu_linear,
     [QD_OP_ADD] = &qd_cpu_add,
     [QD_OP_LAYER_NORM] = &qd_cpu_layer_norm,
-    [QD_OP_RELU] = &qd_cpu_relu,
+    [QD_OP_RELU] = &qd_cpu_activation,
+    [QD_OP_GELU_TANH] = &qd_cpu_activation,
+    [QD_OP_SILU] = &qd_cpu_activation,
+    [QD_OP_TANH] = &qd_cpu_activation,
+    [QD_OP_SIGMOID] = &qd_cpu_activation,
     [QD_OP_CROSS_ENTROPY] = &qd_cpu_cross_entropy,
 };
 

@@ -23,7 +23,7 @@ typedef struct qd_cpu_op {
 extern const qd_cpu_op qd_cpu_linear;
 extern const qd_cpu_op qd_cpu_add;
 extern const qd_cpu_op qd_cpu_layer_norm;
-extern const qd_cpu_op qd_cpu_relu;
+extern const qd_cpu_op qd_cpu_activation;
 extern const qd_cpu_op qd_cpu_cross_entropy;
 
 /* into[i] += from[i] */
