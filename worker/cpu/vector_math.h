@@ -12,6 +12,14 @@
 
 #define QD_MATH_INLINE static inline __attribute__((always_inline))
 
+/* 2^n for -126 <= n <= 127 */
+QD_MATH_INLINE float qd_power_of_two(int32_t n) {
+    int32_t bits = (int32_t)((uint32_t)(n + 127) << 23);
+    float power;
+    memcpy(&power, &bits, sizeof power);
+    return power;
+}
+
 /*
  * e^x: x = n ln 2 + r, |r| <= ln 2 / 2; e^r by its Taylor series, whose first term left out is
  * r^8 / 8! < 6e-9. Zero below -87.33, where a float would be denormal; infinite above 88.72.
@@ -29,12 +37,8 @@ QD_MATH_INLINE float qd_expf(float x) {
     p = p * r + 0.5f;
     p = (p * r) * r + r + 1.0f;
     /* In two factors: 2^128 is no float. A NaN has any n, and p keeps it. */
-    float m = x >= -87.33f ? n : 0.0f;
-    int32_t half = (int32_t)m / 2, rest = (int32_t)m - half;
-    int32_t bits[2] = {(half + 127) << 23, (rest + 127) << 23};
-    float scale[2];
-    memcpy(scale, bits, sizeof scale);
-    float e = p * scale[0] * scale[1];
+    int32_t exponent = (int32_t)(x >= -87.33f ? n : 0.0f), half = exponent >> 1;
+    float e = p * qd_power_of_two(half) * qd_power_of_two(exponent - half);
     e = x < -87.33f ? 0.0f : e;
     return x > 88.722835f ? (float)INFINITY : e;
 }
