@@ -52,7 +52,8 @@ extern const qd_op qd_op_gelu_tanh; /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 
 extern const qd_op qd_op_silu;      /* x sigmoid(x) */
 extern const qd_op qd_op_tanh;
 extern const qd_op qd_op_sigmoid; /* 1 / (1 + e^-x) */
-/* loss[n] = logsumexp(x[n, :]) - x[n, target[n]]; inputs: logits [n, classes] F32, target [n] I32.
+/* loss[n, ..] = logsumexp(x[n, .., :]) - x[n, .., target]; inputs: logits [n, .., classes] F32,
+ * target [n, ..] I32.
  * Backward gives (softmax(x) - onehot) * scale, where scale comes from the loss's gradient. Saved:
  * the two summands of logsumexp of each row, the maximum and the logarithm of the rest. */
 extern const qd_op qd_op_cross_entropy;

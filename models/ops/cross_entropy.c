@@ -5,16 +5,18 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     const qd_value *logits = &graph->values[node->inputs[0]];
     const qd_value *target = &graph->values[node->inputs[1]];
     char a[64], b[64];
-    bool fits = logits->dtype == QD_F32 && target->dtype == QD_I32 && logits->shape.dims == 2 &&
-                target->shape.dims == 1 && logits->shape.dim[0] == target->shape.dim[0];
+    bool fits = logits->dtype == QD_F32 && target->dtype == QD_I32 &&
+                logits->shape.dims == target->shape.dims + 1;
+    for (int i = 0; fits && i < target->shape.dims; i++)
+        fits = logits->shape.dim[i] == target->shape.dim[i];
     if (!fits)
         return qd_error_set(QD_ECONFIG,
                             "%s: logits %s and target %s do not fit together; cross_entropy takes "
-                            "[n, classes] of float and [n] of integers",
+                            "[n, .., classes] of float and [n, ..] of integers",
                             node->name, qd_shape_text(&logits->shape, a, sizeof a),
                             qd_shape_text(&target->shape, b, sizeof b));
     output->dtype = QD_F32;
-    output->shape = (qd_shape){.dims = 1, .dim = {logits->shape.dim[0]}};
+    output->shape = target->shape;
     return 0;
 }
 
@@ -32,9 +34,9 @@ static double backward_flops(const qd_graph *graph, const qd_node *node) {
     return 5.0 * logits_count(graph, node);
 }
 
-/* Of each sample its greatest logit, and the logarithm of the sum of the exponentials above it. */
+/* Of each row its greatest logit, and the logarithm of the sum of the exponentials above it. */
 static int64_t saved(const qd_graph *graph, const qd_node *node) {
-    return 2 * graph->values[node->inputs[0]].shape.dim[0];
+    return 2 * qd_shape_elements(&graph->values[node->inputs[1]].shape);
 }
 
 const qd_op qd_op_cross_entropy = {

@@ -154,7 +154,7 @@ START_TEST(cross_entropy_refuses_targets_that_are_no_integers) {
     int inputs[] = {add_input(g, QD_F32, 2, 4, 6), add_input(g, QD_F32, 1, 4, 0)};
     ASSERT_REFUSED(qd_graph_add_node(g, &qd_op_cross_entropy, "loss", inputs, 2, NULL, 0),
                    "loss: logits [4, 6] and target [4] do not fit together; cross_entropy takes "
-                   "[n, classes] of float and [n] of integers");
+                   "[n, .., classes] of float and [n, ..] of integers");
     qd_graph_destroy(g);
 }
 END_TEST

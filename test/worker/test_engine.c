@@ -553,7 +553,7 @@ START_TEST(a_target_outside_the_classes_names_slot_and_operator) {
     qd_batch batch = batch_of(&s, 2);
     qd_engine_begin_step(engine);
     ck_assert_int_eq(qd_engine_run_slot(engine, &batch), QD_EDATA);
-    ck_assert_str_eq(qd_error_message(), "slot 2: forward of loss: target 3 of sample 1 of the "
+    ck_assert_str_eq(qd_error_message(), "slot 2: forward of loss: target 3 at position 1 of the "
                                          "batch; targets lie in 0 .. 2");
     drop_samples(&s);
     qd_engine_destroy(engine);

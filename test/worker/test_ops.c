@@ -414,7 +414,7 @@ START_TEST(cross_entropy_names_a_target_that_is_no_class) {
     const qd_node *node = &a.graph->nodes[0];
     ck_assert_int_eq(qd_backend_cpu.forward(a.context, a.graph, node, &a.operands), QD_EDATA);
     ck_assert_str_eq(qd_error_message(),
-                     "target 10 of sample 2 of the batch; targets lie in 0 .. 9");
+                     "target 10 at position 2 of the batch; targets lie in 0 .. 9");
     targets[2] = -1;
     ck_assert_int_eq(qd_backend_cpu.backward(a.context, a.graph, node, &a.operands), QD_EDATA);
     free_operands(&a.operands);

@@ -258,7 +258,8 @@ START_TEST(adamw_without_gradient_shrinks_by_a_power) {
     spec.weight_decay = 0.5;
     take_steps(&r, &spec, STEPS, 17, no_gradient);
     for (int64_t i = 0; i < 17; i++)
-        ck_assert_double_eq_tol((double)r.weights[i], (double)weight_at(i) * pow(0.95, STEPS), 1e-6);
+        ck_assert_double_eq_tol((double)r.weights[i], (double)weight_at(i) * pow(0.95, STEPS),
+                                1e-6);
 }
 END_TEST
 
@@ -284,6 +285,24 @@ START_TEST(a_gradient_of_zero_changes_nothing) {
             ck_assert_float_eq(r.weights[i], weight_at(i));
             ck_assert(r.state[0][i] == 0 && r.state[1][i] == 0);
         }
+    }
+}
+END_TEST
+
+/* Half way down a line of 11 steps each rule sees half the rate, and adamw half the decay. */
+START_TEST(the_schedule_multiplies_the_learning_rate) {
+    static const qd_optimizer_spec *const specs[] = {&sgd, &adam, &adamw};
+    for (int k = 0; k < 3; k++) {
+        qd_job job = {.optimizer = *specs[k]};
+        qd_optimizer_scalars plain, half;
+        qd_optimizer_prepare(&job, 6, 11, &plain);
+        job.schedule = (qd_schedule_spec){.kind = QD_SCHEDULE_LINEAR};
+        qd_optimizer_prepare(&job, 6, 11, &half);
+        ck_assert_float_eq(plain.learning_rate, (float)specs[k]->learning_rate);
+        ck_assert_float_eq(half.learning_rate, plain.learning_rate / 2);
+        ck_assert_float_eq(half.decay, plain.decay / 2);
+        ck_assert_float_eq(half.bias_correction1, plain.bias_correction1);
+        ck_assert_float_eq(half.bias_correction2, plain.bias_correction2);
     }
 }
 END_TEST
@@ -317,6 +336,7 @@ int main(void) {
     tcase_add_test(tc, adamw_without_decay_is_adam);
     tcase_add_test(tc, adam_moves_by_the_learning_rate_against_a_steady_gradient);
     tcase_add_test(tc, a_gradient_of_zero_changes_nothing);
+    tcase_add_test(tc, the_schedule_multiplies_the_learning_rate);
     tcase_add_test(tc, each_kind_has_its_row);
     Suite *suite = suite_create("worker/optimizer");
     suite_add_tcase(suite, tc);

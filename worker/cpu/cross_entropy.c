@@ -1,83 +1,88 @@
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
 
 #include "runtime/error.h"
+#include "worker/cpu/clones.h"
 #include "worker/cpu/cpu.h"
+#include "worker/cpu/lanes.h"
+
+/* Each target has a row of logits. */
+typedef struct rows {
+    int64_t count, classes;
+} rows;
+
+static rows rows_of(const qd_graph *graph, const qd_node *node) {
+    const qd_shape *logits = &graph->values[node->inputs[0]].shape;
+    int64_t classes = logits->dim[logits->dims - 1];
+    return (rows){qd_shape_elements(logits) / classes, classes};
+}
 
 static int check_targets(const int32_t *targets, int64_t n, int64_t classes) {
     for (int64_t i = 0; i < n; i++)
         if (targets[i] < 0 || targets[i] >= classes)
             return qd_error_set(QD_EDATA,
-                                "target %" PRId32 " of sample %" PRId64
+                                "target %" PRId32 " at position %" PRId64
                                 " of the batch; targets lie in 0 .. %" PRId64,
                                 targets[i], i, classes - 1);
     return 0;
 }
 
-static float greatest(const float *x, int64_t classes) {
-    float max = x[0];
-    for (int64_t j = 1; j < classes; j++)
-        if (x[j] > max)
-            max = x[j];
-    return max;
-}
-
-/* What is saved of a sample: logsumexp(x) = max + log_sum. Kept apart, they lose no digits to each
+/* What is saved of a row: logsumexp(x) = max + log_sum. Kept apart, they lose no digits to each
  * other when logits are large. */
 typedef struct normalizer {
     float max, log_sum;
 } normalizer;
 
 /* The greatest logit is taken off first, so that no exponential overflows. */
-static normalizer normalizer_of(const float *x, int64_t classes) {
-    float max = greatest(x, classes), sum = 0.0f;
-    for (int64_t j = 0; j < classes; j++)
-        sum += expf(x[j] - max);
-    return (normalizer){max, logf(sum)};
+QD_CLONES
+static void take_losses(float *restrict losses, normalizer *restrict saved,
+                        const float *restrict logits, const int32_t *restrict targets, rows r) {
+    for (int64_t i = 0; i < r.count; i++) {
+        const float *x = logits + i * r.classes;
+        float max = qd_lanes_row_max(x, r.classes);
+        float log_sum = logf(qd_lanes_row_exp_sum(x, r.classes, max));
+        saved[i] = (normalizer){max, log_sum};
+        losses[i] = log_sum + (max - x[targets[i]]);
+    }
 }
 
 /* dx = (softmax(x) - onehot(target)) * scale; adds: to what stands there. */
-static void sample_grad(float *dx, const float *x, int32_t target, float scale, int64_t classes,
-                        normalizer n, bool adds) {
-    if (!adds)
-        memset(dx, 0, (size_t)classes * sizeof *dx);
-    for (int64_t j = 0; j < classes; j++)
-        dx[j] += expf(x[j] - n.max - n.log_sum) * scale;
-    dx[target] -= scale;
+QD_CLONES
+static void take_grads(float *restrict dlogits, const float *restrict logits,
+                       const normalizer *restrict saved, const int32_t *restrict targets,
+                       const float *restrict scales, rows r, bool adds) {
+    for (int64_t i = 0; i < r.count; i++) {
+        const float *x = logits + i * r.classes;
+        float *dx = dlogits + i * r.classes;
+        float max = saved[i].max, log_sum = saved[i].log_sum, scale = scales[i];
+        if (adds)
+            for (int64_t j = 0; j < r.classes; j++)
+                dx[j] += qd_expf(x[j] - max - log_sum) * scale;
+        else
+            for (int64_t j = 0; j < r.classes; j++)
+                dx[j] = qd_expf(x[j] - max - log_sum) * scale;
+        dx[targets[i]] -= scale;
+    }
 }
 
 static int forward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                    const qd_operands *operands) {
     (void)context;
-    const qd_shape *shape = &graph->values[node->inputs[0]].shape;
-    const float *logits = operands->inputs[0];
-    const int32_t *targets = operands->inputs[1];
-    float *losses = operands->output;
-    normalizer *saved = operands->saved;
-    int64_t n = shape->dim[0], classes = shape->dim[1];
-    int rc = check_targets(targets, n, classes);
-    for (int64_t i = 0; i < n && !rc; i++) {
-        const float *x = logits + i * classes;
-        saved[i] = normalizer_of(x, classes);
-        losses[i] = saved[i].log_sum + (saved[i].max - x[targets[i]]);
-    }
+    rows r = rows_of(graph, node);
+    int rc = check_targets(operands->inputs[1], r.count, r.classes);
+    if (!rc)
+        take_losses(operands->output, operands->saved, operands->inputs[0], operands->inputs[1], r);
     return rc;
 }
 
 static int backward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                     const qd_operands *operands) {
     (void)context;
-    const qd_shape *shape = &graph->values[node->inputs[0]].shape;
-    const float *logits = operands->inputs[0], *scales = operands->output_grad;
-    const int32_t *targets = operands->inputs[1];
-    const normalizer *saved = operands->saved;
-    float *dlogits = operands->input_grads[0];
-    int64_t n = shape->dim[0], classes = shape->dim[1];
-    int rc = check_targets(targets, n, classes);
-    for (int64_t i = 0; i < n && dlogits && !rc; i++)
-        sample_grad(dlogits + i * classes, logits + i * classes, targets[i], scales[i], classes,
-                    saved[i], operands->input_adds[0]);
+    rows r = rows_of(graph, node);
+    int rc = check_targets(operands->inputs[1], r.count, r.classes);
+    if (!rc && operands->input_grads[0])
+        take_grads(operands->input_grads[0], operands->inputs[0], operands->saved,
+                   operands->inputs[1], operands->output_grad, r, operands->input_adds[0]);
     return rc;
 }
 
