@@ -12,6 +12,8 @@ typedef enum {
     QD_OP_LINEAR,
     QD_OP_ADD,
     QD_OP_LAYER_NORM,
+    QD_OP_EMBEDDING,
+    QD_OP_POSITION,
     QD_OP_RELU,
     QD_OP_GELU_TANH,
     QD_OP_SILU,
@@ -46,6 +48,11 @@ extern const qd_op qd_op_add;
  * variance over the last dimension; params: g, b. Saved: mean and 1 / sqrt(var + epsilon) of each
  * row. Ba, Kiros, Hinton, arXiv 1607.06450. */
 extern const qd_op qd_op_layer_norm;
+/* y[.., width] = table[x[..]]; input: indices I32, param: table [rows, width]. */
+extern const qd_op qd_op_embedding;
+/* y[n, t, width] = x[n, t, width] + table[t]; param: table [at least length, width]. Learned
+ * positions, added to every sample. */
+extern const qd_op qd_op_position;
 /* Activations, elementwise. */
 extern const qd_op qd_op_relu;      /* max(x, 0); gradient 0 where x <= 0 */
 extern const qd_op qd_op_gelu_tanh; /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */

@@ -134,6 +134,71 @@ START_TEST(layer_norm_agrees_with_float64_for_odd_sizes) {
 }
 END_TEST
 
+static const int32_t indices[] = {4, 0, 2, 4, 4, 1};
+
+static void embedding_reference(const op_case *c, double *const *inputs, double *const *params,
+                                double *y) {
+    (void)inputs;
+    int64_t width = c->params[0].dim[1];
+    for (int64_t i = 0; i < qd_shape_elements(&c->inputs[0]); i++)
+        for (int64_t j = 0; j < width; j++)
+            y[i * width + j] = params[0][c->indices[0][i] * width + j];
+}
+
+START_TEST(embedding_copies_rows_and_adds_up_the_gradients_of_repeated_ones) {
+    for (int i = 0; i < SIZES; i++)
+        op_check(&(op_case){.op = &qd_op_embedding,
+                            .input_count = 1,
+                            .param_count = 1,
+                            .inputs = {SHAPE(2, 3)},
+                            .indices = {indices},
+                            .params = {SHAPE(5, sizes[i])},
+                            .reference = embedding_reference});
+}
+END_TEST
+
+static void position_reference(const op_case *c, double *const *inputs, double *const *params,
+                               double *y) {
+    int64_t block = c->inputs[0].dim[1] * c->inputs[0].dim[2];
+    for (int64_t i = 0; i < qd_shape_elements(&c->inputs[0]); i++)
+        y[i] = inputs[0][i] + params[0][i % block];
+}
+
+START_TEST(position_adds_the_head_of_its_table_to_every_sample) {
+    for (int i = 0; i < SIZES; i++)
+        op_check(&(op_case){.op = &qd_op_position,
+                            .input_count = 1,
+                            .param_count = 1,
+                            .inputs = {SHAPE(3, 4, sizes[i])},
+                            .params = {SHAPE(6, sizes[i])},
+                            .reference = position_reference});
+}
+END_TEST
+
+static void cross_entropy_reference(const op_case *c, double *const *inputs, double *const *params,
+                                    double *y) {
+    (void)params;
+    int64_t classes = c->inputs[0].dim[c->inputs[0].dims - 1];
+    for (int64_t i = 0; i < qd_shape_elements(&c->inputs[1]); i++) {
+        const double *x = inputs[0] + i * classes;
+        double sum = 0;
+        for (int64_t j = 0; j < classes; j++)
+            sum += exp(x[j]);
+        y[i] = log(sum) - x[c->indices[1][i]];
+    }
+}
+
+START_TEST(cross_entropy_takes_any_leading_dimensions) {
+    for (int i = 2; i < SIZES; i++)
+        op_check(&(op_case){.op = &qd_op_cross_entropy,
+                            .input_count = 2,
+                            .inputs = {SHAPE(2, 3, sizes[i]), SHAPE(2, 3)},
+                            .indices = {NULL, indices},
+                            .tolerance = 1e-6,
+                            .reference = cross_entropy_reference});
+}
+END_TEST
+
 int main(void) {
     TCase *tc = tcase_create("op basics");
     tcase_set_timeout(tc, 120);
@@ -141,6 +206,9 @@ int main(void) {
     tcase_add_test(tc, add_is_the_sum_and_hands_its_gradient_to_both);
     tcase_add_test(tc, activations_agree_with_float64_for_odd_sizes);
     tcase_add_test(tc, layer_norm_agrees_with_float64_for_odd_sizes);
+    tcase_add_test(tc, embedding_copies_rows_and_adds_up_the_gradients_of_repeated_ones);
+    tcase_add_test(tc, position_adds_the_head_of_its_table_to_every_sample);
+    tcase_add_test(tc, cross_entropy_takes_any_leading_dimensions);
     Suite *suite = suite_create("worker/op_basics");
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

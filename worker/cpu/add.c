@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "worker/cpu/clones.h"
 #include "worker/cpu/cpu.h"
 
@@ -25,14 +23,10 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
                     const qd_operands *operands) {
     (void)context;
     int64_t count = elements(graph, node);
-    for (int i = 0; i < 2; i++) {
-        if (!operands->input_grads[i])
-            continue;
-        if (operands->input_adds[i])
-            qd_cpu_add_floats(operands->input_grads[i], operands->output_grad, count);
-        else
-            memcpy(operands->input_grads[i], operands->output_grad, (size_t)count * sizeof(float));
-    }
+    for (int i = 0; i < 2; i++)
+        if (operands->input_grads[i])
+            qd_cpu_hand_on(operands->input_grads[i], operands->output_grad, count,
+                           operands->input_adds[i]);
     return 0;
 }
 

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/error.h"
 #include "worker/cpu/clones.h"
@@ -8,6 +9,8 @@ static const qd_cpu_op *const ops[QD_OP_KINDS] = {
     [QD_OP_LINEAR] = &qd_cpu_linear,
     [QD_OP_ADD] = &qd_cpu_add,
     [QD_OP_LAYER_NORM] = &qd_cpu_layer_norm,
+    [QD_OP_EMBEDDING] = &qd_cpu_embedding,
+    [QD_OP_POSITION] = &qd_cpu_position,
     [QD_OP_RELU] = &qd_cpu_activation,
     [QD_OP_GELU_TANH] = &qd_cpu_activation,
     [QD_OP_SILU] = &qd_cpu_activation,
@@ -45,6 +48,13 @@ QD_CLONES
 void qd_cpu_add_floats(float *restrict into, const float *restrict from, int64_t count) {
     for (int64_t i = 0; i < count; i++)
         into[i] += from[i];
+}
+
+void qd_cpu_hand_on(float *restrict dx, const float *restrict dy, int64_t count, bool adds) {
+    if (adds)
+        qd_cpu_add_floats(dx, dy, count);
+    else
+        memcpy(dx, dy, (size_t)count * sizeof *dx);
 }
 
 static int add(qd_backend_context *context, float *into, const float *from, int64_t count) {

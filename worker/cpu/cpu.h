@@ -23,11 +23,16 @@ typedef struct qd_cpu_op {
 extern const qd_cpu_op qd_cpu_linear;
 extern const qd_cpu_op qd_cpu_add;
 extern const qd_cpu_op qd_cpu_layer_norm;
+extern const qd_cpu_op qd_cpu_embedding;
+extern const qd_cpu_op qd_cpu_position;
 extern const qd_cpu_op qd_cpu_activation;
 extern const qd_cpu_op qd_cpu_cross_entropy;
 
 /* into[i] += from[i] */
 void qd_cpu_add_floats(float *restrict into, const float *restrict from, int64_t count);
+
+/* A gradient that an operator hands on as it is: written to dx, or added to it. */
+void qd_cpu_hand_on(float *restrict dx, const float *restrict dy, int64_t count, bool adds);
 
 /* As qd_backend's functions of these names. alloc: QD_ENOMEM. */
 int qd_cpu_alloc(qd_backend_context *context, size_t bytes, void **memory);

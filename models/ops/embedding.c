@@ -1,0 +1,41 @@
+#include "models/op.h"
+#include "runtime/error.h"
+
+static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
+    const qd_value *indices = &graph->values[node->inputs[0]];
+    const qd_shape *table = &graph->params[node->params[0]].shape;
+    char a[64], b[64];
+    if (indices->dtype != QD_I32 || indices->shape.dims >= QD_MAX_DIMS || table->dims != 2)
+        return qd_error_set(QD_ECONFIG,
+                            "%s: indices %s and table %s do not fit together; embedding takes [n, "
+                            "..] of integers and [rows, width]",
+                            node->name, qd_shape_text(&indices->shape, a, sizeof a),
+                            qd_shape_text(table, b, sizeof b));
+    output->dtype = QD_F32;
+    output->shape = indices->shape;
+    output->shape.dim[output->shape.dims++] = table->dim[1];
+    return 0;
+}
+
+/* Rows are copied. */
+static double forward_flops(const qd_graph *graph, const qd_node *node) {
+    (void)graph;
+    (void)node;
+    return 0;
+}
+
+/* Each row's gradient is added to its place. */
+static double backward_flops(const qd_graph *graph, const qd_node *node) {
+    return (double)qd_shape_elements(&graph->values[node->output].shape);
+}
+
+const qd_op qd_op_embedding = {
+    .kind = QD_OP_EMBEDDING,
+    .name = "embedding",
+    .inputs = 1,
+    .params = 1,
+    .keep = QD_KEEP_INPUTS,
+    .infer = infer,
+    .forward_flops = forward_flops,
+    .backward_flops = backward_flops,
+};
