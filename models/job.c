@@ -24,10 +24,16 @@ enum { RESULT = QD_FIELD_RESULT, REQUIRED = QD_FIELD_REQUIRED };
 static const char *const families[] = {[QD_FAMILY_MLP] = "mlp", NULL};
 static const char *const activations[] = {[QD_ACTIVATION_RELU] = "relu", NULL};
 static const char *const formats[] = {[QD_DATA_IDX] = "idx", NULL};
-static const char *const optimizers[] = {[QD_OPTIMIZER_SGD] = "sgd",
-                                         [QD_OPTIMIZER_ADAM] = "adam",
-                                         [QD_OPTIMIZER_ADAMW] = "adamw",
-                                         NULL};
+static const char *const optimizers[] = {
+    [QD_OPTIMIZER_SGD] = "sgd", [QD_OPTIMIZER_ADAM] = "adam", [QD_OPTIMIZER_ADAMW] = "adamw", NULL};
+
+static const char *const schedules[] = {[QD_SCHEDULE_CONSTANT] = "constant",
+                                        [QD_SCHEDULE_LINEAR] = "linear",
+                                        [QD_SCHEDULE_STEP] = "step",
+                                        [QD_SCHEDULE_COSINE] = "cosine",
+                                        [QD_SCHEDULE_WSD] = "wsd",
+                                        [QD_SCHEDULE_ONE_CYCLE] = "one-cycle",
+                                        NULL};
 
 static const qd_field model_fields[] = {
     {"family", QD_FIELD_CHOICE, REQUIRED | RESULT, AT(model.family), .choices = families},
@@ -80,7 +86,31 @@ static const qd_field optimizer_fields[] = {
     {0},
 };
 
-/* optimizer.weight_decay of adamw, slots.data, ranks.max and layout.dp have defaults that follow from each other: job_rules.c. */
+/* What is required of a kind (every, decay_steps) is in job_rules.c: a required key would make the
+ * section itself required. */
+static const qd_field schedule_fields[] = {
+    {"kind", QD_FIELD_CHOICE, RESULT, AT(schedule.kind), .choices = schedules,
+     .preset = "constant"},
+    {"warmup", QD_FIELD_INT, RESULT, AT(schedule.warmup), .max = MAX_STEPS, .preset = "0"},
+    {"steps", QD_FIELD_INT, RESULT, AT(schedule.steps), .max = MAX_STEPS, .preset = "0",
+     .when_key = "kind", .when = "linear cosine wsd one-cycle"},
+    {"final", QD_FIELD_REAL, RESULT, AT(schedule.final), .max = 1, .preset = "0",
+     .when_key = "kind", .when = "linear cosine wsd one-cycle"},
+    {"every", QD_FIELD_INT, RESULT, AT(schedule.every), .min = 1, .max = MAX_STEPS,
+     .when_key = "kind", .when = "step"},
+    {"gamma", QD_FIELD_REAL, RESULT | QD_FIELD_ABOVE_MIN, AT(schedule.gamma), .max = 1,
+     .preset = "0.1", .when_key = "kind", .when = "step"},
+    {"decay_steps", QD_FIELD_INT, RESULT, AT(schedule.decay_steps), .min = 1, .max = MAX_STEPS,
+     .when_key = "kind", .when = "wsd"},
+    {"div", QD_FIELD_REAL, RESULT, AT(schedule.div), .min = 1, .max = 1e6, .preset = "25",
+     .when_key = "kind", .when = "one-cycle"},
+    {"peak", QD_FIELD_REAL, RESULT | QD_FIELD_ABOVE_MIN | QD_FIELD_BELOW_MAX, AT(schedule.peak),
+     .max = 1, .preset = "0.3", .when_key = "kind", .when = "one-cycle"},
+    {0},
+};
+
+/* slots.data, ranks.max and layout.dp have defaults that follow from each other, and adamw's
+ * weight_decay has one of its own: job_rules.c. */
 static const qd_field slots_fields[] = {
     {"data", QD_FIELD_INT, RESULT, AT(slots_data), .min = 1, .max = QD_JOB_MAX_SLOTS},
     {0},
@@ -117,6 +147,7 @@ static const qd_field job_fields[] = {
     {"data", QD_FIELD_MAPPING, .fields = data_fields},
     {"train", QD_FIELD_MAPPING, .fields = train_fields},
     {"optimizer", QD_FIELD_MAPPING, .fields = optimizer_fields},
+    {"schedule", QD_FIELD_MAPPING, .fields = schedule_fields},
     {"slots", QD_FIELD_MAPPING, .fields = slots_fields},
     {"ranks", QD_FIELD_MAPPING, .fields = ranks_fields},
     {"layout", QD_FIELD_MAPPING, .fields = layout_fields},

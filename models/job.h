@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "models/schedule.h"
 #include "runtime/text.h"
 
 #define QD_JOB_NAME_BYTES 64
@@ -55,8 +56,9 @@ typedef struct qd_optimizer_spec {
     double momentum;              /* sgd */
     bool nesterov;                /* sgd: needs momentum > 0 */
     double beta1, beta2, epsilon; /* adam, adamw */
-    double weight_decay; /* 0 .. 1, of every parameter. sgd, adam: L2, added to the gradient (default
-                            0); adamw: decoupled, lr * weight_decay of the parameter (default 0.01) */
+    /* 0 .. 1, of every parameter, biases too. sgd, adam: L2, weight_decay w added to the gradient
+     * (default 0). adamw: decoupled, w -= learning_rate weight_decay w (default 0.01). */
+    double weight_decay;
 } qd_optimizer_spec;
 
 typedef struct qd_job {
@@ -66,6 +68,7 @@ typedef struct qd_job {
     qd_data_spec data;
     qd_train_spec train;
     qd_optimizer_spec optimizer;
+    qd_schedule_spec schedule;    /* of optimizer.learning_rate */
     int64_t slots_data;           /* divides train.batch; see DESIGN 3.4 */
     int64_t ranks_min, ranks_max; /* bounds of the gang; ranks_max <= slots_data */
     int64_t layout_dp;            /* 0: auto, within the bounds */

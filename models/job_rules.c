@@ -171,6 +171,55 @@ static int check_optimizer(const rules *r, const qd_job *job) {
                         r->file, qd_schema_line(r->lines, "optimizer.nesterov"));
 }
 
+static int missing_in_schedule(const rules *r, const char *key, const char *kind) {
+    return qd_error_set(QD_ECONFIG,
+                        "%s:%d: missing key \"%s\" in schedule; kind %s needs it, a whole number "
+                        "of steps, 1 or more",
+                        r->file, qd_schema_line(r->lines, "schedule"), key, kind);
+}
+
+/* That the schedule fits its length, where the job gives that in steps; epochs need the data. */
+static int check_schedule_length(const rules *r, const qd_job *job) {
+    const qd_schedule_spec *s = &job->schedule;
+    const char *from = s->steps ? "schedule.steps" : "train.steps";
+    int64_t length = s->steps ? s->steps : job->train.steps;
+    if (!length)
+        return 0;
+    if (s->warmup >= length)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: schedule.warmup %" PRId64 " leaves no step of %s %" PRId64
+                            "; lower warmup to %" PRId64 " or less",
+                            r->file, qd_schema_line(r->lines, "schedule.warmup"), s->warmup, from,
+                            length, length - 1);
+    if (s->decay_steps > length - s->warmup)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: schedule.warmup %" PRId64 " and schedule.decay_steps %" PRId64
+                            " are together more than %s %" PRId64 "; lower decay_steps to %" PRId64
+                            " or less",
+                            r->file, qd_schema_line(r->lines, "schedule.decay_steps"), s->warmup,
+                            s->decay_steps, from, length, length - s->warmup);
+    return 0;
+}
+
+/* Kinds that need no length may warm up for longer than the run. */
+static int check_schedule(const rules *r, const qd_job *job) {
+    switch (job->schedule.kind) {
+    case QD_SCHEDULE_CONSTANT:
+        return 0;
+    case QD_SCHEDULE_STEP:
+        return job->schedule.every ? 0 : missing_in_schedule(r, "every", "step");
+    case QD_SCHEDULE_WSD:
+        if (!job->schedule.decay_steps)
+            return missing_in_schedule(r, "decay_steps", "wsd");
+        break;
+    case QD_SCHEDULE_LINEAR:
+    case QD_SCHEDULE_COSINE:
+    case QD_SCHEDULE_ONE_CYCLE:
+        break;
+    }
+    return check_schedule_length(r, job);
+}
+
 /* A layout in numbers leaves no choice of ranks. */
 static void fill_ranks(qd_job *job) {
     if (job->layout_dp) {
@@ -184,7 +233,8 @@ static void fill_ranks(qd_job *job) {
 int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job) {
     rules r = {file, lines, NULL};
     int rc;
-    if ((rc = check_length(&r, job)) || (rc = check_optimizer(&r, job)))
+    if ((rc = check_length(&r, job)) || (rc = check_optimizer(&r, job)) ||
+        (rc = check_schedule(&r, job)))
         return rc;
     fill_optimizer(&r, job);
     fill_slots(&r, job);

@@ -13,8 +13,8 @@
 
 /*
  * Completes a job whose single keys are in order: adamw's weight_decay, slots_data, ranks_min and
- * ranks_max are filled in where the file left them out. QD_ECONFIG "FILE:LINE: ..." with the remedy; the job is
- * then not to be used.
+ * ranks_max are filled in where the file left them out. QD_ECONFIG "FILE:LINE: ..." with the
+ * remedy; the job is then not to be used.
  */
 int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job);
 

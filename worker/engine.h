@@ -63,9 +63,10 @@ void qd_engine_add_total(qd_engine *engine, qd_total total, float value);
 void qd_engine_parts(qd_engine *engine, float *const **parts, int *count);
 int64_t qd_engine_vector_elements(const qd_engine *engine);
 
-/* Applies the optimizer, step number `step` (1 for the first), to the sum over all slots that
- * now stands in parts[0]. */
-int qd_engine_update(qd_engine *engine, int64_t step);
+/* Applies the optimizer, step number `step` (1 for the first) of a run of total_steps (the
+ * learning rate may follow a schedule over it), to the sum over all slots that now stands in
+ * parts[0]. */
+int qd_engine_update(qd_engine *engine, int64_t step, int64_t total_steps);
 
 /* A total of the summed vector in parts[0]. */
 float qd_engine_total(const qd_engine *engine, qd_total total);

@@ -130,9 +130,9 @@ void qd_engine_parts(qd_engine *engine, float *const **parts, int *count) {
     *count = engine->stack.count;
 }
 
-int qd_engine_update(qd_engine *engine, int64_t step) {
+int qd_engine_update(qd_engine *engine, int64_t step, int64_t total_steps) {
     qd_optimizer_scalars scalars;
-    engine->optimizer->prepare(&engine->job.optimizer, step, &scalars);
+    qd_optimizer_prepare(&engine->job, step, total_steps, &scalars);
     engine->optimizer->update(&engine->job.optimizer, &scalars, engine->params, engine->vectors[0],
                               engine->optimizer_state, engine->graph->param_elements);
     return 0;

@@ -21,6 +21,7 @@ typedef struct qd_optimizer {
     const char *name;
     int state_vectors;              /* vectors of the parameters' length it keeps */
     const char *const *state_names; /* their names in a checkpoint */
+    /* At the learning rate of spec: callers go through qd_optimizer_prepare for the schedule's. */
     void (*prepare)(const qd_optimizer_spec *spec, int64_t step, qd_optimizer_scalars *scalars);
     /* Updates params from grads, all [count]; state[i] is [count]. */
     void (*update)(const qd_optimizer_spec *spec, const qd_optimizer_scalars *scalars,
@@ -40,5 +41,10 @@ extern const qd_optimizer qd_optimizer_adam;
 extern const qd_optimizer qd_optimizer_adamw;
 
 const qd_optimizer *qd_optimizer_of(const qd_optimizer_spec *spec);
+
+/* What step `step` (1 for the first) of a run of total_steps needs: the rule's prepare, with the
+ * learning rate as the job's schedule has it then (models/schedule.h). */
+void qd_optimizer_prepare(const qd_job *job, int64_t step, int64_t total_steps,
+                          qd_optimizer_scalars *scalars);
 
 #endif

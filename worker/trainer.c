@@ -200,7 +200,7 @@ static int train_step(qd_trainer *t, bool *stop) {
         return qd_error_set(QD_EDATA, "the loss is %s; try a lower optimizer.learning_rate than %g",
                             isnan(t->loss) ? "not a number" : "infinite",
                             t->job->optimizer.learning_rate);
-    rc = qd_engine_update(t->engine, t->step + 1);
+    rc = qd_engine_update(t->engine, t->step + 1, t->total_steps);
     if (rc)
         return rc;
     t->step++;

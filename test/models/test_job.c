@@ -61,12 +61,16 @@ START_TEST(what_is_left_out_has_the_documented_default) {
     ck_assert_double_eq(job.optimizer.beta2, 0.999);
     ck_assert_double_eq(job.optimizer.epsilon, 1e-8);
     ck_assert_double_eq(job.optimizer.momentum, 0);
+    ck_assert_int_eq(job.schedule.kind, QD_SCHEDULE_CONSTANT);
+    ck_assert_int_eq(job.schedule.warmup, 0);
+    ck_assert_int_eq(job.schedule.steps, 0);
     ck_assert_int_eq(job.checkpoint_every, 0);
     ck_assert_int_eq(job.checkpoint_keep, 2);
     ck_assert_double_eq(job.log_interval_s, 1);
     ck_assert_int_eq(job.log_every, 0);
     job = accepted(HEAD TRAIN SGD);
     ck_assert_double_eq(job.optimizer.momentum, 0.9);
+    ck_assert_double_eq(job.optimizer.beta1, 0);
     ck_assert(!job.optimizer.nesterov);
     ck_assert_double_eq(job.optimizer.weight_decay, 0);
     job = accepted(HEAD TRAIN "optimizer: {kind: adamw, learning_rate: 0.1}\n");
@@ -76,7 +80,6 @@ START_TEST(what_is_left_out_has_the_documented_default) {
     ck_assert_double_eq(job.optimizer.weight_decay, 0.01);
     job = accepted(HEAD TRAIN "optimizer: {kind: adamw, learning_rate: 1, weight_decay: 0}\n");
     ck_assert_double_eq(job.optimizer.weight_decay, 0);
-    ck_assert_double_eq(job.optimizer.beta1, 0);
 }
 END_TEST
 
@@ -137,6 +140,12 @@ START_TEST(an_emitted_job_parses_back_to_the_same_job) {
         HEAD TRAIN "optimizer: {kind: sgd, learning_rate: 1, nesterov: true, weight_decay: 1}\n",
         HEAD TRAIN "optimizer: {kind: adamw, learning_rate: 1, beta1: 0.5}\n",
         HEAD TRAIN "optimizer: {kind: adamw, learning_rate: 1, weight_decay: 0}\n",
+        HEAD TRAIN ADAM "schedule: {warmup: 1000}\n",
+        HEAD TRAIN ADAM "schedule: {kind: linear, final: 1, steps: 7}\n",
+        HEAD TRAIN ADAM "schedule: {kind: step, every: 3, gamma: 0.7}\n",
+        HEAD TRAIN ADAM "schedule: {kind: cosine, warmup: 99, final: 0.1}\n",
+        HEAD TRAIN ADAM "schedule: {kind: wsd, warmup: 90, decay_steps: 10}\n",
+        HEAD TRAIN ADAM "schedule: {kind: one-cycle, div: 10, peak: 0.1}\n",
         HEAD ADAM "train: {batch: 96, epochs: 0.333333333333333314, evaluate_every: 7}\n",
         HEAD ADAM "train: {batch: 96, steps: 4000000000}\nslots: {data: 3}\nranks: {max: 2}\n",
         HEAD TRAIN ADAM "layout: {dp: 4}\nranks: {min: 2, max: 8}\n",
@@ -152,6 +161,7 @@ START_TEST(an_emitted_job_parses_back_to_the_same_job) {
         qd_job_emit(&again, &twice);
         ck_assert_str_eq(text.bytes, twice.bytes);
         ck_assert_int_eq(memcmp(&job.optimizer, &again.optimizer, sizeof job.optimizer), 0);
+        ck_assert_int_eq(memcmp(&job.schedule, &again.schedule, sizeof job.schedule), 0);
         ck_assert_int_eq(memcmp(&job.train, &again.train, sizeof job.train), 0);
         ck_assert_str_eq(job.data.folder, again.data.folder);
         ck_assert_int_eq(job.layout_dp, again.layout_dp);
@@ -215,6 +225,8 @@ START_TEST(what_determines_the_result_may_not_change) {
          "optimizer.beta2: 0.999 there, 0.99 here"},
         {TRAIN "optimizer: {kind: adam, learning_rate: 0.001, weight_decay: 0.5}\n",
          "optimizer.weight_decay: 0 there, 0.5 here"},
+        {TRAIN ADAM "schedule: {kind: linear}\n", "schedule.kind: constant there, linear here"},
+        {TRAIN ADAM "schedule: {warmup: 5}\n", "schedule.warmup: 0 there, 5 here"},
         {ADAM "train: {batch: 64, steps: 100}\n", "train.batch: 128 there, 64 here"},
     };
     qd_job saved = with("");
@@ -233,6 +245,17 @@ START_TEST(what_determines_the_result_may_not_change) {
     strcpy(now.data.train_images, "other.gz");
     ck_assert_int_eq(qd_job_check_same_result(&saved, &now), QD_ECONFIG);
     ck_assert_str_eq(qd_error_message(), "data.train_images: a there, other.gz here");
+}
+END_TEST
+
+START_TEST(the_length_of_a_schedule_determines_the_result) {
+    qd_job saved = with("schedule: {kind: cosine, steps: 100}\n");
+    qd_job now = with("schedule: {kind: cosine, steps: 200}\n");
+    ck_assert_int_eq(qd_job_check_same_result(&saved, &now), QD_ECONFIG);
+    ck_assert_str_eq(qd_error_message(), "schedule.steps: 100 there, 200 here");
+    now = saved;
+    now.train.steps = 500;
+    ck_assert_int_eq(qd_job_check_same_result(&saved, &now), 0);
 }
 END_TEST
 
@@ -290,6 +313,7 @@ int main(void) {
     tcase_add_test(tc, a_file_that_is_not_there_or_too_long_is_named);
     tcase_add_test(tc, what_does_not_determine_the_result_may_change);
     tcase_add_test(tc, what_determines_the_result_may_not_change);
+    tcase_add_test(tc, the_length_of_a_schedule_determines_the_result);
     tcase_add_test(tc, epochs_become_steps_rounded_up);
     tcase_add_test(tc, slots_are_dealt_whole_in_order_and_evenly);
     Suite *suite = suite_create("models/job");

@@ -171,7 +171,7 @@ static float *gang_step(gang *g, uint32_t step) {
         qd_engine_parts(g->engines[m], &parts, &count);
         ck_assert_int_eq(g->taken[m], count);
         memcpy(parts[0], sum, (size_t)qd_engine_vector_elements(g->engines[m]) * sizeof *sum);
-        ck_assert_int_eq(qd_engine_update(g->engines[m], step), 0);
+        ck_assert_int_eq(qd_engine_update(g->engines[m], step, 1000), 0);
     }
     drop_samples(&s);
     return sum;
@@ -349,7 +349,7 @@ static int work(qd_engine *engine, const samples *s, int64_t step) {
         rc = qd_engine_run_slot(engine, &batch);
     }
     if (!rc)
-        rc = qd_engine_update(engine, step);
+        rc = qd_engine_update(engine, step, 1000);
     qd_batch batch = batch_of(s, 0);
     return rc ? rc : qd_engine_evaluate(engine, &batch, s->slot_samples, &loss, &correct);
 }

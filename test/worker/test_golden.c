@@ -136,7 +136,7 @@ static void check_losses(const golden *g, const json_t *run, qd_engine *engine, 
         double expected = json_real_value(json_array_get(losses, (size_t)step));
         ck_assert_msg(fabs(loss - expected) <= tolerance * expected,
                       "step %" PRId64 ": loss %.9g, PyTorch's %.9g", step, loss, expected);
-        ck_assert_int_eq(qd_engine_update(engine, step + 1), 0);
+        ck_assert_int_eq(qd_engine_update(engine, step + 1, 1000), 0);
     }
 }
 
