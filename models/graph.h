@@ -63,6 +63,11 @@ typedef union qd_op_attributes {
     struct {
         float epsilon; /* added to the variance */
     } norm;
+    struct {
+        int64_t heads;    /* of queries */
+        int64_t kv_heads; /* of keys and values: divides heads */
+        bool causal;      /* position t sees positions 0 .. t only */
+    } attention;
 } qd_op_attributes;
 
 typedef struct qd_node {

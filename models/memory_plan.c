@@ -98,6 +98,17 @@ static buffer saved_buffer(const qd_graph *graph, int n, size_t *offset) {
     };
 }
 
+/* The most that any operator uses while it runs. */
+static size_t scratch_bytes(const qd_graph *graph) {
+    int64_t most = 0;
+    for (int n = 0; n < graph->node_count; n++) {
+        const qd_node *node = &graph->nodes[n];
+        int64_t floats = node->op->scratch ? node->op->scratch(graph, node) : 0;
+        most = floats > most ? floats : most;
+    }
+    return round_up((size_t)most * sizeof(float));
+}
+
 static bool alive_together(const buffer *a, const buffer *b) {
     return a->first <= b->last && b->first <= a->last;
 }
@@ -214,7 +225,8 @@ int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, int slot_cou
     p->value = offsets;
     p->value_grad = offsets + graph->value_count;
     p->saved = offsets + 2 * graph->value_count;
-    rc = place_values(graph, p, p->gradients + (size_t)p->gradient_slots * gradient_bytes);
+    p->scratch = p->gradients + (size_t)p->gradient_slots * gradient_bytes;
+    rc = place_values(graph, p, p->scratch + scratch_bytes(graph));
     if (rc)
         goto out;
     *plan = p;

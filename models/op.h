@@ -14,6 +14,7 @@ typedef enum {
     QD_OP_LAYER_NORM,
     QD_OP_EMBEDDING,
     QD_OP_POSITION,
+    QD_OP_ATTENTION,
     QD_OP_RELU,
     QD_OP_GELU_TANH,
     QD_OP_SILU,
@@ -38,6 +39,8 @@ struct qd_op {
     double (*backward_flops)(const qd_graph *graph, const qd_node *node);
     /* Floats that forward leaves for backward beside values; NULL: none. */
     int64_t (*saved)(const qd_graph *graph, const qd_node *node);
+    /* Floats that forward, and that backward, may use while it runs; NULL: none. */
+    int64_t (*scratch)(const qd_graph *graph, const qd_node *node);
 };
 
 /* y[.., out] = x[.., in] W[out, in]^T + b[out]; params: W, b. */
@@ -53,6 +56,17 @@ extern const qd_op qd_op_embedding;
 /* y[n, t, width] = x[n, t, width] + table[t]; param: table [at least length, width]. Learned
  * positions, added to every sample. */
 extern const qd_op qd_op_position;
+/*
+ * Scaled dot-product attention (Vaswani et al., arXiv 1706.03762, 3.2), multi-head, or
+ * grouped-query where kv_heads < heads (Ainslie et al., arXiv 2305.13245): query head h reads key
+ * and value head h / (heads / kv_heads). Input [n, t, (heads + 2 kv_heads) d], in each position the
+ * heads of the queries, then of the keys, then of the values; output [n, t, heads d]. Computed for
+ * blocks of QD_ATTENTION_BLOCK queries, whose scores are scratch, so that no [t, t] matrix is kept;
+ * saved: the logsumexp of each query's scores, from which backward makes them anew (Dao et al.,
+ * arXiv 2205.14135, 3.1).
+ */
+enum { QD_ATTENTION_BLOCK = 64 };
+extern const qd_op qd_op_attention;
 /* Activations, elementwise. */
 extern const qd_op qd_op_relu;      /* max(x, 0); gradient 0 where x <= 0 */
 extern const qd_op qd_op_gelu_tanh; /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */

@@ -23,7 +23,8 @@ typedef struct qd_operands {
     void *input_grads[QD_MAX_OPERANDS];
     void *param_grads[QD_MAX_OPERANDS];
     void *output_grad;
-    void *saved; /* floats, op->saved of them, from forward to backward; NULL: none */
+    void *saved;   /* floats, op->saved of them, from forward to backward; NULL: none */
+    void *scratch; /* floats, op->scratch of them, for the length of a call; NULL: none */
     bool input_adds[QD_MAX_OPERANDS];
     bool param_adds[QD_MAX_OPERANDS];
 } qd_operands;

@@ -25,6 +25,7 @@ static void place_operands(qd_engine *e) {
             o->param_adds[i] = qd_graph_adds_to_param(e->graph, n, i);
         }
         o->saved = qd_engine_at(e, plan->saved[n]);
+        o->scratch = node->op->scratch ? qd_engine_at(e, plan->scratch) : NULL;
         o->output = qd_engine_at(e, plan->value[node->output]);
         o->output_grad = qd_engine_at(e, plan->value_grad[node->output]);
     }

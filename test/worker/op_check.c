@@ -109,6 +109,8 @@ static void fill(bench *b) {
     o->output_grad = random_buffer(b->outputs, 21);
     if (c->op->saved)
         o->saved = buffer(c->op->saved(b->graph, b->node));
+    if (c->op->scratch)
+        o->scratch = buffer(c->op->scratch(b->graph, b->node));
 }
 
 static void open_bench(bench *b, const op_case *c) {
@@ -129,8 +131,19 @@ static void close_bench(bench *b) {
     free(o->output);
     free(o->output_grad);
     free(o->saved);
+    free(o->scratch);
     qd_backend_cpu.destroy(b->context);
     qd_graph_destroy(b->graph);
+}
+
+/* Nothing behind the end; inside it there may be anything. */
+static void assert_scratch_kept(const bench *b) {
+    if (!b->c->op->scratch)
+        return;
+    const float *end = (const float *)b->operands.scratch + b->c->op->scratch(b->graph, b->node);
+    for (int i = 0; i < GUARD; i++)
+        if (!isnan(end[i]))
+            ck_abort_msg("%s: wrote %d behind its scratch", b->c->op->name, i);
 }
 
 static void check_forward(bench *b) {
@@ -141,6 +154,7 @@ static void check_forward(bench *b) {
     assert_close(b, "output", b->operands.output, expected, b->outputs);
     if (b->c->op->saved)
         assert_written("saved", b->operands.saved, b->c->op->saved(b->graph, b->node));
+    assert_scratch_kept(b);
     free(expected);
 }
 
@@ -209,6 +223,7 @@ static void check_backward(bench *b, const gradients *inputs, const gradients *p
     prepare(params, adds, o->param_grads, o->param_adds);
     int rc = qd_backend_cpu.backward(b->context, b->graph, b->node, o);
     ck_assert_msg(rc == 0, "%s", qd_error_message());
+    assert_scratch_kept(b);
     compare(b, inputs, adds, o->input_grads, adds ? "input gradient, added" : "input gradient");
     compare(b, params, adds, o->param_grads, adds ? "param gradient, added" : "param gradient");
 }

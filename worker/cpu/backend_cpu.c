@@ -6,17 +6,12 @@
 #include "worker/cpu/cpu.h"
 
 static const qd_cpu_op *const ops[QD_OP_KINDS] = {
-    [QD_OP_LINEAR] = &qd_cpu_linear,
-    [QD_OP_ADD] = &qd_cpu_add,
-    [QD_OP_LAYER_NORM] = &qd_cpu_layer_norm,
-    [QD_OP_EMBEDDING] = &qd_cpu_embedding,
-    [QD_OP_POSITION] = &qd_cpu_position,
-    [QD_OP_RELU] = &qd_cpu_activation,
-    [QD_OP_GELU_TANH] = &qd_cpu_activation,
-    [QD_OP_SILU] = &qd_cpu_activation,
-    [QD_OP_TANH] = &qd_cpu_activation,
-    [QD_OP_SIGMOID] = &qd_cpu_activation,
-    [QD_OP_CROSS_ENTROPY] = &qd_cpu_cross_entropy,
+    [QD_OP_LINEAR] = &qd_cpu_linear,         [QD_OP_ADD] = &qd_cpu_add,
+    [QD_OP_LAYER_NORM] = &qd_cpu_layer_norm, [QD_OP_EMBEDDING] = &qd_cpu_embedding,
+    [QD_OP_POSITION] = &qd_cpu_position,     [QD_OP_ATTENTION] = &qd_cpu_attention,
+    [QD_OP_RELU] = &qd_cpu_activation,       [QD_OP_GELU_TANH] = &qd_cpu_activation,
+    [QD_OP_SILU] = &qd_cpu_activation,       [QD_OP_TANH] = &qd_cpu_activation,
+    [QD_OP_SIGMOID] = &qd_cpu_activation,    [QD_OP_CROSS_ENTROPY] = &qd_cpu_cross_entropy,
 };
 
 static int create(int threads, qd_backend_context **context) {

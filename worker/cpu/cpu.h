@@ -25,6 +25,7 @@ extern const qd_cpu_op qd_cpu_add;
 extern const qd_cpu_op qd_cpu_layer_norm;
 extern const qd_cpu_op qd_cpu_embedding;
 extern const qd_cpu_op qd_cpu_position;
+extern const qd_cpu_op qd_cpu_attention;
 extern const qd_cpu_op qd_cpu_activation;
 extern const qd_cpu_op qd_cpu_cross_entropy;
 

@@ -25,7 +25,8 @@ static int forward(qd_backend_context *context, const qd_graph *graph, const qd_
         memcpy(y + i * s.out, operands->params[1], (size_t)s.out * sizeof *y);
     return qd_onednn_sgemm(context->threads, s.n, s.out, s.in,
                            (qd_matrix){.data = operands->inputs[0]},
-                           (qd_matrix){.data = operands->params[0], .transposed = true}, 1.0f, y);
+                           (qd_matrix){.data = operands->params[0], .transposed = true},
+                           (qd_product){.data = y, .beta = 1.0f});
 }
 
 /* sum[out] of the rows of dy[n, out], from the first to the last; behind what stands there where
@@ -49,14 +50,15 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
     if (operands->param_grads[1])
         sum_rows(operands->param_grads[1], dy, s.n, s.out, operands->param_adds[1]);
     if (operands->param_grads[0])
-        rc = qd_onednn_sgemm(context->threads, s.out, s.in, s.n,
-                             (qd_matrix){.data = dy, .transposed = true},
-                             (qd_matrix){.data = operands->inputs[0]},
-                             operands->param_adds[0] ? 1.0f : 0.0f, operands->param_grads[0]);
+        rc = qd_onednn_sgemm(
+            context->threads, s.out, s.in, s.n, (qd_matrix){.data = dy, .transposed = true},
+            (qd_matrix){.data = operands->inputs[0]},
+            (qd_product){.data = operands->param_grads[0], .beta = operands->param_adds[0]});
     if (!rc && operands->input_grads[0])
-        rc = qd_onednn_sgemm(context->threads, s.n, s.in, s.out, (qd_matrix){.data = dy},
-                             (qd_matrix){.data = operands->params[0]},
-                             operands->input_adds[0] ? 1.0f : 0.0f, operands->input_grads[0]);
+        rc = qd_onednn_sgemm(
+            context->threads, s.n, s.in, s.out, (qd_matrix){.data = dy},
+            (qd_matrix){.data = operands->params[0]},
+            (qd_product){.data = operands->input_grads[0], .beta = operands->input_adds[0]});
     return rc;
 }
 

@@ -8,18 +8,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A matrix operand, stored row-major without gaps. */
+/* A matrix operand, stored row-major. */
 typedef struct qd_matrix {
     const float *data;
     bool transposed; /* the product takes the transpose of what is stored */
+    int64_t stride;  /* floats from one stored row to the next; 0: rows follow without gaps */
 } qd_matrix;
 
+/* Where a product goes, row-major; stride as above. */
+typedef struct qd_product {
+    float *data;
+    int64_t stride;
+    float beta; /* what of the old contents is kept: 0, which does not read them, or 1 */
+} qd_product;
+
 /*
- * C[m, n] = A[m, k] B[k, n] + beta C, all row-major; with beta 0 the old C is not read. Sizes are
- * those of the product, so a transposed A is stored [k, m]. For one shape and one number of
- * threads (>= 1) the bits of C depend on A, B and C alone. QD_EINTERNAL.
+ * C[m, n] = A[m, k] B[k, n] + beta C. Sizes are those of the product, so a transposed A is stored
+ * [k, m]. For one shape and one number of threads (>= 1) the bits of C depend on A, B and C alone.
+ * QD_EINTERNAL.
  */
 int qd_onednn_sgemm(int threads, int64_t m, int64_t n, int64_t k, qd_matrix a, qd_matrix b,
-                    float beta, float *c);
+                    qd_product c);
 
 #endif
