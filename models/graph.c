@@ -227,6 +227,10 @@ int qd_graph_add_node_with(qd_graph *graph, const qd_op *op, const char *name, c
     return node.output;
 }
 
+int64_t qd_graph_targets_per_sample(const qd_graph *graph) {
+    return qd_shape_elements(&graph->values[graph->target].shape) / graph->samples;
+}
+
 int64_t qd_graph_param_count(const qd_graph *graph) {
     int64_t count = 0;
     for (int i = 0; i < graph->param_count; i++)

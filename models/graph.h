@@ -91,8 +91,8 @@ typedef struct qd_graph {
     qd_node *nodes;
     int node_count;
     int input, target; /* values fed from the data source */
-    int logits;        /* value the evaluation takes the arg-max of, [samples, classes] */
-    int loss;          /* value [samples]: the loss of each sample, not yet averaged */
+    int logits;        /* value the evaluation takes the arg-max of, [samples, .., classes] */
+    int loss;          /* value of the target's shape: the loss of each target, not yet averaged */
 } qd_graph;
 
 /* All builders: the index of what was added (>= 0), or a negative QD_E code. */
@@ -120,6 +120,9 @@ int qd_graph_add_node_with(qd_graph *graph, const qd_op *op, const char *name, c
  */
 bool qd_graph_adds_to_input(const qd_graph *graph, int node, int i);
 bool qd_graph_adds_to_param(const qd_graph *graph, int node, int i);
+
+/* Targets of one sample: 1 for a class of the whole, the length for one at each position. */
+int64_t qd_graph_targets_per_sample(const qd_graph *graph);
 
 /* Trainable parameters, padding not counted. */
 int64_t qd_graph_param_count(const qd_graph *graph);

@@ -21,8 +21,8 @@ typedef struct qd_engine qd_engine;
 
 /* Behind the gradients each vector carries these totals, summed in the same tree. */
 typedef enum {
-    QD_TOTAL_LOSS,    /* sum of the samples' losses, divided by the global batch: the mean loss */
-    QD_TOTAL_CORRECT, /* samples whose arg-max is the target; exact below 2^24 */
+    QD_TOTAL_LOSS, /* sum of the targets' losses, divided by those of the global batch: the mean */
+    QD_TOTAL_CORRECT, /* targets whose arg-max is the target; exact below 2^24 */
     QD_TOTAL_STOP,    /* members that were asked to stop */
     QD_TOTAL_SAVED,   /* members whose part of a pending checkpoint is on disk */
     QD_TOTALS
@@ -72,8 +72,8 @@ int qd_engine_update(qd_engine *engine, int64_t step, int64_t total_steps);
 float qd_engine_total(const qd_engine *engine, qd_total total);
 
 /* Forward only, with the current weights, over a slot-sized batch of which the first `valid`
- * samples count. Adds the sum of their losses (in order, in double) and how many were right.
- * QD_EDATA (a target that is no class), QD_EINTERNAL. */
+ * samples count. Adds the sum of their targets' losses (in order, in double) and how many were
+ * right. QD_EDATA (a target that is no class), QD_EINTERNAL. */
 int qd_engine_evaluate(qd_engine *engine, const qd_batch *batch, int64_t valid, double *loss_sum,
                        int64_t *correct);
 

@@ -26,11 +26,12 @@ static void load(qd_engine *e, const qd_batch *batch, int64_t valid) {
     int64_t n = e->graph->samples;
     int64_t features = qd_shape_elements(&e->graph->values[e->graph->input].shape) / n;
     float *samples = qd_engine_at(e, e->plan->value[e->graph->input]);
+    int64_t per_sample = qd_graph_targets_per_sample(e->graph);
     int32_t *targets = qd_engine_at(e, e->plan->value[e->graph->target]);
     memcpy(samples, batch->samples, (size_t)(valid * features) * sizeof *samples);
-    memcpy(targets, batch->targets, (size_t)valid * sizeof *targets);
+    memcpy(targets, batch->targets, (size_t)(valid * per_sample) * sizeof *targets);
     memset(samples + valid * features, 0, (size_t)((n - valid) * features) * sizeof *samples);
-    memset(targets + valid, 0, (size_t)(n - valid) * sizeof *targets);
+    memset(targets + valid * per_sample, 0, (size_t)((n - valid) * per_sample) * sizeof *targets);
 }
 
 static int run_forward(qd_engine *e) {
@@ -48,6 +49,8 @@ static int run_backward(qd_engine *e, float *vector) {
     for (int n = e->graph->node_count - 1; n >= 0; n--) {
         const qd_node *node = &e->graph->nodes[n];
         qd_operands *o = &e->operands[n];
+        if (!e->graph->values[node->output].needs_grad)
+            continue;
         for (int i = 0; i < node->param_count; i++)
             o->param_grads[i] = vector + e->graph->params[node->params[i]].offset;
         int rc = e->backend->backward(e->context, e->graph, node, o);
@@ -59,17 +62,25 @@ static int run_backward(qd_engine *e, float *vector) {
 
 static int score(qd_engine *e, int64_t valid, double *loss_sum, int64_t *correct) {
     const qd_graph *g = e->graph;
+    const qd_shape *logits = &g->values[g->logits].shape;
     return e->backend->score(e->context, qd_engine_at(e, e->plan->value[g->loss]),
-                             qd_engine_at(e, e->plan->value[g->logits]), targets_of(e), valid,
-                             g->values[g->logits].shape.dim[1], loss_sum, correct);
+                             qd_engine_at(e, e->plan->value[g->logits]), targets_of(e),
+                             valid * qd_graph_targets_per_sample(g), logits->dim[logits->dims - 1],
+                             loss_sum, correct);
 }
 
-/* d(mean loss over the global batch) / d(loss of a sample), so that the gradients of all slots
+/* Targets of the global batch, over which the mean loss is taken. */
+static double batch_targets(const qd_engine *e) {
+    return (double)e->job.train.batch * (double)qd_graph_targets_per_sample(e->graph);
+}
+
+/* d(mean loss over the global batch) / d(loss of a target), so that the gradients of all slots
  * add up to that of the mean without a division. */
-static void seed(qd_engine *e) {
+static void seed_loss_grad(qd_engine *e) {
     float *grad = qd_engine_at(e, e->plan->value_grad[e->graph->loss]);
-    float share = (float)(1.0 / (double)e->job.train.batch);
-    for (int64_t i = 0; i < e->graph->samples; i++)
+    float share = (float)(1.0 / batch_targets(e));
+    int64_t count = e->graph->samples * qd_graph_targets_per_sample(e->graph);
+    for (int64_t i = 0; i < count; i++)
         grad[i] = share;
 }
 
@@ -94,7 +105,7 @@ static int run_leaf(qd_engine *e, const qd_batch *batch, float *vector) {
         rc = score(e, e->graph->samples, &loss_sum, &correct);
     if (rc)
         return rc;
-    seed(e);
+    seed_loss_grad(e);
     rc = run_backward(e, vector);
     if (!rc)
         rc = e->backend->wait(e->context);
@@ -104,7 +115,7 @@ static int run_leaf(qd_engine *e, const qd_batch *batch, float *vector) {
     float *totals = vector + e->graph->param_elements;
     memcpy(totals, e->totals, sizeof e->totals);
     memset(e->totals, 0, sizeof e->totals);
-    totals[QD_TOTAL_LOSS] += (float)(loss_sum / (double)e->job.train.batch);
+    totals[QD_TOTAL_LOSS] += (float)(loss_sum / batch_targets(e));
     totals[QD_TOTAL_CORRECT] += (float)correct;
     return 0;
 }

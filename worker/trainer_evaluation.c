@@ -97,8 +97,10 @@ int qd_trainer_evaluate(qd_trainer *t, qd_split split) {
         loss += (double)losses[c];
         correct += (double)rights[c];
     }
-    loss /= (double)samples;
-    double accuracy = correct / (double)samples;
+    double targets =
+        (double)samples * (double)qd_graph_targets_per_sample(qd_engine_graph(t->engine));
+    loss /= targets;
+    double accuracy = correct / targets;
     if (!qd_trainer_leads(t))
         return 0;
     t->hooks->evaluated(t->hooks->context, t->step, split, loss, accuracy, samples);
