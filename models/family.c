@@ -10,6 +10,10 @@ const qd_family *qd_family_of(const qd_job *job) {
     return families[job->model.family];
 }
 
+qd_sample_spec qd_family_sample_spec(const qd_job *job) {
+    return qd_family_of(job)->sample(job);
+}
+
 int qd_family_build(const qd_job *job, qd_graph **graph) {
     int64_t batch = job->train.batch, slots = job->slots_data;
     if (slots < 1 || batch < 1 || batch % slots != 0)

@@ -8,8 +8,17 @@
 #include "models/graph.h"
 #include "models/job.h"
 
+/* What one sample is, as the data source hands it over: both dtypes take four bytes. */
+typedef struct qd_sample_spec {
+    qd_dtype input_dtype;
+    int64_t inputs;  /* elements of the input */
+    int64_t targets; /* of int32, each 0 .. classes-1 */
+    int64_t classes;
+} qd_sample_spec;
+
 typedef struct qd_family {
     const char *name;
+    qd_sample_spec (*sample)(const qd_job *job);
     /* Builds the training graph for the given number of samples. QD_ECONFIG, QD_ENOMEM. */
     int (*build)(const qd_job *job, int64_t samples, qd_graph **graph);
 } qd_family;
@@ -19,6 +28,8 @@ extern const qd_family qd_family_mlp;
 
 /* The row of job->model.family; never NULL for a parsed job. */
 const qd_family *qd_family_of(const qd_job *job);
+
+qd_sample_spec qd_family_sample_spec(const qd_job *job);
 
 /* The graph of one data slot of the job: train.batch / slots_data samples. Owner: the caller
  * (qd_graph_destroy). */

@@ -23,15 +23,18 @@ static const int32_t *targets_of(const qd_engine *e) {
 /* Copies the first `valid` samples in; the rest of the graph's samples stay some class 0 whose
  * results nobody looks at. */
 static void load(qd_engine *e, const qd_batch *batch, int64_t valid) {
-    int64_t n = e->graph->samples;
-    int64_t features = qd_shape_elements(&e->graph->values[e->graph->input].shape) / n;
-    float *samples = qd_engine_at(e, e->plan->value[e->graph->input]);
-    int64_t per_sample = qd_graph_targets_per_sample(e->graph);
-    int32_t *targets = qd_engine_at(e, e->plan->value[e->graph->target]);
-    memcpy(samples, batch->samples, (size_t)(valid * features) * sizeof *samples);
-    memcpy(targets, batch->targets, (size_t)(valid * per_sample) * sizeof *targets);
-    memset(samples + valid * features, 0, (size_t)((n - valid) * features) * sizeof *samples);
-    memset(targets + valid * per_sample, 0, (size_t)((n - valid) * per_sample) * sizeof *targets);
+    const qd_graph *g = e->graph;
+    const qd_value *input = &g->values[g->input];
+    size_t samples = (size_t)g->samples, filled = (size_t)valid;
+    size_t input_bytes =
+        (size_t)qd_shape_elements(&input->shape) / samples * qd_dtype_bytes(input->dtype);
+    size_t target_bytes = (size_t)qd_graph_targets_per_sample(g) * sizeof(int32_t);
+    char *inputs = qd_engine_at(e, e->plan->value[g->input]);
+    char *targets = qd_engine_at(e, e->plan->value[g->target]);
+    memcpy(inputs, batch->samples, filled * input_bytes);
+    memcpy(targets, batch->targets, filled * target_bytes);
+    memset(inputs + filled * input_bytes, 0, (samples - filled) * input_bytes);
+    memset(targets + filled * target_bytes, 0, (samples - filled) * target_bytes);
 }
 
 static int run_forward(qd_engine *e) {

@@ -13,7 +13,8 @@
  */
 struct qd_evaluation {
     float *chunks; /* [2 * most chunks of a split]: losses, then right answers; 64-byte aligned */
-    float *samples;
+    char *samples;
+    size_t sample_bytes;
     int32_t *targets;
 };
 
@@ -33,15 +34,17 @@ int qd_evaluation_create(qd_trainer *t, struct qd_evaluation **out) {
     struct qd_evaluation *e = calloc(1, sizeof *e);
     if (!e)
         return qd_error_set(QD_ENOMEM, "no memory for the evaluation");
+    const qd_sample_spec *spec = qd_dataset_sample_spec(t->dataset);
     size_t samples = (size_t)t->slot_samples;
+    e->sample_bytes = (size_t)spec->inputs * qd_dtype_bytes(spec->input_dtype);
     e->chunks = aligned_alloc(64, aligned(2 * (size_t)most * sizeof *e->chunks));
-    e->samples = aligned_alloc(64, aligned(samples * (size_t)t->job->model.inputs * sizeof(float)));
-    e->targets = calloc(samples, sizeof *e->targets);
+    e->samples = aligned_alloc(64, aligned(samples * e->sample_bytes));
+    e->targets = calloc(samples * (size_t)spec->targets, sizeof *e->targets);
     if (!e->chunks || !e->samples || !e->targets) {
         qd_evaluation_destroy(e);
         return qd_error_set(QD_ENOMEM, "no memory for the evaluation");
     }
-    memset(e->samples, 0, samples * (size_t)t->job->model.inputs * sizeof(float));
+    memset(e->samples, 0, samples * e->sample_bytes);
     *out = e;
     return 0;
 }
@@ -60,9 +63,10 @@ static int run_chunk(qd_trainer *t, qd_split split, int64_t chunk, double *loss,
     int64_t first = chunk * t->slot_samples;
     int64_t left = qd_dataset_size(t->dataset, split) - first;
     int64_t valid = left < t->slot_samples ? left : t->slot_samples;
+    int64_t targets = qd_dataset_sample_spec(t->dataset)->targets;
     for (int64_t i = 0; i < valid; i++)
-        qd_dataset_get(t->dataset, split, first + i, e->samples + i * t->job->model.inputs,
-                       &e->targets[i]);
+        qd_dataset_get(t->dataset, split, first + i, e->samples + (size_t)i * e->sample_bytes,
+                       e->targets + i * targets);
     qd_batch batch = {.samples = e->samples, .targets = e->targets};
     return qd_engine_evaluate(t->engine, &batch, valid, loss, correct);
 }

@@ -84,4 +84,8 @@ static int build(const qd_job *job, int64_t samples, qd_graph **graph) {
     return 0;
 }
 
-const qd_family qd_family_mlp = {.name = "mlp", .build = build};
+static qd_sample_spec sample(const qd_job *job) {
+    return (qd_sample_spec){QD_F32, job->model.inputs, 1, job->model.classes};
+}
+
+const qd_family qd_family_mlp = {.name = "mlp", .sample = sample, .build = build};

@@ -271,13 +271,14 @@ START_TEST(the_loss_of_a_step_is_the_mean_over_the_global_batch) {
     int correct = 0;
     for (int slot = 0; slot < 4; slot++) {
         qd_batch batch = batch_of(&s, slot);
+        const float *inputs = batch.samples;
         for (int i = 0; i < 3; i++) {
             double x[3], sum = 0;
             int best = 0;
             for (int c = 0; c < 3; c++) {
                 x[c] = (double)bias.data[c];
                 for (int k = 0; k < 5; k++)
-                    x[c] += (double)weight.data[5 * c + k] * (double)batch.samples[5 * i + k];
+                    x[c] += (double)weight.data[5 * c + k] * (double)inputs[5 * i + k];
                 sum += exp(x[c]);
                 best = x[c] > x[best] ? c : best;
             }

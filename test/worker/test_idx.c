@@ -358,9 +358,10 @@ START_TEST(splits_that_leave_too_little_to_train_on_are_refused) {
     qd_job job = small_job();
     qd_dataset *d;
     job.data.validation = 5;
-    assert_fails(qd_dataset_open(&job, &d), QD_ECONFIG,
-                 "data.validation 5 leaves none of the 5 samples of images for training; use at "
-                 "most 4");
+    assert_fails(
+        qd_dataset_open(&job, &d), QD_ECONFIG,
+        "data.validation 5 leaves none of the 5 samples of the training data for training; use at "
+        "most 4");
     job.data.validation = 4;
     assert_fails(qd_dataset_open(&job, &d), QD_ECONFIG,
                  "train.batch 2 is more than the 1 samples of the training split");

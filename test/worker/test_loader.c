@@ -50,8 +50,9 @@ static qd_dataset *open_data(const qd_job *job) {
 
 /* The number of sample i of a batch; fails where pixels or label are another sample's. */
 static int number_of(const qd_batch *batch, int i) {
-    int number = (int)(batch->samples[PIXELS * i] * 255 + 0.5f);
-    ck_assert_int_eq((int)(batch->samples[PIXELS * i + 1] * 255 + 0.5f), 255 - number);
+    const float *pixels = (const float *)batch->samples + PIXELS * i;
+    int number = (int)(pixels[0] * 255 + 0.5f);
+    ck_assert_int_eq((int)(pixels[1] * 255 + 0.5f), 255 - number);
     ck_assert_int_eq(batch->targets[i], number % 10);
     return number;
 }

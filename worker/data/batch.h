@@ -4,9 +4,10 @@
 
 #include <stdint.h>
 
+/* Shapes as the qd_sample_spec of the job's family says (models/family.h). */
 typedef struct qd_batch {
-    const float *samples;   /* [n, features], 64-byte aligned */
-    const int32_t *targets; /* [n] */
+    const void *samples;    /* [n, inputs] of float or int32, 64-byte aligned */
+    const int32_t *targets; /* [n, targets] */
 } qd_batch;
 
 #endif

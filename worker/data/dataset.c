@@ -1,5 +1,6 @@
 #include "worker/data/dataset.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "runtime/error.h"
@@ -15,24 +16,26 @@ typedef struct split_range {
 } split_range;
 
 struct qd_dataset {
-    qd_source train, test;
+    qd_sample_spec spec;
+    qd_source train, validation, test;
     split_range splits[QD_SPLITS];
 };
 
 static int split(const qd_job *job, qd_dataset *d) {
-    int64_t samples = d->train.samples, validation = job->data.validation;
-    if (validation >= samples)
+    bool own = d->validation.samples > 0;
+    int64_t samples = d->train.samples, apart = own ? 0 : job->data.validation;
+    if (apart >= samples)
         return qd_error_set(QD_ECONFIG,
-                            "data.validation %lld leaves none of the %lld samples of %s for "
-                            "training; use at most %lld",
-                            (long long)validation, (long long)samples, job->data.train_images,
-                            (long long)samples - 1);
-    if (job->train.batch > samples - validation)
+                            "data.validation %lld leaves none of the %lld samples of the training "
+                            "data for training; use at most %lld",
+                            (long long)apart, (long long)samples, (long long)samples - 1);
+    if (job->train.batch > samples - apart)
         return qd_error_set(QD_ECONFIG,
                             "train.batch %lld is more than the %lld samples of the training split",
-                            (long long)job->train.batch, (long long)(samples - validation));
-    d->splits[QD_SPLIT_TRAIN] = (split_range){&d->train, 0, samples - validation};
-    d->splits[QD_SPLIT_VALIDATION] = (split_range){&d->train, samples - validation, validation};
+                            (long long)job->train.batch, (long long)(samples - apart));
+    d->splits[QD_SPLIT_TRAIN] = (split_range){&d->train, 0, samples - apart};
+    d->splits[QD_SPLIT_VALIDATION] = own ? (split_range){&d->validation, 0, d->validation.samples}
+                                         : (split_range){&d->train, samples - apart, apart};
     d->splits[QD_SPLIT_TEST] = (split_range){&d->test, 0, d->test.samples};
     return 0;
 }
@@ -41,7 +44,8 @@ int qd_dataset_open(const qd_job *job, qd_dataset **out) {
     qd_dataset *d = calloc(1, sizeof *d);
     if (!d)
         return qd_error_set(QD_ENOMEM, "no memory for the data set");
-    int rc = qd_source_format_of(job)->open(job, &d->train, &d->test);
+    d->spec = qd_family_sample_spec(job);
+    int rc = qd_source_format_of(job)->open(job, &d->spec, &d->train, &d->validation, &d->test);
     if (!rc)
         rc = split(job, d);
     if (rc) {
@@ -56,6 +60,7 @@ void qd_dataset_close(qd_dataset *d) {
     if (!d)
         return;
     qd_source_close(&d->train);
+    qd_source_close(&d->validation);
     qd_source_close(&d->test);
     free(d);
 }
@@ -64,8 +69,12 @@ int64_t qd_dataset_size(const qd_dataset *d, qd_split split) {
     return d->splits[split].count;
 }
 
-void qd_dataset_get(const qd_dataset *d, qd_split split, int64_t index, float *features,
-                    int32_t *target) {
+const qd_sample_spec *qd_dataset_sample_spec(const qd_dataset *d) {
+    return &d->spec;
+}
+
+void qd_dataset_get(const qd_dataset *d, qd_split split, int64_t index, void *input,
+                    int32_t *targets) {
     const split_range *range = &d->splits[split];
-    range->source->get(range->source->self, range->first + index, features, target);
+    range->source->get(range->source->self, range->first + index, input, targets);
 }

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "models/job.h"
+#include "models/family.h"
 
 typedef enum { QD_SPLIT_TRAIN, QD_SPLIT_VALIDATION, QD_SPLIT_TEST, QD_SPLITS } qd_split;
 
@@ -17,21 +17,21 @@ extern const char *const qd_split_names[QD_SPLITS];
 typedef struct qd_dataset qd_dataset;
 
 /*
- * Opens the job's data and splits it: the last data.validation samples of the training file are
- * the validation split. QD_EDATA (file, position, what is wrong), QD_EIO, QD_ENOMEM, QD_ECONFIG
- * (the job asks for something the data does not have: other width, more classes, too many
- * validation samples, a batch larger than the training split).
+ * Opens the job's data and splits it: where the format has no validation files of its own, the last
+ * data.validation samples of the training file are the validation split. QD_EDATA (file, position,
+ * what is wrong), QD_EIO, QD_ENOMEM, QD_ECONFIG (the job asks for something the data does not have:
+ * other width, more classes, too many validation samples, a batch larger than the training split).
  */
 int qd_dataset_open(const qd_job *job, qd_dataset **dataset);
 void qd_dataset_close(qd_dataset *dataset);
 
 int64_t qd_dataset_size(const qd_dataset *dataset, qd_split split);
 
-/*
- * Copies sample `index` of the split, normalised, to features [inputs], and its label to *target.
- * Any thread.
- */
-void qd_dataset_get(const qd_dataset *dataset, qd_split split, int64_t index, float *features,
-                    int32_t *target);
+/* What its samples are; the same as qd_family_sample_spec of the job. */
+const qd_sample_spec *qd_dataset_sample_spec(const qd_dataset *dataset);
+
+/* Copies sample `index` of the split, normalised, to input and targets. Any thread. */
+void qd_dataset_get(const qd_dataset *dataset, qd_split split, int64_t index, void *input,
+                    int32_t *targets);
 
 #endif

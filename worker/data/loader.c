@@ -16,7 +16,8 @@ struct qd_loader {
     const qd_dataset *dataset;
     int first_slot, end_slot;
     int64_t slot_samples;
-    float *samples[RING];
+    qd_sample_spec spec;
+    char *samples[RING];
     int32_t *targets[RING];
 
     /* The thread's own. */
@@ -45,10 +46,11 @@ int64_t qd_loader_sample_at(const qd_job *job, int64_t train_samples, int64_t po
 static void fill_batch(const qd_loader *l, int entry) {
     int64_t train_samples = qd_dataset_size(l->dataset, QD_SPLIT_TRAIN);
     int64_t first = l->step * l->job->train.batch + l->slot * l->slot_samples;
+    int64_t sample_bytes = l->spec.inputs * (int64_t)qd_dtype_bytes(l->spec.input_dtype);
     for (int64_t i = 0; i < l->slot_samples; i++)
-        qd_dataset_get(l->dataset, QD_SPLIT_TRAIN,
-                       qd_loader_sample_at(l->job, train_samples, first + i),
-                       l->samples[entry] + i * l->job->model.inputs, &l->targets[entry][i]);
+        qd_dataset_get(
+            l->dataset, QD_SPLIT_TRAIN, qd_loader_sample_at(l->job, train_samples, first + i),
+            l->samples[entry] + i * sample_bytes, l->targets[entry] + i * l->spec.targets);
 }
 
 static void advance(qd_loader *l) {
@@ -88,11 +90,11 @@ static void *prefetch(void *argument) {
 /* ---- the consumer ---- */
 
 static int allocate_ring(qd_loader *l) {
-    size_t bytes = (size_t)l->slot_samples * (size_t)l->job->model.inputs * sizeof(float);
+    size_t bytes = (size_t)(l->slot_samples * l->spec.inputs) * qd_dtype_bytes(l->spec.input_dtype);
     bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     for (int i = 0; i < RING; i++) {
         l->samples[i] = aligned_alloc(ALIGNMENT, bytes);
-        l->targets[i] = calloc((size_t)l->slot_samples, sizeof *l->targets[i]);
+        l->targets[i] = calloc((size_t)(l->slot_samples * l->spec.targets), sizeof *l->targets[i]);
         if (!l->samples[i] || !l->targets[i])
             return qd_error_set(QD_ENOMEM, "no memory for %d batches of %zu bytes", RING, bytes);
     }
@@ -122,6 +124,7 @@ int qd_loader_create(const qd_job *job, const qd_dataset *dataset, int first_slo
         return qd_error_set(QD_ENOMEM, "no memory for the loader");
     l->job = job;
     l->dataset = dataset;
+    l->spec = *qd_dataset_sample_spec(dataset);
     l->first_slot = l->slot = first_slot;
     l->end_slot = end_slot;
     l->step = first_step;

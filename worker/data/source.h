@@ -8,23 +8,26 @@
 
 #include <stdint.h>
 
-#include "models/job.h"
+#include "models/family.h"
 
 /* The samples of one file or pair of files, checked completely. All zero: not open. */
 typedef struct qd_source {
     int64_t samples;
     void *self;
-    /* Sample index (0 .. samples-1), normalised, to features [job.model.inputs], its label to
-     * *target. Any thread. */
-    void (*get)(const void *self, int64_t index, float *features, int32_t *target);
+    /* Sample index (0 .. samples-1), normalised, to input and targets, as the sample spec says. Any
+     * thread. */
+    void (*get)(const void *self, int64_t index, void *input, int32_t *targets);
     void (*close)(void *self);
 } qd_source;
 
 typedef struct qd_source_format {
     const char *name;
-    /* Opens the job's training and test files. On error neither is open. QD_EDATA, QD_EIO,
-     * QD_ENOMEM; QD_ECONFIG when samples or labels do not fit the job's model. */
-    int (*open)(const qd_job *job, qd_source *train, qd_source *test);
+    /* Opens the job's files. A validation source that stays unopened leaves it to the data set to
+     * set data.validation samples of the training files apart; an unopened test source is an empty
+     * split. On error none is open. QD_EDATA, QD_EIO, QD_ENOMEM; QD_ECONFIG when samples or labels
+     * do not fit the job's model. */
+    int (*open)(const qd_job *job, const qd_sample_spec *spec, qd_source *train,
+                qd_source *validation, qd_source *test);
 } qd_source_format;
 
 extern const qd_source_format qd_source_idx;
