@@ -26,6 +26,9 @@ typedef struct qd_family {
 /* Linear layers with an activation between each two, ended by cross-entropy over the classes. */
 extern const qd_family qd_family_mlp;
 
+/* A causal Transformer that predicts the next token, GPT-2's. */
+extern const qd_family qd_family_gpt;
+
 /* The row of job->model.family; never NULL for a parsed job. */
 const qd_family *qd_family_of(const qd_job *job);
 

@@ -177,7 +177,8 @@ bool qd_graph_adds_to_param(const qd_graph *graph, int node, int i) {
 static int fill_operands(const qd_graph *graph, const int *inputs, int input_count,
                          const int *params, int param_count, qd_node *node) {
     const qd_op *op = node->op;
-    if (input_count != op->inputs || param_count != op->params)
+    if (input_count != op->inputs || param_count > op->params ||
+        param_count < op->params - op->optional)
         return qd_error_set(QD_ECONFIG,
                             "%s: %s takes %d inputs and %d parameters, but was given %d and %d",
                             node->name, op->name, op->inputs, op->params, input_count, param_count);

@@ -21,9 +21,9 @@
 
 enum { RESULT = QD_FIELD_RESULT, REQUIRED = QD_FIELD_REQUIRED };
 
-static const char *const families[] = {[QD_FAMILY_MLP] = "mlp", NULL};
+static const char *const families[] = {[QD_FAMILY_MLP] = "mlp", [QD_FAMILY_GPT] = "gpt", NULL};
 static const char *const activations[] = {[QD_ACTIVATION_RELU] = "relu", NULL};
-static const char *const formats[] = {[QD_DATA_IDX] = "idx", NULL};
+static const char *const formats[] = {[QD_DATA_IDX] = "idx", [QD_DATA_TEXT] = "text", NULL};
 static const char *const optimizers[] = {
     [QD_OPTIMIZER_SGD] = "sgd", [QD_OPTIMIZER_ADAM] = "adam", [QD_OPTIMIZER_ADAMW] = "adamw", NULL};
 
@@ -35,27 +35,53 @@ static const char *const schedules[] = {[QD_SCHEDULE_CONSTANT] = "constant",
                                         [QD_SCHEDULE_ONE_CYCLE] = "one-cycle",
                                         NULL};
 
+#define OF_FAMILY(WORDS) .when_key = "family", .when = WORDS
+#define OF_FORMAT(WORDS) .when_key = "format", .when = WORDS
+
 static const qd_field model_fields[] = {
     {"family", QD_FIELD_CHOICE, REQUIRED | RESULT, AT(model.family), .choices = families},
-    {"inputs", QD_FIELD_INT, REQUIRED | RESULT, AT(model.inputs), .min = 1, .max = MAX_FEATURES},
+    {"inputs", QD_FIELD_INT, REQUIRED | RESULT, AT(model.inputs), .min = 1, .max = MAX_FEATURES,
+     OF_FAMILY("mlp")},
     {"hidden", QD_FIELD_INT_LIST, REQUIRED | RESULT, AT(model.hidden), .size = QD_JOB_MAX_LAYERS,
-     .count_offset = offsetof(qd_job, model.hidden_count), .min = 1, .max = MAX_WIDTH},
+     .count_offset = offsetof(qd_job, model.hidden_count), .min = 1, .max = MAX_WIDTH,
+     OF_FAMILY("mlp")},
     {"activation", QD_FIELD_CHOICE, RESULT, AT(model.activation), .choices = activations,
-     .preset = "relu"},
-    {"classes", QD_FIELD_INT, REQUIRED | RESULT, AT(model.classes), .min = 2, .max = MAX_WIDTH},
+     .preset = "relu", OF_FAMILY("mlp")},
+    {"classes", QD_FIELD_INT, REQUIRED | RESULT, AT(model.classes), .min = 2, .max = MAX_WIDTH,
+     OF_FAMILY("mlp")},
+    {"layers", QD_FIELD_INT, REQUIRED | RESULT, AT(model.layers), .min = 1, .max = 1000,
+     OF_FAMILY("gpt")},
+    {"heads", QD_FIELD_INT, REQUIRED | RESULT, AT(model.heads), .min = 1, .max = 1000,
+     OF_FAMILY("gpt")},
+    {"width", QD_FIELD_INT, REQUIRED | RESULT, AT(model.width), .min = 1, .max = MAX_WIDTH,
+     OF_FAMILY("gpt")},
+    {"context", QD_FIELD_INT, REQUIRED | RESULT, AT(model.context), .min = 1, .max = MAX_WIDTH,
+     OF_FAMILY("gpt")},
+    {"vocabulary", QD_FIELD_INT, REQUIRED | RESULT, AT(model.classes), .min = 2, .max = MAX_WIDTH,
+     OF_FAMILY("gpt")},
     {0},
 };
 
 static const qd_field data_fields[] = {
     {"format", QD_FIELD_CHOICE, REQUIRED | RESULT, AT(data.format), .choices = formats},
     {"folder", QD_FIELD_TEXT, REQUIRED, TEXT_AT(data.folder)},
-    {"train_images", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.train_images)},
-    {"train_labels", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.train_labels)},
-    {"test_images", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.test_images)},
-    {"test_labels", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.test_labels)},
-    {"validation", QD_FIELD_INT, RESULT, AT(data.validation), .max = 1e12, .preset = "0"},
-    {"mean", QD_FIELD_REAL, RESULT, AT(data.mean), .min = -1e6, .max = 1e6, .preset = "0"},
-    {"std", QD_FIELD_REAL, RESULT | QD_FIELD_ABOVE_MIN, AT(data.std), .max = 1e6, .preset = "1"},
+    {"train_images", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.train_images),
+     OF_FORMAT("idx")},
+    {"train_labels", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.train_labels),
+     OF_FORMAT("idx")},
+    {"test_images", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.test_images), OF_FORMAT("idx")},
+    {"test_labels", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.test_labels), OF_FORMAT("idx")},
+    {"validation", QD_FIELD_INT, RESULT, AT(data.validation), .max = 1e12, .preset = "0",
+     OF_FORMAT("idx")},
+    {"mean", QD_FIELD_REAL, RESULT, AT(data.mean), .min = -1e6, .max = 1e6, .preset = "0",
+     OF_FORMAT("idx")},
+    {"std", QD_FIELD_REAL, RESULT | QD_FIELD_ABOVE_MIN, AT(data.std), .max = 1e6, .preset = "1",
+     OF_FORMAT("idx")},
+    {"file", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.text), OF_FORMAT("text")},
+    {"validation_share", QD_FIELD_REAL, RESULT | QD_FIELD_BELOW_MAX, AT(data.validation_share),
+     .max = 1, .preset = "0.1", OF_FORMAT("text")},
+    {"stride", QD_FIELD_INT, RESULT, AT(data.stride), .min = 1, .max = MAX_WIDTH, .preset = "1",
+     OF_FORMAT("text")},
     {0},
 };
 

@@ -18,9 +18,9 @@
 #define QD_JOB_PATH_BYTES 512
 #define QD_JOB_MAX_LAYERS 64
 
-typedef enum { QD_FAMILY_MLP } qd_family_kind;
+typedef enum { QD_FAMILY_MLP, QD_FAMILY_GPT } qd_family_kind;
 typedef enum { QD_ACTIVATION_RELU } qd_activation_kind;
-typedef enum { QD_DATA_IDX } qd_data_kind;
+typedef enum { QD_DATA_IDX, QD_DATA_TEXT } qd_data_kind;
 typedef enum { QD_OPTIMIZER_SGD, QD_OPTIMIZER_ADAM, QD_OPTIMIZER_ADAMW } qd_optimizer_kind;
 
 typedef struct qd_model_spec {
@@ -28,8 +28,10 @@ typedef struct qd_model_spec {
     int64_t hidden[QD_JOB_MAX_LAYERS]; /* widths of the hidden layers */
     int hidden_count;
     qd_activation_kind activation;
-    int64_t inputs;  /* features of a sample */
-    int64_t classes; /* width of the last layer; labels are 0 .. classes-1 */
+    int64_t inputs;  /* mlp: features of a sample */
+    int64_t classes; /* width of the last layer; labels (gpt: tokens) are 0 .. classes-1 */
+    int64_t layers, heads, width; /* gpt: blocks, heads of attention (dividing width), width */
+    int64_t context;              /* gpt: tokens of a sample */
 } qd_model_spec;
 
 typedef struct qd_data_spec {
@@ -39,8 +41,11 @@ typedef struct qd_data_spec {
     char train_labels[QD_JOB_PATH_BYTES];
     char test_images[QD_JOB_PATH_BYTES];
     char test_labels[QD_JOB_PATH_BYTES];
-    int64_t validation; /* samples set apart from the end of the training file */
-    double mean, std;   /* a byte b becomes (b / 255 - mean) / std */
+    char text[QD_JOB_PATH_BYTES]; /* text: the file, of which each byte is a token */
+    double validation_share;      /* text: of the file's bytes, set apart at its end */
+    int64_t stride;               /* text: bytes from the start of one sample to the next */
+    int64_t validation;           /* idx: samples set apart from the end of the training file */
+    double mean, std;             /* a byte b becomes (b / 255 - mean) / std */
 } qd_data_spec;
 
 typedef struct qd_train_spec {

@@ -31,6 +31,7 @@ struct qd_op {
     qd_op_kind kind;
     const char *name;
     int inputs, params; /* how many of each */
+    int optional;       /* of the parameters, the last ones, that may be left out */
     unsigned keep;      /* QD_KEEP_ bits */
     /* The shape and dtype of the output; QD_ECONFIG when the operands do not fit together. */
     int (*infer)(const qd_graph *graph, const qd_node *node, qd_value *output);
@@ -43,7 +44,7 @@ struct qd_op {
     int64_t (*scratch)(const qd_graph *graph, const qd_node *node);
 };
 
-/* y[.., out] = x[.., in] W[out, in]^T + b[out]; params: W, b. */
+/* y[.., out] = x[.., in] W[out, in]^T + b[out]; params: W and, optional, b. */
 extern const qd_op qd_op_linear;
 /* y = a + b, elementwise, of equal shapes: what joins a residual branch. */
 extern const qd_op qd_op_add;

@@ -3,23 +3,23 @@
 
 static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     const qd_value *x = &graph->values[node->inputs[0]];
-    const qd_param *weight = &graph->params[node->params[0]];
-    const qd_param *bias = &graph->params[node->params[1]];
+    const qd_shape *weight = &graph->params[node->params[0]].shape;
+    const qd_shape none = {0};
+    const qd_shape *bias = node->param_count == 2 ? &graph->params[node->params[1]].shape : &none;
     char a[64], b[64], c[64];
     int last = x->shape.dims - 1;
-    bool fits = x->dtype == QD_F32 && last >= 1 && weight->shape.dims == 2 &&
-                bias->shape.dims == 1 && x->shape.dim[last] == weight->shape.dim[1] &&
-                bias->shape.dim[0] == weight->shape.dim[0];
+    bool fits = x->dtype == QD_F32 && last >= 1 && weight->dims == 2 &&
+                x->shape.dim[last] == weight->dim[1] &&
+                (bias == &none || (bias->dims == 1 && bias->dim[0] == weight->dim[0]));
     if (!fits)
         return qd_error_set(QD_ECONFIG,
                             "%s: input %s, weight %s and bias %s do not fit together; linear takes "
                             "[n, .., in] of float, [out, in] and [out]",
                             node->name, qd_shape_text(&x->shape, a, sizeof a),
-                            qd_shape_text(&weight->shape, b, sizeof b),
-                            qd_shape_text(&bias->shape, c, sizeof c));
+                            qd_shape_text(weight, b, sizeof b), qd_shape_text(bias, c, sizeof c));
     output->dtype = QD_F32;
     output->shape = x->shape;
-    output->shape.dim[last] = weight->shape.dim[0];
+    output->shape.dim[last] = weight->dim[0];
     return 0;
 }
 
@@ -31,7 +31,8 @@ static double product_flops(const qd_graph *graph, const qd_node *node) {
 }
 
 static double bias_flops(const qd_graph *graph, const qd_node *node) {
-    return (double)qd_shape_elements(&graph->values[node->output].shape);
+    bool has_bias = node->param_count == 2;
+    return has_bias ? (double)qd_shape_elements(&graph->values[node->output].shape) : 0;
 }
 
 static double forward_flops(const qd_graph *graph, const qd_node *node) {
@@ -49,6 +50,7 @@ const qd_op qd_op_linear = {
     .name = "linear",
     .inputs = 1,
     .params = 2,
+    .optional = 1,
     .keep = QD_KEEP_INPUTS,
     .infer = infer,
     .forward_flops = forward_flops,

@@ -21,12 +21,13 @@ static int forward(qd_backend_context *context, const qd_graph *graph, const qd_
                    const qd_operands *operands) {
     sizes s = sizes_of(graph, node);
     float *y = operands->output;
-    for (int64_t i = 0; i < s.n; i++)
-        memcpy(y + i * s.out, operands->params[1], (size_t)s.out * sizeof *y);
+    const float *bias = operands->params[1];
+    for (int64_t i = 0; i < s.n && bias; i++)
+        memcpy(y + i * s.out, bias, (size_t)s.out * sizeof *y);
     return qd_onednn_sgemm(context->threads, s.n, s.out, s.in,
                            (qd_matrix){.data = operands->inputs[0]},
                            (qd_matrix){.data = operands->params[0], .transposed = true},
-                           (qd_product){.data = y, .beta = 1.0f});
+                           (qd_product){.data = y, .beta = bias ? 1.0f : 0.0f});
 }
 
 /* sum[out] of the rows of dy[n, out], from the first to the last; behind what stands there where

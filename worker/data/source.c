@@ -2,6 +2,7 @@
 
 static const qd_source_format *const formats[] = {
     [QD_DATA_IDX] = &qd_source_idx,
+    [QD_DATA_TEXT] = &qd_source_text,
 };
 
 const qd_source_format *qd_source_format_of(const qd_job *job) {

@@ -31,6 +31,7 @@ typedef struct qd_source_format {
 } qd_source_format;
 
 extern const qd_source_format qd_source_idx;
+extern const qd_source_format qd_source_text;
 
 const qd_source_format *qd_source_format_of(const qd_job *job);
 

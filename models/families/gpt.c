@@ -1,0 +1,115 @@
+/*
+ * GPT-2 (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section 2.3):
+ * a decoder of Transformer blocks, norms before the sublayers, learned positions, the output tied
+ * to the token embedding.
+ */
+#include <math.h>
+#include <stdio.h>
+
+#include "models/family.h"
+#include "models/layers.h"
+#include "models/op.h"
+#include "runtime/error.h"
+
+static const float norm_epsilon = 1e-5f;
+static const float weight_std = 0.02f;
+
+static const qd_init zero = {QD_INIT_ZERO, 0};
+
+static qd_init normal(float std) {
+    return (qd_init){QD_INIT_NORMAL, std};
+}
+
+/* Projections onto the residual stream start smaller, by the root of their number. */
+static qd_init residual(const qd_model_spec *model) {
+    return normal(weight_std / sqrtf(2.0f * (float)model->layers));
+}
+
+static const char *part(char name[QD_MAX_NAME], int64_t layer, const char *what) {
+    snprintf(name, QD_MAX_NAME, "block%d.%s", (int)layer, what);
+    return name;
+}
+
+static int add_attention(qd_graph *g, const qd_model_spec *model, int64_t layer, int x) {
+    char name[QD_MAX_NAME];
+    int y = qd_layer_norm(g, part(name, layer, "norm1"), x, norm_epsilon);
+    y = qd_layer_linear(g, part(name, layer, "qkv"), y, 3 * model->width, normal(weight_std), zero);
+    if (y < 0)
+        return y;
+    qd_op_attributes attributes = {
+        .attention = {.heads = model->heads, .kv_heads = model->heads, .causal = true}};
+    y = qd_graph_add_node_with(g, &qd_op_attention, part(name, layer, "attention"), &y, 1, NULL, 0,
+                               attributes);
+    y = qd_layer_linear(g, part(name, layer, "proj"), y, model->width, residual(model), zero);
+    return qd_layer_add(g, part(name, layer, "add1"), x, y);
+}
+
+static int add_feed_forward(qd_graph *g, const qd_model_spec *model, int64_t layer, int x) {
+    char name[QD_MAX_NAME];
+    int y = qd_layer_norm(g, part(name, layer, "norm2"), x, norm_epsilon);
+    y = qd_layer_linear(g, part(name, layer, "up"), y, 4 * model->width, normal(weight_std), zero);
+    y = qd_layer_apply(g, &qd_op_gelu_tanh, part(name, layer, "gelu"), y);
+    y = qd_layer_linear(g, part(name, layer, "down"), y, model->width, residual(model), zero);
+    return qd_layer_add(g, part(name, layer, "add2"), x, y);
+}
+
+/* Token and position tables; returns the embedded tokens' value. */
+static int add_embeddings(qd_graph *g, const qd_model_spec *model, int *tokens) {
+    qd_shape token_shape = {.dims = 2, .dim = {model->classes, model->width}};
+    qd_shape position_shape = {.dims = 2, .dim = {model->context, model->width}};
+    *tokens = qd_graph_add_param(g, "tokens.weight", &token_shape, normal(weight_std));
+    if (*tokens < 0)
+        return *tokens;
+    int positions = qd_graph_add_param(g, "positions.weight", &position_shape, normal(weight_std));
+    if (positions < 0)
+        return positions;
+    int x = qd_graph_add_node(g, &qd_op_embedding, "tokens", &g->input, 1, tokens, 1);
+    return x < 0 ? x : qd_graph_add_node(g, &qd_op_position, "positions", &x, 1, &positions, 1);
+}
+
+static int add_layers(qd_graph *g, const qd_model_spec *model) {
+    int tokens;
+    int x = add_embeddings(g, model, &tokens);
+    for (int64_t layer = 0; layer < model->layers; layer++) {
+        x = x < 0 ? x : add_attention(g, model, layer, x);
+        x = x < 0 ? x : add_feed_forward(g, model, layer, x);
+    }
+    x = qd_layer_norm(g, "norm", x, norm_epsilon);
+    return x < 0 ? x : qd_graph_add_node(g, &qd_op_linear, "head", &x, 1, &tokens, 1);
+}
+
+static int fill(qd_graph *g, const qd_model_spec *model) {
+    qd_shape shape = {.dims = 2, .dim = {g->samples, model->context}};
+    g->input = qd_graph_add_value(g, "input", QD_VALUE_INPUT, QD_I32, &shape);
+    if (g->input < 0)
+        return g->input;
+    g->target = qd_graph_add_value(g, "target", QD_VALUE_TARGET, QD_I32, &shape);
+    if (g->target < 0)
+        return g->target;
+    g->logits = add_layers(g, model);
+    if (g->logits < 0)
+        return g->logits;
+    g->loss = qd_graph_add_node(g, &qd_op_cross_entropy, "loss", (int[]){g->logits, g->target}, 2,
+                                NULL, 0);
+    return g->loss < 0 ? g->loss : 0;
+}
+
+static int build(const qd_job *job, int64_t samples, qd_graph **graph) {
+    qd_graph *g;
+    int rc = qd_graph_create(samples, &g);
+    if (rc)
+        return rc;
+    rc = fill(g, &job->model);
+    if (rc) {
+        qd_graph_destroy(g);
+        return qd_error_context(rc, "model gpt");
+    }
+    *graph = g;
+    return 0;
+}
+
+static qd_sample_spec sample(const qd_job *job) {
+    return (qd_sample_spec){QD_I32, job->model.context, job->model.context, job->model.classes};
+}
+
+const qd_family qd_family_gpt = {.name = "gpt", .sample = sample, .build = build};
