@@ -52,6 +52,17 @@ static int add_slots_remedy(int rc, const qd_job *job, int64_t ranks) {
     return qd_error_set(rc, "%s, or set slots.data to %" PRId64, before, enough);
 }
 
+static int check_model(const rules *r, const qd_job *job) {
+    int64_t heads = job->model.heads, width = job->model.width;
+    if (job->model.family != QD_FAMILY_GPT || width % heads == 0)
+        return 0;
+    int64_t above = (width / heads + 1) * heads;
+    return qd_error_set(QD_ECONFIG,
+                        "%s:%d: model.heads %" PRId64 " does not divide model.width %" PRId64
+                        "; with these heads a width of %" PRId64 " would do",
+                        r->file, qd_schema_line(r->lines, "model.heads"), heads, width, above);
+}
+
 static int check_length(const rules *r, const qd_job *job) {
     bool steps = job->train.steps > 0, epochs = job->train.epochs > 0;
     if (steps && epochs)
@@ -233,8 +244,8 @@ static void fill_ranks(qd_job *job) {
 int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job) {
     rules r = {file, lines, NULL};
     int rc;
-    if ((rc = check_length(&r, job)) || (rc = check_optimizer(&r, job)) ||
-        (rc = check_schedule(&r, job)))
+    if ((rc = check_model(&r, job)) || (rc = check_length(&r, job)) ||
+        (rc = check_optimizer(&r, job)) || (rc = check_schedule(&r, job)))
         return rc;
     fill_optimizer(&r, job);
     fill_slots(&r, job);

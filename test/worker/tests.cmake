@@ -1,4 +1,5 @@
 qd_test(worker test_idx qd_worker)
+qd_test(worker test_text qd_worker)
 qd_test(worker test_loader qd_worker)
 qd_test(worker test_checkpoint qd_worker)
 qd_test(worker test_checkpoint_slices qd_worker)
