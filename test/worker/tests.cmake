@@ -20,6 +20,7 @@ qd_test(worker test_op_attention qd_worker)
 target_sources(test_op_attention PRIVATE worker/op_check.c)
 qd_test(worker test_optimizer qd_worker)
 qd_test(worker test_golden qd_worker)
+qd_test(worker test_families qd_worker)
 qd_test(worker test_engine qd_worker)
 # It counts what the engine allocates.
 target_link_options(test_engine PRIVATE

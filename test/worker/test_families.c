@@ -1,0 +1,145 @@
+/* Twenty steps of each model family against PyTorch's in float64; test/golden/make_families.py
+ * wrote the numbers and says how they are laid out. */
+#include <check.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "models/family.h"
+#include "runtime/error.h"
+#include "runtime/file.h"
+#include "worker/engine.h"
+
+static const double tolerance = 1e-5; /* relative, of each step's loss */
+
+static const char *const families[] = {"gpt-tiny"};
+enum { FAMILIES = sizeof families / sizeof *families };
+
+typedef struct golden {
+    json_t *json;
+    char *bytes; /* NAME.bin */
+    qd_job job;
+    qd_sample_spec spec;
+    int64_t steps;
+    const char *samples;
+    const int32_t *targets;
+    const float *weights;
+} golden;
+
+static char *read_golden(const char *name, const char *suffix, size_t *length) {
+    char path[512], *bytes;
+    snprintf(path, sizeof path, QD_SOURCE_DIR "/test/golden/%s%s", name, suffix);
+    ck_assert_msg(qd_file_read(path, 1 << 24, &bytes, length) == 0, "%s", qd_error_message());
+    return bytes;
+}
+
+static golden open_golden(const char *name) {
+    golden g = {0};
+    size_t length;
+    char *text = read_golden(name, ".json", &length);
+    g.json = json_loadb(text, length, 0, NULL);
+    free(text);
+    const char *job = json_string_value(json_object_get(g.json, "job"));
+    ck_assert_msg(qd_job_parse(name, job, strlen(job), &g.job) == 0, "%s", qd_error_message());
+    g.spec = qd_family_sample_spec(&g.job);
+    g.steps = (int64_t)json_array_size(json_object_get(g.json, "losses"));
+    g.bytes = read_golden(name, ".bin", &length);
+    int64_t samples = g.steps * g.job.train.batch;
+    g.samples = g.bytes;
+    g.targets = (const int32_t *)(const void *)(g.samples + samples * g.spec.inputs * 4);
+    g.weights = (const float *)(const void *)(g.targets + samples * g.spec.targets);
+    return g;
+}
+
+static void close_golden(golden *g) {
+    json_decref(g->json);
+    free(g->bytes);
+}
+
+/* The state tensor of a parameter of that name and shape. */
+static float *find(qd_engine *engine, const char *name, const json_t *shape) {
+    char full[3 * QD_MAX_NAME];
+    qd_state_tensor tensor;
+    snprintf(full, sizeof full, "model/%s", name);
+    for (int i = 0; i < qd_engine_graph(engine)->param_count; i++) {
+        qd_engine_state(engine, i, &tensor);
+        if (strcmp(tensor.name, full) != 0)
+            continue;
+        ck_assert_int_eq(tensor.shape.dims, (int)json_array_size(shape));
+        for (int d = 0; d < tensor.shape.dims; d++)
+            ck_assert_int_eq(tensor.shape.dim[d],
+                             json_integer_value(json_array_get(shape, (size_t)d)));
+        return tensor.data;
+    }
+    ck_abort_msg("the model has no %s", full);
+    return NULL;
+}
+
+static void load_weights(const golden *g, qd_engine *engine) {
+    const json_t *params = json_object_get(g->json, "params");
+    const float *from = g->weights;
+    const json_t *param;
+    size_t i;
+    ck_assert_int_eq((int)json_array_size(params), qd_engine_graph(engine)->param_count);
+    json_array_foreach(params, i, param) {
+        const json_t *shape = json_object_get(param, "shape");
+        float *to = find(engine, json_string_value(json_object_get(param, "name")), shape);
+        size_t count = 1;
+        for (size_t d = 0; d < json_array_size(shape); d++)
+            count *= (size_t)json_integer_value(json_array_get(shape, d));
+        memcpy(to, from, count * sizeof *to);
+        from += count;
+    }
+}
+
+static void run_slot(const golden *g, qd_engine *engine, int64_t first) {
+    qd_batch batch = {g->samples + first * g->spec.inputs * 4,
+                      g->targets + first * g->spec.targets};
+    ck_assert_msg(qd_engine_run_slot(engine, &batch) == 0, "%s", qd_error_message());
+}
+
+static void check_family(const char *name) {
+    golden g = open_golden(name);
+    const json_t *losses = json_object_get(g.json, "losses");
+    int64_t slots = g.job.slots_data, slot_samples = g.job.train.batch / slots;
+    qd_engine *engine;
+    int rc = qd_engine_create(&g.job, 0, (int)slots, &qd_backend_cpu, 1, &engine);
+    ck_assert_msg(rc == 0, "%s", qd_error_message());
+    load_weights(&g, engine);
+    double worst = 0;
+    for (int64_t step = 0; step < g.steps; step++) {
+        qd_engine_begin_step(engine);
+        for (int64_t slot = 0; slot < slots; slot++)
+            run_slot(&g, engine, step * g.job.train.batch + slot * slot_samples);
+        double loss = (double)qd_engine_total(engine, QD_TOTAL_LOSS);
+        double expected = json_real_value(json_array_get(losses, (size_t)step));
+        worst = fmax(worst, fabs(loss - expected) / expected);
+        if (!(fabs(loss - expected) <= tolerance * expected))
+            ck_abort_msg("%s: step %ld: loss %.9g, PyTorch's %.9g", name, (long)step + 1, loss,
+                         expected);
+        ck_assert_int_eq(qd_engine_update(engine, step + 1, g.steps), 0);
+    }
+    printf("%s: losses within %.2g of PyTorch's\n", name, worst);
+    qd_engine_destroy(engine);
+    close_golden(&g);
+}
+
+START_TEST(twenty_steps_have_the_losses_of_pytorch) {
+    check_family(families[_i]);
+}
+END_TEST
+
+int main(void) {
+    TCase *tc = tcase_create("families");
+    tcase_set_timeout(tc, 120);
+    tcase_add_loop_test(tc, twenty_steps_have_the_losses_of_pytorch, 0, FAMILIES);
+    Suite *suite = suite_create("worker/families");
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
