@@ -57,6 +57,8 @@ static const qd_field model_fields[] = {
      OF_FAMILY("gpt")},
     {"context", QD_FIELD_INT, REQUIRED | RESULT, AT(model.context), .min = 1, .max = MAX_WIDTH,
      OF_FAMILY("gpt")},
+    {"length", QD_FIELD_INT, RESULT, AT(model.length), .min = 1, .max = MAX_WIDTH,
+     OF_FAMILY("gpt")},
     {"vocabulary", QD_FIELD_INT, REQUIRED | RESULT, AT(model.classes), .min = 2, .max = MAX_WIDTH,
      OF_FAMILY("gpt")},
     {0},

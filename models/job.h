@@ -31,7 +31,8 @@ typedef struct qd_model_spec {
     int64_t inputs;  /* mlp: features of a sample */
     int64_t classes; /* width of the last layer; labels (gpt: tokens) are 0 .. classes-1 */
     int64_t layers, heads, width; /* gpt: blocks, heads of attention (dividing width), width */
-    int64_t context;              /* gpt: tokens of a sample */
+    int64_t context;              /* gpt: tokens that a sample may have: rows of positions */
+    int64_t length;               /* gpt: tokens of a sample while training, at most context */
 } qd_model_spec;
 
 typedef struct qd_data_spec {

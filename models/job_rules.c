@@ -52,9 +52,22 @@ static int add_slots_remedy(int rc, const qd_job *job, int64_t ranks) {
     return qd_error_set(rc, "%s, or set slots.data to %" PRId64, before, enough);
 }
 
+static void fill_model(qd_job *job) {
+    if (!job->model.length)
+        job->model.length = job->model.context;
+}
+
 static int check_model(const rules *r, const qd_job *job) {
     int64_t heads = job->model.heads, width = job->model.width;
-    if (job->model.family != QD_FAMILY_GPT || width % heads == 0)
+    if (job->model.family != QD_FAMILY_GPT)
+        return 0;
+    if (job->model.length > job->model.context)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: model.length %" PRId64 " is more than model.context %" PRId64
+                            "; lower it or raise the context",
+                            r->file, qd_schema_line(r->lines, "model.length"), job->model.length,
+                            job->model.context);
+    if (width % heads == 0)
         return 0;
     int64_t above = (width / heads + 1) * heads;
     return qd_error_set(QD_ECONFIG,
@@ -247,6 +260,7 @@ int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job) 
     if ((rc = check_model(&r, job)) || (rc = check_length(&r, job)) ||
         (rc = check_optimizer(&r, job)) || (rc = check_schedule(&r, job)))
         return rc;
+    fill_model(job);
     fill_optimizer(&r, job);
     fill_slots(&r, job);
     if ((rc = check_slots(&r, job)) || (rc = check_max(&r, job)) || (rc = check_min(&r, job)) ||

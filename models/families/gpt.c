@@ -79,7 +79,7 @@ static int add_layers(qd_graph *g, const qd_model_spec *model) {
 }
 
 static int fill(qd_graph *g, const qd_model_spec *model) {
-    qd_shape shape = {.dims = 2, .dim = {g->samples, model->context}};
+    qd_shape shape = {.dims = 2, .dim = {g->samples, model->length}};
     g->input = qd_graph_add_value(g, "input", QD_VALUE_INPUT, QD_I32, &shape);
     if (g->input < 0)
         return g->input;
@@ -109,7 +109,7 @@ static int build(const qd_job *job, int64_t samples, qd_graph **graph) {
 }
 
 static qd_sample_spec sample(const qd_job *job) {
-    return (qd_sample_spec){QD_I32, job->model.context, job->model.context, job->model.classes};
+    return (qd_sample_spec){QD_I32, job->model.length, job->model.length, job->model.classes};
 }
 
 const qd_family qd_family_gpt = {.name = "gpt", .sample = sample, .build = build};

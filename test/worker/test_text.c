@@ -13,6 +13,7 @@ static qd_job job_of(int64_t context, int64_t stride, double share, int64_t voca
                             .heads = 1,
                             .width = 4,
                             .context = context,
+                            .length = context,
                             .classes = vocabulary},
                   .data = {.format = QD_DATA_TEXT, .stride = stride, .validation_share = share},
                   .train = {.batch = 1}};
@@ -78,11 +79,11 @@ static void assert_refused(const char *text, qd_job job, int code, const char *m
 
 START_TEST(a_text_that_does_not_fit_is_refused) {
     assert_refused("abc", job_of(3, 1, 0, 256), QD_EDATA,
-                   ": 3 bytes are left for training; a sample of model.context 3 takes 4");
+                   ": 3 bytes are left for training; a sample of model.length 3 takes 4");
     assert_refused("abz", job_of(2, 1, 0, 100), QD_ECONFIG,
                    ": byte 2 is 122; model.vocabulary 100 allows 0 to 99; 256 allows all");
     assert_refused("abcdefghij", job_of(3, 1, 0.1, 256), QD_ECONFIG,
-                   ": data.validation_share 0.1 sets 1 bytes apart; a sample of model.context 3 "
+                   ": data.validation_share 0.1 sets 1 bytes apart; a sample of model.length 3 "
                    "takes 4; use 0 or at least 0.5");
 }
 END_TEST

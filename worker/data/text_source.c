@@ -66,14 +66,14 @@ static int split_text(const qd_job *job, const qd_sample_spec *spec, const char 
     int64_t window = spec->inputs + 1;
     if (count - apart < window)
         return qd_error_set(QD_EDATA,
-                            "%s: %lld bytes are left for training; a sample of model.context %lld "
+                            "%s: %lld bytes are left for training; a sample of model.length %lld "
                             "takes %lld",
                             path, (long long)(count - apart), (long long)spec->inputs,
                             (long long)window);
     if (apart > 0 && apart < window)
         return qd_error_set(QD_ECONFIG,
                             "%s: data.validation_share %g sets %lld bytes apart; a sample of "
-                            "model.context %lld takes %lld; use 0 or at least %.3g",
+                            "model.length %lld takes %lld; use 0 or at least %.3g",
                             path, job->data.validation_share, (long long)apart,
                             (long long)spec->inputs, (long long)window,
                             (double)(window + 1) / (double)count);
