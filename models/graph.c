@@ -224,6 +224,7 @@ int qd_graph_add_node_with(qd_graph *graph, const qd_op *op, const char *name, c
     node.output = append_value(graph, &output);
     if (node.output < 0)
         return node.output;
+    node.scratch = op->scratch ? op->scratch(graph, &node) : 0;
     graph->nodes[graph->node_count++] = node;
     return node.output;
 }

@@ -57,9 +57,21 @@ typedef struct qd_value {
 
 typedef struct qd_op qd_op; /* models/op.h */
 
+/* Height first, then width. */
+typedef struct qd_convolution_attributes {
+    int64_t stride[2], padding[2]; /* stride >= 1 */
+    int64_t groups;                /* divides the channels of input and output */
+} qd_convolution_attributes;
+
+typedef struct qd_pool_attributes {
+    int64_t window[2], stride[2], padding[2];
+} qd_pool_attributes;
+
 /* What an operator is told beside its operands; each op in models/op.h says which member it reads.
  * All zero where it reads none. */
 typedef union qd_op_attributes {
+    qd_convolution_attributes convolution;
+    qd_pool_attributes pool;
     struct {
         float epsilon; /* added to the variance */
     } norm;
@@ -78,7 +90,9 @@ typedef struct qd_node {
     int input_count;
     int params[QD_MAX_OPERANDS]; /* parameters */
     int param_count;
-    int output; /* value */
+    int output;      /* value */
+    int64_t scratch; /* floats that forward, and that backward, may use while it runs: what the
+                        operator asks for; a backend may ask for more (worker/backend.h) */
 } qd_node;
 
 typedef struct qd_graph {

@@ -102,8 +102,7 @@ static buffer saved_buffer(const qd_graph *graph, int n, size_t *offset) {
 static size_t scratch_bytes(const qd_graph *graph) {
     int64_t most = 0;
     for (int n = 0; n < graph->node_count; n++) {
-        const qd_node *node = &graph->nodes[n];
-        int64_t floats = node->op->scratch ? node->op->scratch(graph, node) : 0;
+        int64_t floats = graph->nodes[n].scratch;
         most = floats > most ? floats : most;
     }
     return round_up((size_t)most * sizeof(float));

@@ -12,14 +12,20 @@ typedef enum {
     QD_OP_LINEAR,
     QD_OP_ADD,
     QD_OP_LAYER_NORM,
+    QD_OP_RMS_NORM,
     QD_OP_EMBEDDING,
     QD_OP_POSITION,
     QD_OP_ATTENTION,
+    QD_OP_CONVOLUTION,
+    QD_OP_MAX_POOL,
+    QD_OP_MEAN_POOL,
     QD_OP_RELU,
+    QD_OP_GELU,
     QD_OP_GELU_TANH,
     QD_OP_SILU,
     QD_OP_TANH,
     QD_OP_SIGMOID,
+    QD_OP_SOFTMAX,
     QD_OP_CROSS_ENTROPY,
     QD_OP_KINDS
 } qd_op_kind;
@@ -44,7 +50,8 @@ struct qd_op {
     int64_t (*scratch)(const qd_graph *graph, const qd_node *node);
 };
 
-/* y[.., out] = x[.., in] W[out, in]^T + b[out]; params: W and, optional, b. */
+/* y[.., out] = x[.., in] W[out, in]^T + b[out]; params: W and, optional, b. in may span several of
+ * x's last dimensions, which flattens them. */
 extern const qd_op qd_op_linear;
 /* y = a + b, elementwise, of equal shapes: what joins a residual branch. */
 extern const qd_op qd_op_add;
@@ -52,6 +59,9 @@ extern const qd_op qd_op_add;
  * variance over the last dimension; params: g, b. Saved: mean and 1 / sqrt(var + epsilon) of each
  * row. Ba, Kiros, Hinton, arXiv 1607.06450. */
 extern const qd_op qd_op_layer_norm;
+/* y[.., c] = x / sqrt(mean(x^2) + attributes.norm.epsilon) g[c], the mean over the last dimension;
+ * param: g. Saved: 1 / sqrt(mean(x^2) + epsilon) of each row. Zhang, Sennrich, arXiv 1910.07467. */
+extern const qd_op qd_op_rms_norm;
 /* y[.., width] = table[x[..]]; input: indices I32, param: table [rows, width]. */
 extern const qd_op qd_op_embedding;
 /* y[n, t, width] = x[n, t, width] + table[t]; param: table [at least length, width]. Learned
@@ -68,12 +78,25 @@ extern const qd_op qd_op_position;
  */
 enum { QD_ATTENTION_BLOCK = 64 };
 extern const qd_op qd_op_attention;
+/*
+ * y[n, oh, ow, out] = x[n, h, w, in] * W + b, a cross-correlation as in PyTorch; params: W [out,
+ * in / groups, kh, kw], b [out]. oh = (h + 2 padding - kh) / stride + 1, rounded down.
+ */
+extern const qd_op qd_op_convolution;
+/* The greatest, and the mean, of each window of x[n, h, w, c]; padding is never the greatest, and
+ * does not count in the mean. Of equal ones the first gets the gradient. Saved (max): where in its
+ * window each greatest lies, as int32. */
+extern const qd_op qd_op_max_pool;
+extern const qd_op qd_op_mean_pool;
 /* Activations, elementwise. */
 extern const qd_op qd_op_relu;      /* max(x, 0); gradient 0 where x <= 0 */
+extern const qd_op qd_op_gelu;      /* x Phi(x), Phi the normal distribution: by erf */
 extern const qd_op qd_op_gelu_tanh; /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
 extern const qd_op qd_op_silu;      /* x sigmoid(x) */
 extern const qd_op qd_op_tanh;
 extern const qd_op qd_op_sigmoid; /* 1 / (1 + e^-x) */
+/* y = e^x / sum(e^x), the sum over the last dimension; any leading ones. */
+extern const qd_op qd_op_softmax;
 /* loss[n, ..] = logsumexp(x[n, .., :]) - x[n, .., target]; inputs: logits [n, .., classes] F32,
  * target [n, ..] I32.
  * Backward gives (softmax(x) - onehot) * scale, where scale comes from the loss's gradient. Saved:

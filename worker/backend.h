@@ -24,7 +24,7 @@ typedef struct qd_operands {
     void *param_grads[QD_MAX_OPERANDS];
     void *output_grad;
     void *saved;   /* floats, op->saved of them, from forward to backward; NULL: none */
-    void *scratch; /* floats, op->scratch of them, for the length of a call; NULL: none */
+    void *scratch; /* floats, node->scratch of them, for the length of a call; NULL: none */
     bool input_adds[QD_MAX_OPERANDS];
     bool param_adds[QD_MAX_OPERANDS];
 } qd_operands;
@@ -34,6 +34,11 @@ typedef struct qd_backend {
 
     int (*create)(int threads, qd_backend_context **context);
     void (*destroy)(qd_backend_context *context);
+
+    /* Makes what the nodes' calls need (library handles, kernels), before the first of them; raises
+     * node->scratch where this device needs more than the operator's own. The graph must stay
+     * where it is. QD_ENOMEM, QD_EINTERNAL. */
+    int (*prepare)(qd_backend_context *context, qd_graph *graph);
 
     /* Device memory, 64-byte aligned, huge pages where it can, touched once, all zero. */
     int (*alloc)(qd_backend_context *context, size_t bytes, void **memory);

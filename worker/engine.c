@@ -25,7 +25,7 @@ static void place_operands(qd_engine *e) {
             o->param_adds[i] = qd_graph_adds_to_param(e->graph, n, i);
         }
         o->saved = qd_engine_at(e, plan->saved[n]);
-        o->scratch = node->op->scratch ? qd_engine_at(e, plan->scratch) : NULL;
+        o->scratch = node->scratch ? qd_engine_at(e, plan->scratch) : NULL;
         o->output = qd_engine_at(e, plan->value[node->output]);
         o->output_grad = qd_engine_at(e, plan->value_grad[node->output]);
     }
@@ -55,6 +55,10 @@ static int check_slots(const qd_job *job, int first_slot, int end_slot) {
 static int build(qd_engine *e, int threads) {
     int rc = qd_family_build(&e->job, &e->graph);
     if (!rc)
+        rc = e->backend->create(threads, &e->context);
+    if (!rc)
+        rc = e->backend->prepare(e->context, e->graph);
+    if (!rc)
         rc = qd_memory_plan_create(&e->job, e->graph, e->end_slot - e->first_slot, &e->plan);
     if (rc)
         return rc;
@@ -62,9 +66,6 @@ static int build(qd_engine *e, int threads) {
     e->operands = calloc((size_t)e->graph->node_count, sizeof(qd_operands));
     if (!e->vectors || !e->operands)
         return qd_error_set(QD_ENOMEM, "no memory for %d operators", e->graph->node_count);
-    rc = e->backend->create(threads, &e->context);
-    if (rc)
-        return rc;
     void *arena;
     rc = e->backend->alloc(e->context, e->plan->bytes, &arena);
     if (rc)

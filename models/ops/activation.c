@@ -39,6 +39,7 @@ static double output_flops(const qd_graph *graph, const qd_node *node) {
 
 /* Backward of relu needs the output only: it is positive exactly where the input was. */
 const qd_op qd_op_relu = ACTIVATION(QD_OP_RELU, "relu", QD_KEEP_OUTPUT, relu_flops, relu_flops);
+const qd_op qd_op_gelu = ACTIVATION(QD_OP_GELU, "gelu", QD_KEEP_INPUTS, smooth_flops, smooth_flops);
 const qd_op qd_op_gelu_tanh =
     ACTIVATION(QD_OP_GELU_TANH, "gelu_tanh", QD_KEEP_INPUTS, smooth_flops, smooth_flops);
 const qd_op qd_op_silu = ACTIVATION(QD_OP_SILU, "silu", QD_KEEP_INPUTS, smooth_flops, smooth_flops);

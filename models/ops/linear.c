@@ -1,15 +1,25 @@
 #include "models/op.h"
 #include "runtime/error.h"
 
+/* How many of the last dimensions of x make up `in`, the first staying out of it; 0: none do. */
+static int flattened_dims(const qd_shape *x, int64_t in) {
+    int64_t product = 1;
+    for (int d = x->dims - 1; d >= 1; d--) {
+        product *= x->dim[d];
+        if (product == in)
+            return x->dims - d;
+    }
+    return 0;
+}
+
 static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     const qd_value *x = &graph->values[node->inputs[0]];
     const qd_shape *weight = &graph->params[node->params[0]].shape;
     const qd_shape none = {0};
     const qd_shape *bias = node->param_count == 2 ? &graph->params[node->params[1]].shape : &none;
     char a[64], b[64], c[64];
-    int last = x->shape.dims - 1;
-    bool fits = x->dtype == QD_F32 && last >= 1 && weight->dims == 2 &&
-                x->shape.dim[last] == weight->dim[1] &&
+    int flattened = weight->dims == 2 ? flattened_dims(&x->shape, weight->dim[1]) : 0;
+    bool fits = x->dtype == QD_F32 && flattened > 0 &&
                 (bias == &none || (bias->dims == 1 && bias->dim[0] == weight->dim[0]));
     if (!fits)
         return qd_error_set(QD_ECONFIG,
@@ -19,7 +29,8 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
                             qd_shape_text(weight, b, sizeof b), qd_shape_text(bias, c, sizeof c));
     output->dtype = QD_F32;
     output->shape = x->shape;
-    output->shape.dim[last] = weight->dim[0];
+    output->shape.dims += 1 - flattened;
+    output->shape.dim[output->shape.dims - 1] = weight->dim[0];
     return 0;
 }
 

@@ -83,6 +83,8 @@ static void build_graph(bench *b) {
     int output = qd_graph_add_node_with(b->graph, c->op, "node", inputs, c->input_count, params,
                                         c->param_count, c->attributes);
     ck_assert_msg(output >= 0, "%s", qd_error_message());
+    ck_assert_int_eq(qd_backend_cpu.create(c->threads ? c->threads : 1, &b->context), 0);
+    ck_assert_msg(qd_backend_cpu.prepare(b->context, b->graph) == 0, "%s", qd_error_message());
     b->node = &b->graph->nodes[0];
     b->outputs = count_of(&b->graph->values[output].shape);
 }
@@ -109,14 +111,13 @@ static void fill(bench *b) {
     o->output_grad = random_buffer(b->outputs, 21);
     if (c->op->saved)
         o->saved = buffer(c->op->saved(b->graph, b->node));
-    if (c->op->scratch)
-        o->scratch = buffer(c->op->scratch(b->graph, b->node));
+    if (b->node->scratch)
+        o->scratch = buffer(b->node->scratch);
 }
 
 static void open_bench(bench *b, const op_case *c) {
     *b = (bench){.c = c};
     build_graph(b);
-    ck_assert_int_eq(qd_backend_cpu.create(c->threads ? c->threads : 1, &b->context), 0);
     fill(b);
 }
 
@@ -138,9 +139,9 @@ static void close_bench(bench *b) {
 
 /* Nothing behind the end; inside it there may be anything. */
 static void assert_scratch_kept(const bench *b) {
-    if (!b->c->op->scratch)
+    if (!b->node->scratch)
         return;
-    const float *end = (const float *)b->operands.scratch + b->c->op->scratch(b->graph, b->node);
+    const float *end = (const float *)b->operands.scratch + b->node->scratch;
     for (int i = 0; i < GUARD; i++)
         if (!isnan(end[i]))
             ck_abort_msg("%s: wrote %d behind its scratch", b->c->op->name, i);

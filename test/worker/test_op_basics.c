@@ -54,6 +54,10 @@ START_TEST(add_is_the_sum_and_hands_its_gradient_to_both) {
 }
 END_TEST
 
+static double gelu(double x) {
+    return x * erfc(-x / sqrt(2)) / 2;
+}
+
 static double gelu_tanh(double x) {
     return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
 }
@@ -70,10 +74,8 @@ static const struct {
     const qd_op *op;
     double (*function)(double);
 } activations[] = {
-    {&qd_op_gelu_tanh, gelu_tanh},
-    {&qd_op_silu, silu},
-    {&qd_op_tanh, tanh},
-    {&qd_op_sigmoid, sigmoid},
+    {&qd_op_gelu, gelu}, {&qd_op_gelu_tanh, gelu_tanh}, {&qd_op_silu, silu},
+    {&qd_op_tanh, tanh}, {&qd_op_sigmoid, sigmoid},
 };
 enum { ACTIVATIONS = sizeof activations / sizeof *activations };
 

@@ -46,7 +46,20 @@ QD_MATH_INLINE float relu_slope(float y) {
     return y <= 0.0f ? 0.0f : 1.0f;
 }
 
-/* Hendrycks and Gimpel, arXiv 1606.08415: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), which
+/* Hendrycks and Gimpel, arXiv 1606.08415: x Phi(x), Phi(x) = (1 + erf(x / sqrt(2))) / 2. */
+QD_MATH_INLINE float gelu(float x) {
+    return 0.5f * x * (1.0f + qd_erff(0.707106781f * x));
+}
+
+/* Phi(x) + x phi(x), phi(x) = e^(-x^2 / 2) / sqrt(2 pi). The square is bounded, since beyond the
+ * range of a float an infinite x would be multiplied by zero. */
+QD_MATH_INLINE float gelu_slope(float x) {
+    float bounded = x > 16.0f ? 16.0f : x < -16.0f ? -16.0f : x;
+    float density = 0.398942280f * qd_expf(-0.5f * bounded * bounded);
+    return 0.5f * (1.0f + qd_erff(0.707106781f * x)) + bounded * density;
+}
+
+/* The same paper's approximation: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), which
  * is x sigmoid of twice the argument. */
 #define GELU_SCALE 1.5957691216f /* 2 sqrt(2 / pi) */
 #define GELU_CUBE 0.044715f
@@ -78,6 +91,7 @@ QD_MATH_INLINE float sigmoid_slope(float y) {
 }
 
 LOOPS(relu, relu, relu_slope)
+LOOPS(gelu, gelu, gelu_slope)
 LOOPS(gelu_tanh, gelu_tanh, gelu_tanh_slope)
 LOOPS(silu, silu, silu_slope)
 LOOPS(tanh, qd_tanhf, tanh_slope)
@@ -88,6 +102,7 @@ static const struct {
     backward_loop *backward;
 } loops[QD_OP_KINDS] = {
     [QD_OP_RELU] = {relu_forward, relu_backward},
+    [QD_OP_GELU] = {gelu_forward, gelu_backward},
     [QD_OP_GELU_TANH] = {gelu_tanh_forward, gelu_tanh_backward},
     [QD_OP_SILU] = {silu_forward, silu_backward},
     [QD_OP_TANH] = {tanh_forward, tanh_backward},
@@ -115,4 +130,4 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
     return 0;
 }
 
-const qd_cpu_op qd_cpu_activation = {forward, backward};
+const qd_cpu_op qd_cpu_activation = {.forward = forward, .backward = backward};

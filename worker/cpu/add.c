@@ -30,4 +30,4 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
     return 0;
 }
 
-const qd_cpu_op qd_cpu_add = {forward, backward};
+const qd_cpu_op qd_cpu_add = {.forward = forward, .backward = backward};

@@ -206,4 +206,4 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
     return rc;
 }
 
-const qd_cpu_op qd_cpu_attention = {forward, backward};
+const qd_cpu_op qd_cpu_attention = {.forward = forward, .backward = backward};

@@ -6,18 +6,30 @@
 #include "worker/cpu/cpu.h"
 
 static const qd_cpu_op *const ops[QD_OP_KINDS] = {
-    [QD_OP_LINEAR] = &qd_cpu_linear,         [QD_OP_ADD] = &qd_cpu_add,
-    [QD_OP_LAYER_NORM] = &qd_cpu_layer_norm, [QD_OP_EMBEDDING] = &qd_cpu_embedding,
-    [QD_OP_POSITION] = &qd_cpu_position,     [QD_OP_ATTENTION] = &qd_cpu_attention,
-    [QD_OP_RELU] = &qd_cpu_activation,       [QD_OP_GELU_TANH] = &qd_cpu_activation,
-    [QD_OP_SILU] = &qd_cpu_activation,       [QD_OP_TANH] = &qd_cpu_activation,
-    [QD_OP_SIGMOID] = &qd_cpu_activation,    [QD_OP_CROSS_ENTROPY] = &qd_cpu_cross_entropy,
+    [QD_OP_RMS_NORM] = &qd_cpu_rms_norm,
+    [QD_OP_GELU] = &qd_cpu_activation,
+    [QD_OP_SOFTMAX] = &qd_cpu_softmax,
+    [QD_OP_LINEAR] = &qd_cpu_linear,
+    [QD_OP_ADD] = &qd_cpu_add,
+    [QD_OP_LAYER_NORM] = &qd_cpu_layer_norm,
+    [QD_OP_EMBEDDING] = &qd_cpu_embedding,
+    [QD_OP_POSITION] = &qd_cpu_position,
+    [QD_OP_ATTENTION] = &qd_cpu_attention,
+    [QD_OP_CONVOLUTION] = &qd_cpu_convolution,
+    [QD_OP_MAX_POOL] = &qd_cpu_max_pool,
+    [QD_OP_MEAN_POOL] = &qd_cpu_mean_pool,
+    [QD_OP_RELU] = &qd_cpu_activation,
+    [QD_OP_GELU_TANH] = &qd_cpu_activation,
+    [QD_OP_SILU] = &qd_cpu_activation,
+    [QD_OP_TANH] = &qd_cpu_activation,
+    [QD_OP_SIGMOID] = &qd_cpu_activation,
+    [QD_OP_CROSS_ENTROPY] = &qd_cpu_cross_entropy,
 };
 
 static int create(int threads, qd_backend_context **context) {
     if (threads < 1)
         return qd_error_set(QD_ECONFIG, "cpu: %d threads; at least 1 is needed", threads);
-    qd_backend_context *c = malloc(sizeof *c);
+    qd_backend_context *c = calloc(1, sizeof *c);
     if (!c)
         return qd_error_set(QD_ENOMEM, "cpu: no memory for a context");
     c->threads = threads;
@@ -26,7 +38,28 @@ static int create(int threads, qd_backend_context **context) {
 }
 
 static void destroy(qd_backend_context *context) {
+    if (!context)
+        return;
+    for (int n = 0; context->prepared && n < context->graph->node_count; n++)
+        if (context->prepared[n])
+            ops[context->graph->nodes[n].op->kind]->release(context->prepared[n]);
+    free(context->prepared);
     free(context);
+}
+
+static int prepare(qd_backend_context *context, qd_graph *graph) {
+    context->graph = graph;
+    context->prepared = calloc((size_t)graph->node_count, sizeof *context->prepared);
+    if (!context->prepared)
+        return qd_error_set(QD_ENOMEM, "cpu: no memory for %d operators", graph->node_count);
+    for (int n = 0; n < graph->node_count; n++) {
+        qd_node *node = &graph->nodes[n];
+        const qd_cpu_op *op = ops[node->op->kind];
+        int rc = op->prepare ? op->prepare(context, graph, node, &context->prepared[n]) : 0;
+        if (rc)
+            return qd_error_context(rc, "%s", node->name);
+    }
+    return 0;
 }
 
 static int forward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
@@ -68,6 +101,7 @@ const qd_backend qd_backend_cpu = {
     .name = "cpu",
     .create = create,
     .destroy = destroy,
+    .prepare = prepare,
     .alloc = qd_cpu_alloc,
     .release = qd_cpu_release,
     .forward = forward,

@@ -9,6 +9,8 @@
 
 struct qd_backend_context {
     int threads;
+    const qd_graph *graph; /* the one prepared for */
+    void **prepared;       /* [graph->node_count] what an operator made for a node; NULL: nothing */
 };
 
 typedef int qd_cpu_run(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
@@ -18,15 +20,28 @@ typedef int qd_cpu_run(qd_backend_context *context, const qd_graph *graph, const
 typedef struct qd_cpu_op {
     qd_cpu_run *forward;
     qd_cpu_run *backward;
+    /* As qd_backend's prepare, for one node; NULL: nothing to make. *made is handed to release. */
+    int (*prepare)(qd_backend_context *context, const qd_graph *graph, qd_node *node, void **made);
+    void (*release)(void *made);
 } qd_cpu_op;
+
+/* What prepare made for a node. */
+static inline void *qd_cpu_prepared(const qd_backend_context *context, const qd_node *node) {
+    return context->prepared[node - context->graph->nodes];
+}
 
 extern const qd_cpu_op qd_cpu_linear;
 extern const qd_cpu_op qd_cpu_add;
 extern const qd_cpu_op qd_cpu_layer_norm;
+extern const qd_cpu_op qd_cpu_rms_norm;
 extern const qd_cpu_op qd_cpu_embedding;
 extern const qd_cpu_op qd_cpu_position;
 extern const qd_cpu_op qd_cpu_attention;
+extern const qd_cpu_op qd_cpu_convolution;
+extern const qd_cpu_op qd_cpu_max_pool;
+extern const qd_cpu_op qd_cpu_mean_pool;
 extern const qd_cpu_op qd_cpu_activation;
+extern const qd_cpu_op qd_cpu_softmax;
 extern const qd_cpu_op qd_cpu_cross_entropy;
 
 /* into[i] += from[i] */

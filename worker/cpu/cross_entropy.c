@@ -86,4 +86,4 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
     return rc;
 }
 
-const qd_cpu_op qd_cpu_cross_entropy = {forward, backward};
+const qd_cpu_op qd_cpu_cross_entropy = {.forward = forward, .backward = backward};

@@ -54,4 +54,4 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
     return rc;
 }
 
-const qd_cpu_op qd_cpu_embedding = {forward, backward};
+const qd_cpu_op qd_cpu_embedding = {.forward = forward, .backward = backward};

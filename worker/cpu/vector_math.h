@@ -62,4 +62,60 @@ QD_MATH_INLINE float qd_tanhf(float x) {
     return a < 0.625f ? near : far;
 }
 
+/*
+ * erf(x) by two polynomials of our own, interpolated at Chebyshev's points: near zero
+ * erf(x) = x + x p(x^2), else erfc(|x|) = e^(-|x| + |x| q(|x|)). From 4 on erf is 1 as a float.
+ */
+QD_MATH_INLINE float qd_erff(float x) {
+    float a = fabsf(x), s = x * x, t = a > 4.0f ? 4.0f : a;
+    float p = -6.00873725e-4f;
+    p = p * s + 4.99701174e-3f;
+    p = p * s - 2.67694965e-2f;
+    p = p * s + 1.12819046e-1f;
+    p = p * s - 3.76125038e-1f;
+    p = p * s + 1.28379151e-1f;
+    float near = p * x + x;
+    float q = -1.63743789e-5f;
+    q = q * t + 3.70224327e-4f;
+    q = q * t - 3.81218153e-3f;
+    q = q * t + 2.40566675e-2f;
+    q = q * t - 1.06485970e-1f;
+    q = q * t - 6.35066628e-1f;
+    q = q * t - 1.28651351e-1f;
+    float far = copysignf(1.0f - qd_expf(q * t - t), x);
+    return a < 0.921875f ? near : far;
+}
+
+/* 2 artanh(z) = log((1 + z) / (1 - z)) by its odd series, for |z| <= 1/3: the first term left out
+ * is z^17 2 / 17, 3e-9 of the whole. */
+QD_MATH_INLINE float qd_log_ratio(float z) {
+    float w = z * z, p = 1.0f / 15;
+    p = p * w + 1.0f / 13;
+    p = p * w + 1.0f / 11;
+    p = p * w + 1.0f / 9;
+    p = p * w + 1.0f / 7;
+    p = p * w + 1.0f / 5;
+    p = p * w + 1.0f / 3;
+    float twice = z + z;
+    return twice + twice * (w * p);
+}
+
+/* log(1 + x) for 0 <= x <= 1. */
+QD_MATH_INLINE float qd_log1pf(float x) {
+    return qd_log_ratio(x / (2.0f + x));
+}
+
+/* log(x) of a normal, finite, positive x = m 2^n, m within sqrt(1/2) .. sqrt(2). */
+QD_MATH_INLINE float qd_logf(float x) {
+    const int32_t root_half = 0x3f3504f3; /* sqrt(1/2) as bits */
+    int32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    int32_t n = (bits - root_half) >> 23;
+    bits -= (int32_t)((uint32_t)n << 23);
+    float m;
+    memcpy(&m, &bits, sizeof m);
+    float log_m = qd_log_ratio((m - 1.0f) / (m + 1.0f));
+    return (float)n * 0.693359375f + ((float)n * -2.12194440e-4f + log_m); /* as in qd_expf */
+}
+
 #endif
