@@ -21,5 +21,15 @@ int qd_family_build(const qd_job *job, qd_graph **graph) {
         return qd_error_set(QD_ECONFIG,
                             "slots.data %" PRId64 " does not divide train.batch %" PRId64, slots,
                             batch);
-    return qd_family_of(job)->build(job, batch / slots, graph);
+    qd_graph *g;
+    int rc = qd_graph_create(batch / slots, &g);
+    if (rc)
+        return rc;
+    rc = qd_family_of(job)->build(job, g);
+    if (rc) {
+        qd_graph_destroy(g);
+        return qd_error_context(rc, "model %s", qd_family_of(job)->name);
+    }
+    *graph = g;
+    return 0;
 }

@@ -19,12 +19,15 @@ typedef struct qd_sample_spec {
 typedef struct qd_family {
     const char *name;
     qd_sample_spec (*sample)(const qd_job *job);
-    /* Builds the training graph for the given number of samples. QD_ECONFIG, QD_ENOMEM. */
-    int (*build)(const qd_job *job, int64_t samples, qd_graph **graph);
+    /* Fills an empty graph: input, target, logits and loss. QD_ECONFIG, QD_ENOMEM. */
+    int (*build)(const qd_job *job, qd_graph *graph);
 } qd_family;
 
 /* Linear layers with an activation between each two, ended by cross-entropy over the classes. */
 extern const qd_family qd_family_mlp;
+/* Convolutions of 3 x 3 with an activation and a pooling of 2 x 2 after each, then linear layers.
+ */
+extern const qd_family qd_family_cnn;
 
 /* A causal Transformer that predicts the next token, GPT-2's. */
 extern const qd_family qd_family_gpt;

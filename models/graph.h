@@ -70,17 +70,32 @@ typedef struct qd_pool_attributes {
 /* What an operator is told beside its operands; each op in models/op.h says which member it reads.
  * All zero where it reads none. */
 typedef union qd_op_attributes {
+    int64_t all[QD_MAX_DIMS + 1]; /* the first and the largest, so that {0} clears every member */
     qd_convolution_attributes convolution;
     qd_pool_attributes pool;
     struct {
         float epsilon; /* added to the variance */
     } norm;
     struct {
+        float delta; /* where the square turns into a straight line; above 0 */
+    } huber;
+    struct {
+        float label_smoothing;  /* 0 .. 1: this much of a target is spread over all classes */
+        bool has_ignored_index; /* targets of that index have loss 0, and gradient 0 */
+        int32_t ignored_index;
+    } cross_entropy;
+    struct {
+        qd_shape shape; /* of the output, samples included */
+    } reshape;
+    struct {
         int64_t heads;    /* of queries */
         int64_t kv_heads; /* of keys and values: divides heads */
         bool causal;      /* position t sees positions 0 .. t only */
     } attention;
 } qd_op_attributes;
+
+_Static_assert(sizeof(qd_op_attributes) == (QD_MAX_DIMS + 1) * sizeof(int64_t),
+               "qd_op_attributes.all must cover every member");
 
 typedef struct qd_node {
     const qd_op *op;

@@ -21,8 +21,12 @@
 
 enum { RESULT = QD_FIELD_RESULT, REQUIRED = QD_FIELD_REQUIRED };
 
-static const char *const families[] = {[QD_FAMILY_MLP] = "mlp", [QD_FAMILY_GPT] = "gpt", NULL};
-static const char *const activations[] = {[QD_ACTIVATION_RELU] = "relu", NULL};
+static const char *const families[] = {
+    [QD_FAMILY_MLP] = "mlp", [QD_FAMILY_CNN] = "cnn", [QD_FAMILY_GPT] = "gpt", NULL};
+static const char *const activations[] = {
+    [QD_ACTIVATION_RELU] = "relu",       [QD_ACTIVATION_GELU] = "gelu",
+    [QD_ACTIVATION_SILU] = "silu",       [QD_ACTIVATION_TANH] = "tanh",
+    [QD_ACTIVATION_SIGMOID] = "sigmoid", NULL};
 static const char *const formats[] = {[QD_DATA_IDX] = "idx", [QD_DATA_TEXT] = "text", NULL};
 static const char *const optimizers[] = {
     [QD_OPTIMIZER_SGD] = "sgd", [QD_OPTIMIZER_ADAM] = "adam", [QD_OPTIMIZER_ADAMW] = "adamw", NULL};
@@ -42,13 +46,18 @@ static const qd_field model_fields[] = {
     {"family", QD_FIELD_CHOICE, REQUIRED | RESULT, AT(model.family), .choices = families},
     {"inputs", QD_FIELD_INT, REQUIRED | RESULT, AT(model.inputs), .min = 1, .max = MAX_FEATURES,
      OF_FAMILY("mlp")},
+    {"image", QD_FIELD_INT_LIST, REQUIRED | RESULT, AT(model.image), .size = 3,
+     .count_offset = offsetof(qd_job, model.image_count), .min = 1, .max = 65536, OF_FAMILY("cnn")},
+    {"filters", QD_FIELD_INT_LIST, REQUIRED | RESULT, AT(model.filters), .size = QD_JOB_MAX_LAYERS,
+     .count_offset = offsetof(qd_job, model.filters_count), .min = 1, .max = 65536,
+     OF_FAMILY("cnn")},
     {"hidden", QD_FIELD_INT_LIST, REQUIRED | RESULT, AT(model.hidden), .size = QD_JOB_MAX_LAYERS,
      .count_offset = offsetof(qd_job, model.hidden_count), .min = 1, .max = MAX_WIDTH,
-     OF_FAMILY("mlp")},
+     OF_FAMILY("mlp cnn")},
     {"activation", QD_FIELD_CHOICE, RESULT, AT(model.activation), .choices = activations,
-     .preset = "relu", OF_FAMILY("mlp")},
+     .preset = "relu", OF_FAMILY("mlp cnn")},
     {"classes", QD_FIELD_INT, REQUIRED | RESULT, AT(model.classes), .min = 2, .max = MAX_WIDTH,
-     OF_FAMILY("mlp")},
+     OF_FAMILY("mlp cnn")},
     {"layers", QD_FIELD_INT, REQUIRED | RESULT, AT(model.layers), .min = 1, .max = 1000,
      OF_FAMILY("gpt")},
     {"heads", QD_FIELD_INT, REQUIRED | RESULT, AT(model.heads), .min = 1, .max = 1000,

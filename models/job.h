@@ -18,14 +18,24 @@
 #define QD_JOB_PATH_BYTES 512
 #define QD_JOB_MAX_LAYERS 64
 
-typedef enum { QD_FAMILY_MLP, QD_FAMILY_GPT } qd_family_kind;
-typedef enum { QD_ACTIVATION_RELU } qd_activation_kind;
+typedef enum { QD_FAMILY_MLP, QD_FAMILY_CNN, QD_FAMILY_GPT } qd_family_kind;
+typedef enum {
+    QD_ACTIVATION_RELU,
+    QD_ACTIVATION_GELU,
+    QD_ACTIVATION_SILU,
+    QD_ACTIVATION_TANH,
+    QD_ACTIVATION_SIGMOID,
+} qd_activation_kind;
 typedef enum { QD_DATA_IDX, QD_DATA_TEXT } qd_data_kind;
 typedef enum { QD_OPTIMIZER_SGD, QD_OPTIMIZER_ADAM, QD_OPTIMIZER_ADAMW } qd_optimizer_kind;
 
 typedef struct qd_model_spec {
     qd_family_kind family;
-    int64_t hidden[QD_JOB_MAX_LAYERS]; /* widths of the hidden layers */
+    int64_t image[3]; /* cnn: height, width and channels */
+    int image_count;
+    int64_t filters[QD_JOB_MAX_LAYERS]; /* cnn: output channels of the convolutions */
+    int filters_count;
+    int64_t hidden[QD_JOB_MAX_LAYERS]; /* mlp, cnn: widths of the hidden linear layers */
     int hidden_count;
     qd_activation_kind activation;
     int64_t inputs;  /* mlp: features of a sample */

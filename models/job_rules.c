@@ -57,6 +57,14 @@ static void fill_model(qd_job *job) {
         job->model.length = job->model.context;
 }
 
+static int check_image(const rules *r, const qd_job *job) {
+    if (job->model.family == QD_FAMILY_CNN && job->model.image_count != 3)
+        return qd_error_set(
+            QD_ECONFIG, "%s:%d: model.image has %d entries; give height, width and channels",
+            r->file, qd_schema_line(r->lines, "model.image"), job->model.image_count);
+    return 0;
+}
+
 static int check_model(const rules *r, const qd_job *job) {
     int64_t heads = job->model.heads, width = job->model.width;
     if (job->model.family != QD_FAMILY_GPT)
@@ -257,8 +265,9 @@ static void fill_ranks(qd_job *job) {
 int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job) {
     rules r = {file, lines, NULL};
     int rc;
-    if ((rc = check_model(&r, job)) || (rc = check_length(&r, job)) ||
-        (rc = check_optimizer(&r, job)) || (rc = check_schedule(&r, job)))
+    if ((rc = check_image(&r, job)) || (rc = check_model(&r, job)) ||
+        (rc = check_length(&r, job)) || (rc = check_optimizer(&r, job)) ||
+        (rc = check_schedule(&r, job)))
         return rc;
     fill_model(job);
     fill_optimizer(&r, job);

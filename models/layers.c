@@ -1,5 +1,6 @@
 #include "models/layers.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "runtime/error.h"
@@ -17,11 +18,9 @@ static int64_t last_dim(const qd_graph *graph, int value) {
     return shape->dim[shape->dims - 1];
 }
 
-int qd_layer_linear(qd_graph *graph, const char *name, int x, int64_t out, qd_init weight,
-                    qd_init bias) {
-    if (x < 0)
-        return x;
-    qd_shape weight_shape = {.dims = 2, .dim = {out, last_dim(graph, x)}};
+static int add_linear(qd_graph *graph, const char *name, int x, int64_t in, int64_t out,
+                      qd_init weight, qd_init bias) {
+    qd_shape weight_shape = {.dims = 2, .dim = {out, in}};
     qd_shape bias_shape = {.dims = 1, .dim = {out}};
     int params[2] = {add_param(graph, name, "weight", &weight_shape, weight), 0};
     if (params[0] < 0)
@@ -30,6 +29,85 @@ int qd_layer_linear(qd_graph *graph, const char *name, int x, int64_t out, qd_in
     if (params[1] < 0)
         return params[1];
     return qd_graph_add_node(graph, &qd_op_linear, name, &x, 1, params, 2);
+}
+
+int qd_layer_linear(qd_graph *graph, const char *name, int x, int64_t out, qd_init weight,
+                    qd_init bias) {
+    if (x < 0)
+        return x;
+    return add_linear(graph, name, x, last_dim(graph, x), out, weight, bias);
+}
+
+static qd_init within(int64_t fan_in) {
+    return (qd_init){QD_INIT_UNIFORM, (float)(1.0 / sqrt((double)fan_in))};
+}
+
+int qd_layer_dense(qd_graph *graph, const char *name, int x, int64_t out) {
+    if (x < 0)
+        return x;
+    int64_t in = qd_shape_elements(&graph->values[x].shape) / graph->samples;
+    return add_linear(graph, name, x, in, out, within(in), within(in));
+}
+
+static const qd_op *const activations[] = {
+    [QD_ACTIVATION_RELU] = &qd_op_relu,       [QD_ACTIVATION_GELU] = &qd_op_gelu,
+    [QD_ACTIVATION_SILU] = &qd_op_silu,       [QD_ACTIVATION_TANH] = &qd_op_tanh,
+    [QD_ACTIVATION_SIGMOID] = &qd_op_sigmoid,
+};
+
+int qd_layer_activation(qd_graph *graph, qd_activation_kind kind, const char *name, int x) {
+    return qd_layer_apply(graph, activations[kind], name, x);
+}
+
+int qd_layer_perceptron(qd_graph *graph, const qd_model_spec *model, int x) {
+    char name[QD_MAX_NAME];
+    for (int layer = 0; layer < model->hidden_count; layer++) {
+        snprintf(name, sizeof name, "layer%d", layer);
+        x = qd_layer_dense(graph, name, x, model->hidden[layer]);
+        snprintf(name, sizeof name, "%s%d", activations[model->activation]->name, layer);
+        x = qd_layer_activation(graph, model->activation, name, x);
+    }
+    snprintf(name, sizeof name, "layer%d", model->hidden_count);
+    return qd_layer_dense(graph, name, x, model->classes);
+}
+
+int qd_layer_convolution(qd_graph *graph, const char *name, int x, int64_t out, int64_t kernel,
+                         int64_t stride) {
+    if (x < 0)
+        return x;
+    int64_t in = last_dim(graph, x);
+    qd_shape weight_shape = {.dims = 4, .dim = {out, in, kernel, kernel}};
+    qd_shape bias_shape = {.dims = 1, .dim = {out}};
+    qd_init init = within(in * kernel * kernel);
+    int params[2] = {add_param(graph, name, "weight", &weight_shape, init), 0};
+    if (params[0] < 0)
+        return params[0];
+    params[1] = add_param(graph, name, "bias", &bias_shape, init);
+    if (params[1] < 0)
+        return params[1];
+    int64_t padding = (kernel - 1) / 2;
+    qd_op_attributes attributes = {
+        .convolution = {.stride = {stride, stride}, .padding = {padding, padding}, .groups = 1}};
+    return qd_graph_add_node_with(graph, &qd_op_convolution, name, &x, 1, params, 2, attributes);
+}
+
+int qd_layer_halve(qd_graph *graph, const char *name, int x) {
+    qd_op_attributes attributes = {.pool = {.window = {2, 2}, .stride = {2, 2}}};
+    return x < 0 ? x
+                 : qd_graph_add_node_with(graph, &qd_op_max_pool, name, &x, 1, NULL, 0, attributes);
+}
+
+int qd_layer_classify(qd_graph *graph, int logits) {
+    qd_shape shape = {.dims = 1, .dim = {graph->samples}};
+    if (logits < 0)
+        return logits;
+    graph->logits = logits;
+    graph->target = qd_graph_add_value(graph, "target", QD_VALUE_TARGET, QD_I32, &shape);
+    if (graph->target < 0)
+        return graph->target;
+    graph->loss = qd_graph_add_node(graph, &qd_op_cross_entropy, "loss",
+                                    (int[]){logits, graph->target}, 2, NULL, 0);
+    return graph->loss < 0 ? graph->loss : 0;
 }
 
 int qd_layer_norm(qd_graph *graph, const char *name, int x, float epsilon) {

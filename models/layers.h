@@ -7,17 +7,39 @@
 #define QD_MODELS_LAYERS_H
 
 #include "models/graph.h"
+#include "models/job.h"
 #include "models/op.h"
 
 /* x[.., in] -> [.., out] */
 int qd_layer_linear(qd_graph *graph, const char *name, int x, int64_t out, qd_init weight,
                     qd_init bias);
 
+/* The same, starting as PyTorch's nn.Linear does: weight and bias uniform within 1 / sqrt(in),
+ * where in may span several of x's last dimensions, all but the first (flatten). */
+int qd_layer_dense(qd_graph *graph, const char *name, int x, int64_t out);
+
+/* Linear layers of these widths with an activation between each two, the last to the logits of
+ * `classes`: layer0, relu0, layer1 ... */
+int qd_layer_perceptron(qd_graph *graph, const qd_model_spec *model, int x);
+
+/* A square kernel, padded so that a stride of 1 keeps the image's size; starts as PyTorch's
+ * nn.Conv2d does. */
+int qd_layer_convolution(qd_graph *graph, const char *name, int x, int64_t out, int64_t kernel,
+                         int64_t stride);
+
+/* The greatest of each 2 x 2 pixels. */
+int qd_layer_halve(qd_graph *graph, const char *name, int x);
+
+int qd_layer_activation(qd_graph *graph, qd_activation_kind kind, const char *name, int x);
+
 /* Over the last dimension; gain 1, bias 0. */
 int qd_layer_norm(qd_graph *graph, const char *name, int x, float epsilon);
 
 /* An operator of one input and no parameters. */
 int qd_layer_apply(qd_graph *graph, const qd_op *op, const char *name, int x);
+
+/* Ends a classifier: the graph's target, one class a sample, logits and loss. 0 or a QD_E code. */
+int qd_layer_classify(qd_graph *graph, int logits);
 
 int qd_layer_add(qd_graph *graph, const char *name, int a, int b);
 

@@ -27,6 +27,10 @@ typedef enum {
     QD_OP_SIGMOID,
     QD_OP_SOFTMAX,
     QD_OP_CROSS_ENTROPY,
+    QD_OP_MSE,
+    QD_OP_HUBER,
+    QD_OP_BINARY_CROSS_ENTROPY,
+    QD_OP_KL,
     QD_OP_KINDS
 } qd_op_kind;
 
@@ -102,5 +106,21 @@ extern const qd_op qd_op_softmax;
  * Backward gives (softmax(x) - onehot) * scale, where scale comes from the loss's gradient. Saved:
  * the two summands of logsumexp of each row, the maximum and the logarithm of the rest. */
 extern const qd_op qd_op_cross_entropy;
+
+/*
+ * Losses against targets of float, of x's shape: inputs x and t, both [n, .., width]; a loss for
+ * each row, [n, ..]. Only x has a gradient: t must need none.
+ */
+extern const qd_op qd_op_mse; /* mean((x - t)^2) */
+/* The mean of d^2 / 2 where |d| <= attributes.huber.delta, else delta (|d| - delta / 2), d = x - t.
+ * P. J. Huber, Ann. Math. Statist. 35 (1964) 73; as PyTorch's HuberLoss. */
+extern const qd_op qd_op_huber;
+/* The mean of -t log sigmoid(x) - (1 - t) log sigmoid(-x), each element a logit; as PyTorch's
+ * BCEWithLogitsLoss. */
+extern const qd_op qd_op_binary_cross_entropy;
+/* sum(t (log t - log softmax(x))), 0 log 0 = 0: the Kullback-Leibler divergence of softmax(x) from
+ * the distribution t, whose elements must not be negative. Saved: of each row the two summands of
+ * logsumexp(x), as for cross_entropy, and sum(t). */
+extern const qd_op qd_op_kl;
 
 #endif

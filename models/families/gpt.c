@@ -78,7 +78,8 @@ static int add_layers(qd_graph *g, const qd_model_spec *model) {
     return x < 0 ? x : qd_graph_add_node(g, &qd_op_linear, "head", &x, 1, &tokens, 1);
 }
 
-static int fill(qd_graph *g, const qd_model_spec *model) {
+static int build(const qd_job *job, qd_graph *g) {
+    const qd_model_spec *model = &job->model;
     qd_shape shape = {.dims = 2, .dim = {g->samples, model->length}};
     g->input = qd_graph_add_value(g, "input", QD_VALUE_INPUT, QD_I32, &shape);
     if (g->input < 0)
@@ -92,20 +93,6 @@ static int fill(qd_graph *g, const qd_model_spec *model) {
     g->loss = qd_graph_add_node(g, &qd_op_cross_entropy, "loss", (int[]){g->logits, g->target}, 2,
                                 NULL, 0);
     return g->loss < 0 ? g->loss : 0;
-}
-
-static int build(const qd_job *job, int64_t samples, qd_graph **graph) {
-    qd_graph *g;
-    int rc = qd_graph_create(samples, &g);
-    if (rc)
-        return rc;
-    rc = fill(g, &job->model);
-    if (rc) {
-        qd_graph_destroy(g);
-        return qd_error_context(rc, "model gpt");
-    }
-    *graph = g;
-    return 0;
 }
 
 static qd_sample_spec sample(const qd_job *job) {

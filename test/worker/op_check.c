@@ -74,8 +74,9 @@ static void build_graph(bench *b) {
     int inputs[QD_MAX_OPERANDS], params[QD_MAX_OPERANDS];
     ck_assert_int_eq(qd_graph_create(c->inputs[0].dim[0], &b->graph), 0);
     for (int i = 0; i < c->input_count; i++)
-        inputs[i] = qd_graph_add_value(b->graph, "x", QD_VALUE_INPUT,
-                                       c->indices[i] ? QD_I32 : QD_F32, &c->inputs[i]);
+        inputs[i] =
+            qd_graph_add_value(b->graph, "x", c->is_target[i] ? QD_VALUE_TARGET : QD_VALUE_INPUT,
+                               c->indices[i] ? QD_I32 : QD_F32, &c->inputs[i]);
     for (int i = 0; i < c->param_count; i++) {
         char name[] = {'p', (char)('0' + i), '\0'};
         params[i] = qd_graph_add_param(b->graph, name, &c->params[i], (qd_init){0});
@@ -94,13 +95,21 @@ static void *integers(const int32_t *indices, int64_t count) {
                   (size_t)count * sizeof *indices);
 }
 
+static float *given_or_random(const float *given, int64_t count, uint32_t site) {
+    float *data = random_buffer(count, site);
+    if (given)
+        memcpy(data, given, (size_t)count * sizeof *data);
+    return data;
+}
+
 static void fill(bench *b) {
     const op_case *c = b->c;
     qd_operands *o = &b->operands;
     for (int i = 0; i < c->input_count; i++) {
         int64_t count = count_of(&c->inputs[i]);
-        o->inputs[i] = c->indices[i] ? integers(c->indices[i], count)
-                                     : random_buffer(count, (uint32_t)(1 + i));
+        o->inputs[i] = c->indices[i]
+                           ? integers(c->indices[i], count)
+                           : (void *)given_or_random(c->floats[i], count, (uint32_t)(1 + i));
         b->inputs[i] = c->indices[i] ? NULL : widen(o->inputs[i], count);
     }
     for (int i = 0; i < c->param_count; i++) {
@@ -235,7 +244,7 @@ void op_check(const op_case *c) {
     check_forward(&b);
     gradients inputs = {.count = c->input_count}, params = {.count = c->param_count};
     for (int i = 0; i < c->input_count; i++)
-        if (!c->indices[i]) {
+        if (!c->indices[i] && !c->is_target[i]) {
             inputs.elements[i] = count_of(&c->inputs[i]);
             inputs.expected[i] = differentiate(&b, b.inputs[i], inputs.elements[i]);
         }

@@ -17,8 +17,10 @@ struct op_case {
     qd_shape inputs[QD_MAX_OPERANDS]; /* dimension 0 of the first counts the samples */
     qd_shape params[QD_MAX_OPERANDS];
     const int32_t *indices[QD_MAX_OPERANDS]; /* the input's contents, where it holds integers */
-    int threads;                             /* 0: 1 */
-    double tolerance;                        /* of |a - b| <= tolerance (1 + |b|); 0: the default */
+    const float *floats[QD_MAX_OPERANDS]; /* likewise, where random floats won't do; NULL: random */
+    bool is_target[QD_MAX_OPERANDS];      /* the input takes no gradient */
+    int threads;                          /* 0: 1 */
+    double tolerance;                     /* of |a - b| <= tolerance (1 + |b|); 0: the default */
     /* y from the inputs (NULL where they are integers) and params, all in double. */
     void (*reference)(const op_case *c, double *const *inputs, double *const *params, double *y);
 };

@@ -6,12 +6,10 @@
 #include "worker/cpu/cpu.h"
 
 static const qd_cpu_op *const ops[QD_OP_KINDS] = {
-    [QD_OP_RMS_NORM] = &qd_cpu_rms_norm,
-    [QD_OP_GELU] = &qd_cpu_activation,
-    [QD_OP_SOFTMAX] = &qd_cpu_softmax,
     [QD_OP_LINEAR] = &qd_cpu_linear,
     [QD_OP_ADD] = &qd_cpu_add,
     [QD_OP_LAYER_NORM] = &qd_cpu_layer_norm,
+    [QD_OP_RMS_NORM] = &qd_cpu_rms_norm,
     [QD_OP_EMBEDDING] = &qd_cpu_embedding,
     [QD_OP_POSITION] = &qd_cpu_position,
     [QD_OP_ATTENTION] = &qd_cpu_attention,
@@ -19,11 +17,17 @@ static const qd_cpu_op *const ops[QD_OP_KINDS] = {
     [QD_OP_MAX_POOL] = &qd_cpu_max_pool,
     [QD_OP_MEAN_POOL] = &qd_cpu_mean_pool,
     [QD_OP_RELU] = &qd_cpu_activation,
+    [QD_OP_GELU] = &qd_cpu_activation,
     [QD_OP_GELU_TANH] = &qd_cpu_activation,
     [QD_OP_SILU] = &qd_cpu_activation,
     [QD_OP_TANH] = &qd_cpu_activation,
     [QD_OP_SIGMOID] = &qd_cpu_activation,
+    [QD_OP_SOFTMAX] = &qd_cpu_softmax,
     [QD_OP_CROSS_ENTROPY] = &qd_cpu_cross_entropy,
+    [QD_OP_MSE] = &qd_cpu_elementwise_loss,
+    [QD_OP_HUBER] = &qd_cpu_elementwise_loss,
+    [QD_OP_BINARY_CROSS_ENTROPY] = &qd_cpu_elementwise_loss,
+    [QD_OP_KL] = &qd_cpu_kl,
 };
 
 static int create(int threads, qd_backend_context **context) {

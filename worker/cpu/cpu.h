@@ -43,6 +43,8 @@ extern const qd_cpu_op qd_cpu_mean_pool;
 extern const qd_cpu_op qd_cpu_activation;
 extern const qd_cpu_op qd_cpu_softmax;
 extern const qd_cpu_op qd_cpu_cross_entropy;
+extern const qd_cpu_op qd_cpu_elementwise_loss;
+extern const qd_cpu_op qd_cpu_kl;
 
 /* into[i] += from[i] */
 void qd_cpu_add_floats(float *restrict into, const float *restrict from, int64_t count);
