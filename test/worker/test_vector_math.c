@@ -31,6 +31,14 @@ START_TEST(results_are_within_two_units_in_the_last_place) {
     sweep("exp", qd_expf, exp, -0.5f, 0.5f, 2);
     sweep("tanh", qd_tanhf, tanh, -12, 12, 2);
     sweep("tanh", qd_tanhf, tanh, -1e-3f, 1e-3f, 2);
+    sweep("erf", qd_erff, erf, -5, 5, 2);
+    sweep("erf", qd_erff, erf, -1e-3f, 1e-3f, 2);
+    sweep("log1p", qd_log1pf, log1p, 0, 1, 2);
+    sweep("log1p", qd_log1pf, log1p, 0, 1e-3f, 2);
+    sweep("log", qd_logf, log, 1e-3f, 4, 2);
+    sweep("log", qd_logf, log, 0.999f, 1.001f, 2);
+    sweep("log", qd_logf, log, 1.2e-38f, 1e-35f, 2);
+    sweep("log", qd_logf, log, 1, 8e32f, 2);
     sweep("sigmoid", qd_sigmoidf, sigmoid, -30, 30, 3);
 }
 END_TEST
@@ -43,6 +51,11 @@ START_TEST(the_ends_of_the_range_are_sound) {
     ck_assert_float_eq(qd_tanhf(0), 0);
     ck_assert_float_eq(qd_tanhf(INFINITY), 1);
     ck_assert_float_eq(qd_tanhf(-1e30f), -1);
+    ck_assert_float_eq(qd_erff(0), 0);
+    ck_assert_float_eq(qd_erff(INFINITY), 1);
+    ck_assert_float_eq(qd_erff(-1e30f), -1);
+    ck_assert_float_eq(qd_log1pf(0), 0);
+    ck_assert_float_eq(qd_logf(1), 0);
     ck_assert_float_eq(qd_sigmoidf(INFINITY), 1);
     ck_assert_float_eq(qd_sigmoidf(-INFINITY), 0);
 }
@@ -51,6 +64,8 @@ END_TEST
 START_TEST(what_is_no_number_stays_none) {
     ck_assert(isnan(qd_expf(NAN)));
     ck_assert(isnan(qd_tanhf(NAN)));
+    ck_assert(isnan(qd_erff(NAN)));
+    ck_assert(isnan(qd_log1pf(NAN)));
     ck_assert(isnan(qd_sigmoidf(NAN)));
 }
 END_TEST
