@@ -4,8 +4,11 @@
 
 #include "runtime/error.h"
 
-static const qd_family *const families[] = {
-    [QD_FAMILY_MLP] = &qd_family_mlp, [QD_FAMILY_GPT] = &qd_family_gpt};
+static const qd_family *const families[QD_FAMILY_KINDS] = {
+    [QD_FAMILY_MLP] = &qd_family_mlp,
+    [QD_FAMILY_CNN] = &qd_family_cnn,
+    [QD_FAMILY_GPT] = &qd_family_gpt,
+};
 
 const qd_family *qd_family_of(const qd_job *job) {
     return families[job->model.family];

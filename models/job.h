@@ -18,7 +18,7 @@
 #define QD_JOB_PATH_BYTES 512
 #define QD_JOB_MAX_LAYERS 64
 
-typedef enum { QD_FAMILY_MLP, QD_FAMILY_CNN, QD_FAMILY_GPT } qd_family_kind;
+typedef enum { QD_FAMILY_MLP, QD_FAMILY_CNN, QD_FAMILY_GPT, QD_FAMILY_KINDS } qd_family_kind;
 typedef enum {
     QD_ACTIVATION_RELU,
     QD_ACTIVATION_GELU,

@@ -26,6 +26,9 @@ typedef enum {
     QD_OP_TANH,
     QD_OP_SIGMOID,
     QD_OP_SOFTMAX,
+    QD_OP_CONCAT,
+    QD_OP_POSITION_MEAN,
+    QD_OP_RESHAPE,
     QD_OP_CROSS_ENTROPY,
     QD_OP_MSE,
     QD_OP_HUBER,
@@ -101,8 +104,18 @@ extern const qd_op qd_op_tanh;
 extern const qd_op qd_op_sigmoid; /* 1 / (1 + e^-x) */
 /* y = e^x / sum(e^x), the sum over the last dimension; any leading ones. */
 extern const qd_op qd_op_softmax;
+/* y[.., a + b] = x0[.., a] beside x1[.., b]; leading dimensions alike. */
+extern const qd_op qd_op_concat;
+/* y[n, c] = the mean of x[n, t, c] over the positions t. */
+extern const qd_op qd_op_position_mean;
+/* The same elements in the same order as attributes.reshape.shape says, which keeps their number
+ * and that of the samples. */
+extern const qd_op qd_op_reshape;
 /* loss[n, ..] = logsumexp(x[n, .., :]) - x[n, .., target]; inputs: logits [n, .., classes] F32,
  * target [n, ..] I32.
+ * attributes.cross_entropy.label_smoothing e mixes it with the mean over all classes:
+ * logsumexp(x) - (1 - e) x[target] - e mean(x), as PyTorch's CrossEntropyLoss; a target of the
+ * ignored index has loss and gradient 0.
  * Backward gives (softmax(x) - onehot) * scale, where scale comes from the loss's gradient. Saved:
  * the two summands of logsumexp of each row, the maximum and the logarithm of the rest. */
 extern const qd_op qd_op_cross_entropy;

@@ -15,6 +15,10 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
                             "[n, .., classes] of float and [n, ..] of integers",
                             node->name, qd_shape_text(&logits->shape, a, sizeof a),
                             qd_shape_text(&target->shape, b, sizeof b));
+    float smoothing = node->attributes.cross_entropy.label_smoothing;
+    if (!(smoothing >= 0 && smoothing <= 1))
+        return qd_error_set(QD_ECONFIG, "%s: label smoothing %g; it lies in 0 .. 1", node->name,
+                            (double)smoothing);
     output->dtype = QD_F32;
     output->shape = target->shape;
     return 0;

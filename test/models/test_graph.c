@@ -1,4 +1,5 @@
 #include <check.h>
+#include <glob.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 #include "runtime/error.h"
 #include "test/models/mlp_job.h"
 
-static qd_graph *mlp(qd_job job) {
+static qd_graph *build(qd_job job) {
     qd_graph *graph = NULL;
     ck_assert_msg(qd_family_build(&job, &graph) == 0, "%s", qd_error_message());
     return graph;
@@ -44,7 +45,7 @@ static void assert_shape(const qd_shape *shape, const char *expected) {
     } while (0)
 
 START_TEST(an_mlp_has_a_linear_layer_for_each_width_and_an_activation_between_two) {
-    qd_graph *g = mlp(MLP_JOB(32, 4, QD_OPTIMIZER_SGD, 49, 32, 16, 10));
+    qd_graph *g = build(MLP_JOB(32, 4, QD_OPTIMIZER_SGD, 49, 32, 16, 10));
     static const char *const names[] = {"layer0", "relu0", "layer1", "relu1", "layer2", "loss"};
     static const char *const shapes[] = {"[8, 32]", "[8, 32]", "[8, 16]",
                                          "[8, 16]", "[8, 10]", "[8]"};
@@ -69,7 +70,7 @@ START_TEST(an_mlp_has_a_linear_layer_for_each_width_and_an_activation_between_tw
 END_TEST
 
 START_TEST(parameters_lie_in_order_on_multiples_of_16_elements) {
-    qd_graph *g = mlp(MLP_JOB(4, 1, QD_OPTIMIZER_SGD, 5, 3, 2));
+    qd_graph *g = build(MLP_JOB(4, 1, QD_OPTIMIZER_SGD, 5, 3, 2));
     static const char *const names[] = {"layer0.weight", "layer0.bias", "layer1.weight",
                                         "layer1.bias"};
     static const char *const shapes[] = {"[3, 5]", "[3]", "[2, 3]", "[2]"};
@@ -86,7 +87,7 @@ START_TEST(parameters_lie_in_order_on_multiples_of_16_elements) {
 END_TEST
 
 START_TEST(weight_and_bias_start_uniform_within_one_over_root_of_fan_in) {
-    qd_graph *g = mlp(MLP_JOB(4, 1, QD_OPTIMIZER_SGD, 784, 128, 10));
+    qd_graph *g = build(MLP_JOB(4, 1, QD_OPTIMIZER_SGD, 784, 128, 10));
     for (int i = 0; i < g->param_count; i++) {
         double fan_in = i < 2 ? 784 : 128;
         ck_assert_int_eq(g->params[i].init.kind, QD_INIT_UNIFORM);
@@ -97,7 +98,7 @@ START_TEST(weight_and_bias_start_uniform_within_one_over_root_of_fan_in) {
 END_TEST
 
 START_TEST(an_mlp_without_hidden_layers_is_one_linear_layer) {
-    qd_graph *g = mlp(MLP_JOB(3, 3, QD_OPTIMIZER_SGD, 7, 2));
+    qd_graph *g = build(MLP_JOB(3, 3, QD_OPTIMIZER_SGD, 7, 2));
     ck_assert_int_eq(g->node_count, 2);
     assert_shape(&g->values[g->logits].shape, "[1, 2]");
     qd_graph_destroy(g);
@@ -106,7 +107,7 @@ END_TEST
 
 START_TEST(flops_follow_the_closed_formula) {
     double n = 16, in = 784, hidden = 128, classes = 10;
-    qd_graph *g = mlp(MLP_JOB(64, 4, QD_OPTIMIZER_SGD, 784, 128, 10));
+    qd_graph *g = build(MLP_JOB(64, 4, QD_OPTIMIZER_SGD, 784, 128, 10));
     double first = 2 * n * in * hidden, second = 2 * n * hidden * classes;
     double bias = n * hidden + n * classes, relu = n * hidden;
     ck_assert_double_eq(qd_graph_forward_flops(g), first + second + bias + relu + 3 * n * classes);
@@ -246,11 +247,28 @@ START_TEST(a_graph_grows_to_any_number_of_layers) {
     int64_t widths[QD_JOB_MAX_LAYERS + 2];
     for (int i = 0; i < QD_JOB_MAX_LAYERS + 2; i++)
         widths[i] = 3 + i % 5;
-    qd_graph *g = mlp(mlp_job(widths, QD_JOB_MAX_LAYERS + 2, 2, 1, QD_OPTIMIZER_ADAM));
+    qd_graph *g = build(mlp_job(widths, QD_JOB_MAX_LAYERS + 2, 2, 1, QD_OPTIMIZER_ADAM));
     ck_assert_int_eq(g->node_count, 2 * QD_JOB_MAX_LAYERS + 2);
     ck_assert_int_eq(g->param_count, 2 * QD_JOB_MAX_LAYERS + 2);
     ck_assert_str_eq(g->params[2 * QD_JOB_MAX_LAYERS].name, "layer64.weight");
     qd_graph_destroy(g);
+}
+END_TEST
+
+START_TEST(every_job_file_we_ship_builds_its_graph) {
+    glob_t files;
+    ck_assert_int_eq(glob(QD_SOURCE_DIR "/conf/jobs/*.yaml", 0, NULL, &files), 0);
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        qd_job job;
+        ck_assert_msg(qd_job_load(files.gl_pathv[i], &job) == 0, "%s", qd_error_message());
+        qd_graph *g = build(job);
+        qd_sample_spec spec = qd_family_sample_spec(&job);
+        ck_assert_int_eq(qd_shape_elements(&g->values[g->input].shape), g->samples * spec.inputs);
+        ck_assert_int_eq(qd_graph_targets_per_sample(g), spec.targets);
+        ck_assert_int_eq(g->values[g->input].dtype, spec.input_dtype);
+        qd_graph_destroy(g);
+    }
+    globfree(&files);
 }
 END_TEST
 
@@ -273,6 +291,7 @@ int main(void) {
     tcase_add_test(tc, a_layer_without_width_is_named);
     tcase_add_test(tc, slots_that_do_not_divide_the_batch_are_refused);
     tcase_add_test(tc, a_graph_grows_to_any_number_of_layers);
+    tcase_add_test(tc, every_job_file_we_ship_builds_its_graph);
     Suite *suite = suite_create("models/graph");
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "runtime/error.h"
 #include "test/worker/op_check.h"
 
 static const int64_t sizes[] = {1, 3, 7, 16, 17, 33};
@@ -71,11 +72,104 @@ START_TEST(softmax_agrees_with_float64_for_odd_sizes) {
 }
 END_TEST
 
+static void concat_reference(const op_case *c, double *const *inputs, double *const *params,
+                             double *y) {
+    (void)params;
+    int64_t a = width_of(&c->inputs[0]), b = width_of(&c->inputs[1]);
+    for (int64_t i = 0; i < qd_shape_elements(&c->inputs[0]) / a * (a + b); i++) {
+        int64_t n = i / (a + b), column = i % (a + b);
+        y[i] = column < a ? inputs[0][n * a + column] : inputs[1][n * b + column - a];
+    }
+}
+
+START_TEST(concat_puts_rows_side_by_side) {
+    for (int i = 0; i < SIZES; i++)
+        op_check(&(op_case){.op = &qd_op_concat,
+                            .input_count = 2,
+                            .inputs = {SHAPE(2, 3, sizes[i]), SHAPE(2, 3, 5)},
+                            .reference = concat_reference});
+}
+END_TEST
+
+static void position_mean_reference(const op_case *c, double *const *inputs, double *const *params,
+                                    double *y) {
+    (void)params;
+    int64_t length = c->inputs[0].dim[1], width = c->inputs[0].dim[2];
+    for (int64_t i = 0; i < c->inputs[0].dim[0] * width; i++) {
+        y[i] = 0;
+        for (int64_t t = 0; t < length; t++)
+            y[i] += inputs[0][(i / width * length + t) * width + i % width] / (double)length;
+    }
+}
+
+START_TEST(position_mean_agrees_with_float64_for_odd_sizes) {
+    for (int i = 0; i < SIZES; i++)
+        for (int j = 0; j < SIZES; j++)
+            op_check(&(op_case){.op = &qd_op_position_mean,
+                                .input_count = 1,
+                                .inputs = {SHAPE(3, sizes[i], sizes[j])},
+                                .tolerance = 1e-6,
+                                .reference = position_mean_reference});
+}
+END_TEST
+
+static void reshape_reference(const op_case *c, double *const *inputs, double *const *params,
+                              double *y) {
+    (void)params;
+    for (int64_t i = 0; i < qd_shape_elements(&c->inputs[0]); i++)
+        y[i] = inputs[0][i];
+}
+
+START_TEST(reshape_is_a_copy) {
+    op_check(&(op_case){.op = &qd_op_reshape,
+                        .attributes.reshape.shape = SHAPE(2, 5, 3, 7),
+                        .input_count = 1,
+                        .inputs = {SHAPE(2, 105)},
+                        .reference = reshape_reference});
+}
+END_TEST
+
+static void assert_refused(const qd_op *op, qd_dtype dtype, qd_shape a, qd_shape b,
+                           qd_op_attributes attributes) {
+    qd_graph *graph;
+    ck_assert_int_eq(qd_graph_create(2, &graph), 0);
+    int inputs[] = {
+        qd_graph_add_value(graph, "a", QD_VALUE_INPUT, dtype, &a),
+        qd_graph_add_value(graph, "b", QD_VALUE_INPUT, dtype, &b),
+    };
+    int gain = qd_graph_add_param(graph, "gain", &SHAPE(4), (qd_init){0});
+    int rc = qd_graph_add_node_with(graph, op, "node", inputs, op->inputs, &gain, op->params,
+                                    attributes);
+    ck_assert_msg(rc == QD_ECONFIG, "%s: %d", op->name, rc);
+    qd_graph_destroy(graph);
+}
+
+START_TEST(operands_that_do_not_fit_are_refused) {
+    const qd_op_attributes none = {0};
+    const qd_op_attributes reshaped = {.reshape.shape = SHAPE(4, 3)};
+    assert_refused(&qd_op_rms_norm, QD_F32, SHAPE(2, 3), SHAPE(2, 3), none);
+    assert_refused(&qd_op_rms_norm, QD_F32, SHAPE(2, 4), SHAPE(2, 4), none); /* epsilon 0 */
+    assert_refused(&qd_op_softmax, QD_I32, SHAPE(2, 3), SHAPE(2, 3), none);
+    assert_refused(&qd_op_concat, QD_F32, SHAPE(2, 3, 4), SHAPE(2, 4, 4), none);
+    assert_refused(&qd_op_concat, QD_F32, SHAPE(2, 3, 4), SHAPE(2, 4), none);
+    assert_refused(&qd_op_position_mean, QD_F32, SHAPE(2, 3), SHAPE(2, 3), none);
+    assert_refused(&qd_op_reshape, QD_F32, SHAPE(2, 6), SHAPE(2, 6), none);
+    assert_refused(&qd_op_reshape, QD_F32, SHAPE(2, 6), SHAPE(2, 6), reshaped);
+    assert_refused(&qd_op_mse, QD_F32, SHAPE(2, 6), SHAPE(2, 3), none);
+    assert_refused(&qd_op_huber, QD_F32, SHAPE(2, 6), SHAPE(2, 6), none); /* delta 0 */
+    assert_refused(&qd_op_kl, QD_F32, SHAPE(2), SHAPE(2), none);
+}
+END_TEST
+
 int main(void) {
     TCase *tc = tcase_create("op rows");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, rms_norm_agrees_with_float64_for_odd_sizes);
     tcase_add_test(tc, softmax_agrees_with_float64_for_odd_sizes);
+    tcase_add_test(tc, concat_puts_rows_side_by_side);
+    tcase_add_test(tc, position_mean_agrees_with_float64_for_odd_sizes);
+    tcase_add_test(tc, reshape_is_a_copy);
+    tcase_add_test(tc, operands_that_do_not_fit_are_refused);
     Suite *suite = suite_create("worker/op_rows");
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

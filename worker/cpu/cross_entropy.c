@@ -17,9 +17,14 @@ static rows rows_of(const qd_graph *graph, const qd_node *node) {
     return (rows){qd_shape_elements(logits) / classes, classes};
 }
 
-static int check_targets(const int32_t *targets, int64_t n, int64_t classes) {
+static bool is_ignored(const qd_node *node, int32_t target) {
+    return node->attributes.cross_entropy.has_ignored_index &&
+           target == node->attributes.cross_entropy.ignored_index;
+}
+
+static int check_targets(const qd_node *node, const int32_t *targets, int64_t n, int64_t classes) {
     for (int64_t i = 0; i < n; i++)
-        if (targets[i] < 0 || targets[i] >= classes)
+        if ((targets[i] < 0 || targets[i] >= classes) && !is_ignored(node, targets[i]))
             return qd_error_set(QD_EDATA,
                                 "target %" PRId32 " at position %" PRId64
                                 " of the batch; targets lie in 0 .. %" PRId64,
@@ -33,35 +38,78 @@ typedef struct normalizer {
     float max, log_sum;
 } normalizer;
 
+/* Sum of max - x over a row. */
+QD_LANES_INLINE float distance_sum(const float *x, int64_t classes, float max) {
+    qd_lanes sum = {0}, v;
+    for (int64_t i = 0; i < classes; i += QD_LANES) {
+        qd_lanes_load_or(&v, x + i, classes - i, max);
+        sum += max - v;
+    }
+    return qd_lanes_sum(&sum);
+}
+
 /* The greatest logit is taken off first, so that no exponential overflows. */
 QD_CLONES
 static void take_losses(float *restrict losses, normalizer *restrict saved,
-                        const float *restrict logits, const int32_t *restrict targets, rows r) {
+                        const float *restrict logits, const int32_t *restrict targets, rows r,
+                        float smoothing, const qd_node *node) {
     for (int64_t i = 0; i < r.count; i++) {
         const float *x = logits + i * r.classes;
         float max = qd_lanes_row_max(x, r.classes);
         float log_sum = logf(qd_lanes_row_exp_sum(x, r.classes, max));
         saved[i] = (normalizer){max, log_sum};
-        losses[i] = log_sum + (max - x[targets[i]]);
+        if (is_ignored(node, targets[i]))
+            losses[i] = 0.0f;
+        else if (smoothing > 0)
+            losses[i] = log_sum + (1.0f - smoothing) * (max - x[targets[i]]) +
+                        smoothing / (float)r.classes * distance_sum(x, r.classes, max);
+        else
+            losses[i] = log_sum + (max - x[targets[i]]);
     }
 }
 
 /* dx = (softmax(x) - onehot(target)) * scale; adds: to what stands there. */
+QD_LANES_INLINE void row_grads(float *restrict dx, const float *restrict x, normalizer saved,
+                               int32_t target, float scale, int64_t classes, bool adds) {
+    float max = saved.max, log_sum = saved.log_sum;
+    if (adds)
+        for (int64_t j = 0; j < classes; j++)
+            dx[j] += qd_expf(x[j] - max - log_sum) * scale;
+    else
+        for (int64_t j = 0; j < classes; j++)
+            dx[j] = qd_expf(x[j] - max - log_sum) * scale;
+    dx[target] -= scale;
+}
+
+/* The same for smoothed labels: dx = (softmax(x) - smoothing / classes - (1 - smoothing)
+ * onehot(target)) * scale. */
+QD_LANES_INLINE void smoothed_row_grads(float *restrict dx, const float *restrict x,
+                                        normalizer saved, int32_t target, float scale,
+                                        int64_t classes, bool adds, float smoothing) {
+    float max = saved.max, log_sum = saved.log_sum, share = smoothing / (float)classes;
+    if (adds)
+        for (int64_t j = 0; j < classes; j++)
+            dx[j] += (qd_expf(x[j] - max - log_sum) - share) * scale;
+    else
+        for (int64_t j = 0; j < classes; j++)
+            dx[j] = (qd_expf(x[j] - max - log_sum) - share) * scale;
+    dx[target] -= (1.0f - smoothing) * scale;
+}
+
 QD_CLONES
 static void take_grads(float *restrict dlogits, const float *restrict logits,
                        const normalizer *restrict saved, const int32_t *restrict targets,
-                       const float *restrict scales, rows r, bool adds) {
+                       const float *restrict scales, rows r, bool adds, float smoothing,
+                       const qd_node *node) {
     for (int64_t i = 0; i < r.count; i++) {
         const float *x = logits + i * r.classes;
         float *dx = dlogits + i * r.classes;
-        float max = saved[i].max, log_sum = saved[i].log_sum, scale = scales[i];
-        if (adds)
-            for (int64_t j = 0; j < r.classes; j++)
-                dx[j] += qd_expf(x[j] - max - log_sum) * scale;
-        else
-            for (int64_t j = 0; j < r.classes; j++)
-                dx[j] = qd_expf(x[j] - max - log_sum) * scale;
-        dx[targets[i]] -= scale;
+        if (!is_ignored(node, targets[i]) && smoothing > 0)
+            smoothed_row_grads(dx, x, saved[i], targets[i], scales[i], r.classes, adds, smoothing);
+        else if (!is_ignored(node, targets[i]))
+            row_grads(dx, x, saved[i], targets[i], scales[i], r.classes, adds);
+        else if (!adds)
+            memset(dx, 0, (size_t)r.classes * sizeof *dx);
     }
 }
 
@@ -69,9 +117,10 @@ static int forward(qd_backend_context *context, const qd_graph *graph, const qd_
                    const qd_operands *operands) {
     (void)context;
     rows r = rows_of(graph, node);
-    int rc = check_targets(operands->inputs[1], r.count, r.classes);
+    int rc = check_targets(node, operands->inputs[1], r.count, r.classes);
     if (!rc)
-        take_losses(operands->output, operands->saved, operands->inputs[0], operands->inputs[1], r);
+        take_losses(operands->output, operands->saved, operands->inputs[0], operands->inputs[1], r,
+                    node->attributes.cross_entropy.label_smoothing, node);
     return rc;
 }
 
@@ -79,10 +128,11 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
                     const qd_operands *operands) {
     (void)context;
     rows r = rows_of(graph, node);
-    int rc = check_targets(operands->inputs[1], r.count, r.classes);
+    int rc = check_targets(node, operands->inputs[1], r.count, r.classes);
     if (!rc && operands->input_grads[0])
         take_grads(operands->input_grads[0], operands->inputs[0], operands->saved,
-                   operands->inputs[1], operands->output_grad, r, operands->input_adds[0]);
+                   operands->inputs[1], operands->output_grad, r, operands->input_adds[0],
+                   node->attributes.cross_entropy.label_smoothing, node);
     return rc;
 }
 
