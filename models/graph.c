@@ -145,6 +145,16 @@ int qd_graph_add_param(qd_graph *graph, const char *name, const qd_shape *shape,
     return graph->param_count++;
 }
 
+int qd_graph_add_statistic(qd_graph *graph, const char *name, const qd_shape *shape, qd_init init,
+                           float momentum) {
+    int index = qd_graph_add_param(graph, name, shape, init);
+    if (index >= 0) {
+        graph->params[index].kind = QD_PARAM_STATISTIC;
+        graph->params[index].momentum = momentum;
+    }
+    return index;
+}
+
 static bool contains(const int *list, int count, int entry) {
     for (int i = 0; i < count; i++)
         if (list[i] == entry)
@@ -236,7 +246,8 @@ int64_t qd_graph_targets_per_sample(const qd_graph *graph) {
 int64_t qd_graph_param_count(const qd_graph *graph) {
     int64_t count = 0;
     for (int i = 0; i < graph->param_count; i++)
-        count += qd_shape_elements(&graph->params[i].shape);
+        if (graph->params[i].kind == QD_PARAM_TRAINED)
+            count += qd_shape_elements(&graph->params[i].shape);
     return count;
 }
 

@@ -37,11 +37,18 @@ typedef struct qd_init {
     float scale; /* UNIFORM: in [-scale, scale); NORMAL: standard deviation */
 } qd_init;
 
+/* Trained: moved by the optimizer along its gradient. A statistic (the running mean of a batch
+ * norm) is moved towards what the step measured: its place in the gradient vector holds, summed
+ * over the slots, the mean of the slots' measurements. */
+typedef enum { QD_PARAM_TRAINED, QD_PARAM_STATISTIC } qd_param_kind;
+
 typedef struct qd_param {
     char name[QD_MAX_NAME]; /* global and lasting: checkpoints store by it, e.g. "layer0.weight" */
     qd_shape shape;
     qd_init init;
     int64_t offset; /* of its first element in the flat parameter vector; 16-element aligned */
+    qd_param_kind kind;
+    float momentum; /* statistic: s = (1 - momentum) s + momentum measured, once a step */
 } qd_param;
 
 typedef enum { QD_VALUE_INPUT, QD_VALUE_TARGET, QD_VALUE_ACTIVATION } qd_value_kind;
@@ -76,6 +83,9 @@ typedef union qd_op_attributes {
     struct {
         float epsilon; /* added to the variance */
     } norm;
+    struct {
+        float rate; /* of elements that become 0: 0 .. below 1 */
+    } dropout;
     struct {
         float delta; /* where the square turns into a straight line; above 0 */
     } huber;
@@ -130,6 +140,8 @@ void qd_graph_destroy(qd_graph *graph);
 int qd_graph_add_value(qd_graph *graph, const char *name, qd_value_kind kind, qd_dtype dtype,
                        const qd_shape *shape);
 int qd_graph_add_param(qd_graph *graph, const char *name, const qd_shape *shape, qd_init init);
+int qd_graph_add_statistic(qd_graph *graph, const char *name, const qd_shape *shape, qd_init init,
+                           float momentum);
 
 /* Adds a node and its output value; the op infers the output's shape, or refuses its operands
  * with QD_ECONFIG, naming the node and the shapes. Values and parameters may be read by several
@@ -153,7 +165,7 @@ bool qd_graph_adds_to_param(const qd_graph *graph, int node, int i);
 /* Targets of one sample: 1 for a class of the whole, the length for one at each position. */
 int64_t qd_graph_targets_per_sample(const qd_graph *graph);
 
-/* Trainable parameters, padding not counted. */
+/* Trained parameters, statistics and padding not counted. */
 int64_t qd_graph_param_count(const qd_graph *graph);
 
 /* FLOPs of one forward and of one backward pass over the graph's samples (a multiply-add is 2). */

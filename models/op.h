@@ -12,6 +12,8 @@ typedef enum {
     QD_OP_LINEAR,
     QD_OP_ADD,
     QD_OP_LAYER_NORM,
+    QD_OP_BATCH_NORM,
+    QD_OP_DROPOUT,
     QD_OP_RMS_NORM,
     QD_OP_EMBEDDING,
     QD_OP_POSITION,
@@ -69,6 +71,18 @@ extern const qd_op qd_op_layer_norm;
 /* y[.., c] = x / sqrt(mean(x^2) + attributes.norm.epsilon) g[c], the mean over the last dimension;
  * param: g. Saved: 1 / sqrt(mean(x^2) + epsilon) of each row. Zhang, Sennrich, arXiv 1910.07467. */
 extern const qd_op qd_op_rms_norm;
+/*
+ * y[.., c] = (x - mean) / sqrt(var + attributes.norm.epsilon) g[c] + b[c]; Ioffe and Szegedy, arXiv
+ * 1502.03167. While training, mean and (biased) variance are those of each channel over all other
+ * dimensions of this slot's samples, so that they do not depend on the grid; while evaluating, the
+ * running ones. Params: g, b, running mean, running variance [c] (statistics; of the variance the
+ * unbiased one goes in, as in PyTorch). Saved: mean and 1 / sqrt(var + epsilon) of each channel.
+ */
+extern const qd_op qd_op_batch_norm;
+/* While training y = x / (1 - rate) with probability 1 - rate, else 0, drawn for (seed, step,
+ * sample in the batch, node's name, element); while evaluating y = x. Srivastava et al., JMLR 15,
+ * 2014. */
+extern const qd_op qd_op_dropout;
 /* y[.., width] = table[x[..]]; input: indices I32, param: table [rows, width]. */
 extern const qd_op qd_op_embedding;
 /* y[n, t, width] = x[n, t, width] + table[t]; param: table [at least length, width]. Learned

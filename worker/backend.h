@@ -14,6 +14,15 @@
 
 typedef struct qd_backend_context qd_backend_context; /* opaque, one for each engine */
 
+/* What differs from one run of a graph to the next; kernels read it from memory (DESIGN 3.8). */
+typedef struct qd_run_state {
+    bool training; /* else evaluating: no dropout, batch norms by their running statistics */
+    uint64_t seed;
+    uint32_t step;        /* 1 for the first */
+    int64_t first_sample; /* which sample of the global batch stands first in the graph's */
+    float share;          /* of this slot in what statistics measure: 1 / data slots */
+} qd_run_state;
+
 /* Operands of one node as device pointers, in the order of the node. Gradients that are not
  * wanted are NULL; where ..._adds is set, backward adds to what stands there. */
 typedef struct qd_operands {
@@ -25,6 +34,7 @@ typedef struct qd_operands {
     void *output_grad;
     void *saved;   /* floats, op->saved of them, from forward to backward; NULL: none */
     void *scratch; /* floats, node->scratch of them, for the length of a call; NULL: none */
+    const qd_run_state *run;
     bool input_adds[QD_MAX_OPERANDS];
     bool param_adds[QD_MAX_OPERANDS];
 } qd_operands;

@@ -24,6 +24,7 @@ static void place_operands(qd_engine *e) {
             o->params[i] = e->params + e->graph->params[node->params[i]].offset;
             o->param_adds[i] = qd_graph_adds_to_param(e->graph, n, i);
         }
+        o->run = &e->run;
         o->saved = qd_engine_at(e, plan->saved[n]);
         o->scratch = node->scratch ? qd_engine_at(e, plan->scratch) : NULL;
         o->output = qd_engine_at(e, plan->value[node->output]);
@@ -83,6 +84,7 @@ int qd_engine_create(const qd_job *job, int first_slot, int end_slot, const qd_b
     if (!e)
         return qd_error_set(QD_ENOMEM, "no memory for an engine");
     e->job = *job;
+    e->run = (qd_run_state){.seed = job->seed, .share = (float)(1.0 / (double)job->slots_data)};
     e->first_slot = first_slot;
     e->end_slot = end_slot;
     e->backend = backend;
@@ -94,7 +96,7 @@ int qd_engine_create(const qd_job *job, int first_slot, int end_slot, const qd_b
     }
     place(e);
     qd_engine_reset(e);
-    qd_engine_begin_step(e);
+    qd_engine_begin_step(e, 1);
     *engine = e;
     return 0;
 }

@@ -45,8 +45,8 @@ const qd_graph *qd_engine_graph(const qd_engine *engine);
 /* Bytes of the arena; equals the memory plan's. */
 size_t qd_engine_arena_bytes(const qd_engine *engine);
 
-/* Begins a step: forgets sums of the last one. */
-void qd_engine_begin_step(qd_engine *engine);
+/* Begins step number `step` (1 for the first): forgets sums of the last one. */
+void qd_engine_begin_step(qd_engine *engine, int64_t step);
 
 /* Forward and backward of the next slot; adds its gradients (of the mean loss over the global
  * batch) and totals to the partial sums. Call once for each slot, in order.
@@ -63,10 +63,9 @@ void qd_engine_add_total(qd_engine *engine, qd_total total, float value);
 void qd_engine_parts(qd_engine *engine, float *const **parts, int *count);
 int64_t qd_engine_vector_elements(const qd_engine *engine);
 
-/* Applies the optimizer, step number `step` (1 for the first) of a run of total_steps (the
- * learning rate may follow a schedule over it), to the sum over all slots that now stands in
- * parts[0]. */
-int qd_engine_update(qd_engine *engine, int64_t step, int64_t total_steps);
+/* Applies the optimizer to the sum over all slots that now stands in parts[0]: in the step that
+ * was begun, of a run of total_steps (the learning rate may follow a schedule over it). */
+int qd_engine_update(qd_engine *engine, int64_t total_steps);
 
 /* A total of the summed vector in parts[0]. */
 float qd_engine_total(const qd_engine *engine, qd_total total);

@@ -28,6 +28,7 @@ struct qd_engine {
     float **vectors;       /* [plan->gradient_slots] */
     qd_operands *operands; /* [node_count]; param_grads change with the vector of a leaf */
 
+    qd_run_state run;
     qd_tree_stack stack;
     float totals[QD_TOTALS]; /* to be added to the first leaf */
 };

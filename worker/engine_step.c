@@ -6,7 +6,8 @@
 #include "runtime/error.h"
 #include "worker/engine_internal.h"
 
-void qd_engine_begin_step(qd_engine *engine) {
+void qd_engine_begin_step(qd_engine *engine, int64_t step) {
+    engine->run.step = (uint32_t)step;
     qd_tree_stack_init(&engine->stack, (int)engine->job.slots_data, engine->first_slot,
                        engine->end_slot);
     memset(engine->totals, 0, sizeof engine->totals);
@@ -103,6 +104,8 @@ static int run_leaf(qd_engine *e, const qd_batch *batch, float *vector) {
     double loss_sum;
     int64_t correct;
     load(e, batch, e->graph->samples);
+    e->run.training = true;
+    e->run.first_sample = e->stack.next * e->graph->samples;
     int rc = run_forward(e);
     if (!rc)
         rc = score(e, e->graph->samples, &loss_sum, &correct);
@@ -144,11 +147,29 @@ void qd_engine_parts(qd_engine *engine, float *const **parts, int *count) {
     *count = engine->stack.count;
 }
 
-int qd_engine_update(qd_engine *engine, int64_t step, int64_t total_steps) {
+static void update_statistic(const qd_param *param, float *values, const float *measured) {
+    int64_t count = qd_shape_elements(&param->shape);
+    for (int64_t i = 0; i < count; i++)
+        values[i] += param->momentum * (measured[i] - values[i]);
+}
+
+int qd_engine_update(qd_engine *engine, int64_t total_steps) {
+    const qd_graph *g = engine->graph;
+    const float *gradients = engine->vectors[0];
     qd_optimizer_scalars scalars;
-    qd_optimizer_prepare(&engine->job, step, total_steps, &scalars);
-    engine->optimizer->update(&engine->job.optimizer, &scalars, engine->params, engine->vectors[0],
-                              engine->optimizer_state, engine->graph->param_elements);
+    qd_optimizer_prepare(&engine->job, engine->run.step, total_steps, &scalars);
+    for (int p = 0; p < g->param_count; p++) {
+        const qd_param *param = &g->params[p];
+        float *state[QD_ENGINE_MAX_OPTIMIZER_VECTORS] = {0};
+        for (int v = 0; v < engine->plan->optimizer_vectors; v++)
+            state[v] = engine->optimizer_state[v] + param->offset;
+        if (param->kind == QD_PARAM_STATISTIC)
+            update_statistic(param, engine->params + param->offset, gradients + param->offset);
+        else
+            engine->optimizer->update(&engine->job.optimizer, &scalars,
+                                      engine->params + param->offset, gradients + param->offset,
+                                      state, qd_shape_elements(&param->shape));
+    }
     return 0;
 }
 
@@ -164,6 +185,7 @@ int qd_engine_evaluate(qd_engine *engine, const qd_batch *batch, int64_t valid, 
     double loss;
     int64_t right;
     load(engine, batch, valid);
+    engine->run.training = false;
     int rc = run_forward(engine);
     if (!rc)
         rc = score(engine, valid, &loss, &right);

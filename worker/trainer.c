@@ -185,7 +185,7 @@ static int sum_over_gang(qd_trainer *t) {
 
 /* Forward, backward, sum, update. *stop: a member was asked to stop. */
 static int train_step(qd_trainer *t, bool *stop) {
-    qd_engine_begin_step(t->engine);
+    qd_engine_begin_step(t->engine, t->step + 1);
     if (t->hooks->stop_asked(t->hooks->context))
         qd_engine_add_total(t->engine, QD_TOTAL_STOP, 1);
     qd_trainer_checkpoint_vote(t);
@@ -200,7 +200,7 @@ static int train_step(qd_trainer *t, bool *stop) {
         return qd_error_set(QD_EDATA, "the loss is %s; try a lower optimizer.learning_rate than %g",
                             isnan(t->loss) ? "not a number" : "infinite",
                             t->job->optimizer.learning_rate);
-    rc = qd_engine_update(t->engine, t->step + 1, t->total_steps);
+    rc = qd_engine_update(t->engine, t->total_steps);
     if (rc)
         return rc;
     t->step++;

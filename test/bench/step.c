@@ -89,9 +89,9 @@ static int fill_batch(bench *b) {
 }
 
 static int run_step(bench *b, int64_t step) {
-    qd_engine_begin_step(b->engine);
+    qd_engine_begin_step(b->engine, step);
     int rc = qd_engine_run_slot(b->engine, &b->batch);
-    return rc ? rc : qd_engine_update(b->engine, step, 1000);
+    return rc ? rc : qd_engine_update(b->engine, 1000);
 }
 
 static int by_value(const void *a, const void *b) {

@@ -18,6 +18,7 @@ typedef struct bench {
     qd_backend_context *context;
     const qd_node *node;
     qd_operands operands;
+    qd_run_state run;
     double *inputs[QD_MAX_OPERANDS], *params[QD_MAX_OPERANDS]; /* the same in double */
     int64_t outputs;
 } bench;
@@ -79,7 +80,10 @@ static void build_graph(bench *b) {
                                c->indices[i] ? QD_I32 : QD_F32, &c->inputs[i]);
     for (int i = 0; i < c->param_count; i++) {
         char name[] = {'p', (char)('0' + i), '\0'};
-        params[i] = qd_graph_add_param(b->graph, name, &c->params[i], (qd_init){0});
+        bool statistic = i >= c->param_count - c->statistic_count;
+        params[i] = statistic
+                        ? qd_graph_add_statistic(b->graph, name, &c->params[i], (qd_init){0}, 0.1f)
+                        : qd_graph_add_param(b->graph, name, &c->params[i], (qd_init){0});
     }
     int output = qd_graph_add_node_with(b->graph, c->op, "node", inputs, c->input_count, params,
                                         c->param_count, c->attributes);
@@ -113,7 +117,8 @@ static void fill(bench *b) {
         b->inputs[i] = c->indices[i] ? NULL : widen(o->inputs[i], count);
     }
     for (int i = 0; i < c->param_count; i++) {
-        o->params[i] = random_buffer(count_of(&c->params[i]), (uint32_t)(11 + i));
+        o->params[i] =
+            given_or_random(c->param_floats[i], count_of(&c->params[i]), (uint32_t)(11 + i));
         b->params[i] = widen(o->params[i], count_of(&c->params[i]));
     }
     o->output = buffer(b->outputs);
@@ -125,7 +130,8 @@ static void fill(bench *b) {
 }
 
 static void open_bench(bench *b, const op_case *c) {
-    *b = (bench){.c = c};
+    *b = (bench){.c = c, .run = {.training = !c->evaluates, .seed = 7, .step = 3, .share = 1}};
+    b->operands.run = &b->run;
     build_graph(b);
     fill(b);
 }
@@ -242,16 +248,24 @@ void op_check(const op_case *c) {
     bench b;
     open_bench(&b, c);
     check_forward(&b);
+    if (c->evaluates) {
+        close_bench(&b);
+        return;
+    }
     gradients inputs = {.count = c->input_count}, params = {.count = c->param_count};
     for (int i = 0; i < c->input_count; i++)
         if (!c->indices[i] && !c->is_target[i]) {
             inputs.elements[i] = count_of(&c->inputs[i]);
             inputs.expected[i] = differentiate(&b, b.inputs[i], inputs.elements[i]);
         }
+    int trained = c->param_count - c->statistic_count;
     for (int i = 0; i < c->param_count; i++) {
         params.elements[i] = count_of(&c->params[i]);
-        params.expected[i] = differentiate(&b, b.params[i], params.elements[i]);
+        params.expected[i] = i < trained ? differentiate(&b, b.params[i], params.elements[i])
+                                         : calloc((size_t)params.elements[i], sizeof(double));
     }
+    if (c->statistic_count)
+        c->measure(c, b.inputs, params.expected + trained);
     check_backward(&b, &inputs, &params, false);
     check_backward(&b, &inputs, &params, true);
     check_backward(&b, &(gradients){.count = c->input_count}, &params, false);

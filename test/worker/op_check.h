@@ -20,7 +20,13 @@ struct op_case {
     const float *floats[QD_MAX_OPERANDS]; /* likewise, where random floats won't do; NULL: random */
     bool is_target[QD_MAX_OPERANDS];      /* the input takes no gradient */
     int threads;                          /* 0: 1 */
-    double tolerance;                     /* of |a - b| <= tolerance (1 + |b|); 0: the default */
+    const float *param_floats[QD_MAX_OPERANDS]; /* as floats, for params */
+    bool evaluates;                             /* forward as in an evaluation; no backward */
+    double tolerance; /* of |a - b| <= tolerance (1 + |b|); 0: the default */
+    /* The last params that are statistics, and what they are expected to measure of the inputs:
+     * measured[i] has room for the i-th of them. */
+    int statistic_count;
+    void (*measure)(const op_case *c, double *const *inputs, double *const *measured);
     /* y from the inputs (NULL where they are integers) and params, all in double. */
     void (*reference)(const op_case *c, double *const *inputs, double *const *params, double *y);
 };

@@ -57,13 +57,16 @@ void *__wrap_mmap(void *memory, size_t bytes, int protection, int flags, int fil
 
 /* The samples of a job's whole batch in one step, cut into slots. */
 typedef struct samples {
+    uint32_t step;
     float *samples;
     int32_t *targets;
     int64_t slot_samples, features, padded_features;
 } samples;
 
 static samples samples_of(const qd_job *job, uint32_t step) {
-    samples s = {.slot_samples = job->train.batch / job->slots_data, .features = job->model.inputs};
+    samples s = {.step = step,
+                 .slot_samples = job->train.batch / job->slots_data,
+                 .features = job->model.inputs};
     /* Each slot's batch starts on 64 bytes. */
     s.padded_features = (s.slot_samples * s.features + 15) / 16 * 16;
     s.samples = aligned_alloc(64, (size_t)(job->slots_data * s.padded_features) * sizeof(float));
@@ -97,7 +100,7 @@ static qd_engine *engine_of(const qd_job *job, int first, int end, int threads) 
 }
 
 static void run_slots(qd_engine *engine, const samples *s, int first, int end) {
-    qd_engine_begin_step(engine);
+    qd_engine_begin_step(engine, s->step);
     for (int slot = first; slot < end; slot++) {
         qd_batch batch = batch_of(s, slot);
         int rc = qd_engine_run_slot(engine, &batch);
@@ -171,7 +174,7 @@ static float *gang_step(gang *g, uint32_t step) {
         qd_engine_parts(g->engines[m], &parts, &count);
         ck_assert_int_eq(g->taken[m], count);
         memcpy(parts[0], sum, (size_t)qd_engine_vector_elements(g->engines[m]) * sizeof *sum);
-        ck_assert_int_eq(qd_engine_update(g->engines[m], step, 1000), 0);
+        ck_assert_int_eq(qd_engine_update(g->engines[m], 1000), 0);
     }
     drop_samples(&s);
     return sum;
@@ -298,7 +301,7 @@ START_TEST(a_total_is_added_once_and_forgotten_with_the_step) {
     qd_job job = MLP_JOB(8, 4, QD_OPTIMIZER_SGD, 5, 3);
     qd_engine *engine = engine_of(&job, 0, 4, 1);
     samples s = samples_of(&job, 1);
-    qd_engine_begin_step(engine);
+    qd_engine_begin_step(engine, 1);
     qd_engine_add_total(engine, QD_TOTAL_STOP, 1);
     qd_engine_add_total(engine, QD_TOTAL_SAVED, 65536);
     qd_engine_add_total(engine, QD_TOTAL_SAVED, 1);
@@ -344,13 +347,13 @@ static int work(qd_engine *engine, const samples *s, int64_t step) {
     double loss = 0;
     int64_t correct = 0;
     int rc = 0;
-    qd_engine_begin_step(engine);
+    qd_engine_begin_step(engine, step);
     for (int slot = 0; slot < 8 && !rc; slot++) {
         qd_batch batch = batch_of(s, slot);
         rc = qd_engine_run_slot(engine, &batch);
     }
     if (!rc)
-        rc = qd_engine_update(engine, step, 1000);
+        rc = qd_engine_update(engine, 1000);
     qd_batch batch = batch_of(s, 0);
     return rc ? rc : qd_engine_evaluate(engine, &batch, s->slot_samples, &loss, &correct);
 }
@@ -552,7 +555,7 @@ START_TEST(a_target_outside_the_classes_names_slot_and_operator) {
     samples s = samples_of(&job, 1);
     s.targets[5] = 3;
     qd_batch batch = batch_of(&s, 2);
-    qd_engine_begin_step(engine);
+    qd_engine_begin_step(engine, 1);
     ck_assert_int_eq(qd_engine_run_slot(engine, &batch), QD_EDATA);
     ck_assert_str_eq(qd_error_message(), "slot 2: forward of loss: target 3 at position 1 of the "
                                          "batch; targets lie in 0 .. 2");

@@ -34,6 +34,8 @@ extern const qd_cpu_op qd_cpu_linear;
 extern const qd_cpu_op qd_cpu_add;
 extern const qd_cpu_op qd_cpu_layer_norm;
 extern const qd_cpu_op qd_cpu_rms_norm;
+extern const qd_cpu_op qd_cpu_batch_norm;
+extern const qd_cpu_op qd_cpu_dropout;
 extern const qd_cpu_op qd_cpu_embedding;
 extern const qd_cpu_op qd_cpu_position;
 extern const qd_cpu_op qd_cpu_attention;
