@@ -7,6 +7,7 @@
 static const qd_family *const families[QD_FAMILY_KINDS] = {
     [QD_FAMILY_MLP] = &qd_family_mlp,
     [QD_FAMILY_CNN] = &qd_family_cnn,
+    [QD_FAMILY_RESNET] = &qd_family_resnet,
     [QD_FAMILY_GPT] = &qd_family_gpt,
 };
 

@@ -8,12 +8,13 @@
 #include "models/graph.h"
 #include "models/job.h"
 
-/* What one sample is, as the data source hands it over: both dtypes take four bytes. */
+/* What one sample is, as the data source hands it over: all dtypes take four bytes. */
 typedef struct qd_sample_spec {
     qd_dtype input_dtype;
     int64_t inputs;  /* elements of the input */
-    int64_t targets; /* of int32, each 0 .. classes-1 */
-    int64_t classes;
+    int64_t targets; /* elements of the target */
+    int64_t classes; /* int32 inputs and targets are each 0 .. classes-1 */
+    qd_dtype target_dtype;
 } qd_sample_spec;
 
 typedef struct qd_family {
@@ -29,6 +30,8 @@ extern const qd_family qd_family_mlp;
  */
 extern const qd_family qd_family_cnn;
 
+/* Residual networks of depth 18, 34 and 50. */
+extern const qd_family qd_family_resnet;
 /* A causal Transformer that predicts the next token, GPT-2's. */
 extern const qd_family qd_family_gpt;
 

@@ -145,14 +145,9 @@ int qd_graph_add_param(qd_graph *graph, const char *name, const qd_shape *shape,
     return graph->param_count++;
 }
 
-int qd_graph_add_statistic(qd_graph *graph, const char *name, const qd_shape *shape, qd_init init,
-                           float momentum) {
-    int index = qd_graph_add_param(graph, name, shape, init);
-    if (index >= 0) {
-        graph->params[index].kind = QD_PARAM_STATISTIC;
-        graph->params[index].momentum = momentum;
-    }
-    return index;
+void qd_graph_make_statistic(qd_graph *graph, int param, float momentum) {
+    graph->params[param].kind = QD_PARAM_STATISTIC;
+    graph->params[param].momentum = momentum;
 }
 
 static bool contains(const int *list, int count, int entry) {

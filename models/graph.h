@@ -140,8 +140,8 @@ void qd_graph_destroy(qd_graph *graph);
 int qd_graph_add_value(qd_graph *graph, const char *name, qd_value_kind kind, qd_dtype dtype,
                        const qd_shape *shape);
 int qd_graph_add_param(qd_graph *graph, const char *name, const qd_shape *shape, qd_init init);
-int qd_graph_add_statistic(qd_graph *graph, const char *name, const qd_shape *shape, qd_init init,
-                           float momentum);
+/* Turns a parameter just added into a statistic. */
+void qd_graph_make_statistic(qd_graph *graph, int param, float momentum);
 
 /* Adds a node and its output value; the op infers the output's shape, or refuses its operands
  * with QD_ECONFIG, naming the node and the shapes. Values and parameters may be read by several

@@ -19,15 +19,30 @@
 #define AT(member) .offset = offsetof(qd_job, member)
 #define TEXT_AT(member) AT(member), .size = sizeof(((qd_job *)0)->member)
 
-enum { RESULT = QD_FIELD_RESULT, REQUIRED = QD_FIELD_REQUIRED };
+/* A text that is not given is empty: all zero bytes, which OMIT_ZERO leaves out. */
+enum {
+    RESULT = QD_FIELD_RESULT,
+    REQUIRED = QD_FIELD_REQUIRED,
+    OPTIONAL = QD_FIELD_OMIT_ZERO,
+};
 
-static const char *const families[] = {
-    [QD_FAMILY_MLP] = "mlp", [QD_FAMILY_CNN] = "cnn", [QD_FAMILY_GPT] = "gpt", NULL};
+static const char *const families[] = {[QD_FAMILY_MLP] = "mlp",
+                                       [QD_FAMILY_CNN] = "cnn",
+                                       [QD_FAMILY_RESNET] = "resnet",
+                                       [QD_FAMILY_GPT] = "gpt",
+                                       NULL};
 static const char *const activations[] = {
     [QD_ACTIVATION_RELU] = "relu",       [QD_ACTIVATION_GELU] = "gelu",
     [QD_ACTIVATION_SILU] = "silu",       [QD_ACTIVATION_TANH] = "tanh",
     [QD_ACTIVATION_SIGMOID] = "sigmoid", NULL};
-static const char *const formats[] = {[QD_DATA_IDX] = "idx", [QD_DATA_TEXT] = "text", NULL};
+static const char *const stems[] = {[QD_STEM_LARGE] = "large", [QD_STEM_SMALL] = "small", NULL};
+static const char *const formats[] = {[QD_DATA_IDX] = "idx",
+                                      [QD_DATA_TEXT] = "text",
+                                      [QD_DATA_TOKENS] = "tokens",
+                                      [QD_DATA_NPY] = "npy",
+                                      NULL};
+static const char *const token_dtypes[] = {
+    [QD_TOKENS_UINT16] = "uint16", [QD_TOKENS_UINT32] = "uint32", NULL};
 static const char *const optimizers[] = {
     [QD_OPTIMIZER_SGD] = "sgd", [QD_OPTIMIZER_ADAM] = "adam", [QD_OPTIMIZER_ADAMW] = "adamw", NULL};
 
@@ -47,7 +62,12 @@ static const qd_field model_fields[] = {
     {"inputs", QD_FIELD_INT, REQUIRED | RESULT, AT(model.inputs), .min = 1, .max = MAX_FEATURES,
      OF_FAMILY("mlp")},
     {"image", QD_FIELD_INT_LIST, REQUIRED | RESULT, AT(model.image), .size = 3,
-     .count_offset = offsetof(qd_job, model.image_count), .min = 1, .max = 65536, OF_FAMILY("cnn")},
+     .count_offset = offsetof(qd_job, model.image_count), .min = 1, .max = 65536,
+     OF_FAMILY("cnn resnet")},
+    {"depth", QD_FIELD_INT, REQUIRED | RESULT, AT(model.depth), .min = 1, .max = 1000,
+     OF_FAMILY("resnet")},
+    {"stem", QD_FIELD_CHOICE, RESULT, AT(model.stem), .choices = stems, .preset = "large",
+     OF_FAMILY("resnet")},
     {"filters", QD_FIELD_INT_LIST, REQUIRED | RESULT, AT(model.filters), .size = QD_JOB_MAX_LAYERS,
      .count_offset = offsetof(qd_job, model.filters_count), .min = 1, .max = 65536,
      OF_FAMILY("cnn")},
@@ -57,7 +77,7 @@ static const qd_field model_fields[] = {
     {"activation", QD_FIELD_CHOICE, RESULT, AT(model.activation), .choices = activations,
      .preset = "relu", OF_FAMILY("mlp cnn")},
     {"classes", QD_FIELD_INT, REQUIRED | RESULT, AT(model.classes), .min = 2, .max = MAX_WIDTH,
-     OF_FAMILY("mlp cnn")},
+     OF_FAMILY("mlp cnn resnet")},
     {"layers", QD_FIELD_INT, REQUIRED | RESULT, AT(model.layers), .min = 1, .max = 1000,
      OF_FAMILY("gpt")},
     {"heads", QD_FIELD_INT, REQUIRED | RESULT, AT(model.heads), .min = 1, .max = 1000,
@@ -82,17 +102,28 @@ static const qd_field data_fields[] = {
      OF_FORMAT("idx")},
     {"test_images", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.test_images), OF_FORMAT("idx")},
     {"test_labels", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.test_labels), OF_FORMAT("idx")},
+    {"train_inputs", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.train_inputs),
+     OF_FORMAT("npy")},
+    {"train_targets", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.train_targets),
+     OF_FORMAT("npy")},
+    {"test_inputs", QD_FIELD_TEXT, OPTIONAL | RESULT, TEXT_AT(data.test_inputs), OF_FORMAT("npy")},
+    {"test_targets", QD_FIELD_TEXT, OPTIONAL | RESULT, TEXT_AT(data.test_targets),
+     OF_FORMAT("npy")},
     {"validation", QD_FIELD_INT, RESULT, AT(data.validation), .max = 1e12, .preset = "0",
-     OF_FORMAT("idx")},
+     OF_FORMAT("idx npy")},
     {"mean", QD_FIELD_REAL, RESULT, AT(data.mean), .min = -1e6, .max = 1e6, .preset = "0",
-     OF_FORMAT("idx")},
+     OF_FORMAT("idx npy")},
     {"std", QD_FIELD_REAL, RESULT | QD_FIELD_ABOVE_MIN, AT(data.std), .max = 1e6, .preset = "1",
-     OF_FORMAT("idx")},
-    {"file", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.text), OF_FORMAT("text")},
+     OF_FORMAT("idx npy")},
+    {"file", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.text), OF_FORMAT("text tokens")},
+    {"dtype", QD_FIELD_CHOICE, REQUIRED | RESULT, AT(data.token_dtype), .choices = token_dtypes,
+     OF_FORMAT("tokens")},
+    {"validation_file", QD_FIELD_TEXT, OPTIONAL | RESULT, TEXT_AT(data.validation_file),
+     OF_FORMAT("tokens")},
     {"validation_share", QD_FIELD_REAL, RESULT | QD_FIELD_BELOW_MAX, AT(data.validation_share),
-     .max = 1, .preset = "0.1", OF_FORMAT("text")},
+     .max = 1, .preset = "0.1", OF_FORMAT("text tokens")},
     {"stride", QD_FIELD_INT, RESULT, AT(data.stride), .min = 1, .max = MAX_WIDTH, .preset = "1",
-     OF_FORMAT("text")},
+     OF_FORMAT("text tokens")},
     {0},
 };
 

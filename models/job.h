@@ -18,7 +18,13 @@
 #define QD_JOB_PATH_BYTES 512
 #define QD_JOB_MAX_LAYERS 64
 
-typedef enum { QD_FAMILY_MLP, QD_FAMILY_CNN, QD_FAMILY_GPT, QD_FAMILY_KINDS } qd_family_kind;
+typedef enum {
+    QD_FAMILY_MLP,
+    QD_FAMILY_CNN,
+    QD_FAMILY_RESNET,
+    QD_FAMILY_GPT,
+    QD_FAMILY_KINDS
+} qd_family_kind;
 typedef enum {
     QD_ACTIVATION_RELU,
     QD_ACTIVATION_GELU,
@@ -26,15 +32,20 @@ typedef enum {
     QD_ACTIVATION_TANH,
     QD_ACTIVATION_SIGMOID,
 } qd_activation_kind;
-typedef enum { QD_DATA_IDX, QD_DATA_TEXT } qd_data_kind;
+typedef enum { QD_DATA_IDX, QD_DATA_TEXT, QD_DATA_TOKENS, QD_DATA_NPY } qd_data_kind;
+typedef enum { QD_TOKENS_UINT16, QD_TOKENS_UINT32 } qd_token_kind;
 typedef enum { QD_OPTIMIZER_SGD, QD_OPTIMIZER_ADAM, QD_OPTIMIZER_ADAMW } qd_optimizer_kind;
+
+typedef enum { QD_STEM_LARGE, QD_STEM_SMALL } qd_stem_kind;
 
 typedef struct qd_model_spec {
     qd_family_kind family;
-    int64_t image[3]; /* cnn: height, width and channels */
+    int64_t image[3]; /* cnn, resnet: height, width and channels */
     int image_count;
     int64_t filters[QD_JOB_MAX_LAYERS]; /* cnn: output channels of the convolutions */
     int filters_count;
+    int64_t depth;                     /* resnet: 18, 34 or 50 */
+    qd_stem_kind stem;                 /* resnet: a quarter of the image's size is left, or all */
     int64_t hidden[QD_JOB_MAX_LAYERS]; /* mlp, cnn: widths of the hidden linear layers */
     int hidden_count;
     qd_activation_kind activation;
@@ -47,16 +58,25 @@ typedef struct qd_model_spec {
 
 typedef struct qd_data_spec {
     qd_data_kind format;
-    char folder[QD_JOB_PATH_BYTES]; /* the four names below are relative to it */
+    char folder[QD_JOB_PATH_BYTES]; /* the names of files below are relative to it */
     char train_images[QD_JOB_PATH_BYTES];
     char train_labels[QD_JOB_PATH_BYTES];
     char test_images[QD_JOB_PATH_BYTES];
     char test_labels[QD_JOB_PATH_BYTES];
-    char text[QD_JOB_PATH_BYTES]; /* text: the file, of which each byte is a token */
-    double validation_share;      /* text: of the file's bytes, set apart at its end */
-    int64_t stride;               /* text: bytes from the start of one sample to the next */
-    int64_t validation;           /* idx: samples set apart from the end of the training file */
-    double mean, std;             /* a byte b becomes (b / 255 - mean) / std */
+    char text[QD_JOB_PATH_BYTES]; /* text: the file, of which each byte is a token; tokens: too */
+    qd_token_kind token_dtype;    /* tokens */
+    char validation_file[QD_JOB_PATH_BYTES]; /* tokens: or "" */
+    double validation_share; /* text, tokens: of the file's tokens, set apart at its end; 0 with a
+                                validation_file */
+    int64_t stride;          /* text, tokens: tokens from the start of one sample to the next */
+    /* npy: arrays, samples first; the two of the tests are both given or both "" */
+    char train_inputs[QD_JOB_PATH_BYTES];
+    char train_targets[QD_JOB_PATH_BYTES];
+    char test_inputs[QD_JOB_PATH_BYTES];
+    char test_targets[QD_JOB_PATH_BYTES];
+    int64_t validation; /* idx, npy: samples set apart from the end of the training file */
+    double mean, std; /* idx: a byte b becomes (b / 255 - mean) / std; npy: an input v becomes (v -
+                         mean) / std */
 } qd_data_spec;
 
 typedef struct qd_train_spec {

@@ -58,7 +58,8 @@ static void fill_model(qd_job *job) {
 }
 
 static int check_image(const rules *r, const qd_job *job) {
-    if (job->model.family == QD_FAMILY_CNN && job->model.image_count != 3)
+    bool images = job->model.family == QD_FAMILY_CNN || job->model.family == QD_FAMILY_RESNET;
+    if (images && job->model.image_count != 3)
         return qd_error_set(
             QD_ECONFIG, "%s:%d: model.image has %d entries; give height, width and channels",
             r->file, qd_schema_line(r->lines, "model.image"), job->model.image_count);
@@ -82,6 +83,30 @@ static int check_model(const rules *r, const qd_job *job) {
                         "%s:%d: model.heads %" PRId64 " does not divide model.width %" PRId64
                         "; with these heads a width of %" PRId64 " would do",
                         r->file, qd_schema_line(r->lines, "model.heads"), heads, width, above);
+}
+
+/* A share of the training file is set apart only where nothing else is there to validate with. */
+static int resolve_validation(const rules *r, qd_job *job) {
+    qd_data_spec *data = &job->data;
+    if (!data->validation_file[0])
+        return 0;
+    if (qd_schema_given(r->lines, "data.validation_share") && data->validation_share > 0)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: data.validation_file and data.validation_share are both given; "
+                            "remove one of them",
+                            r->file, qd_schema_line(r->lines, "data.validation_share"));
+    data->validation_share = 0;
+    return 0;
+}
+
+static int check_tests(const rules *r, const qd_job *job) {
+    bool inputs = job->data.test_inputs[0], targets = job->data.test_targets[0];
+    if (inputs == targets)
+        return 0;
+    return qd_error_set(
+        QD_ECONFIG, "%s:%d: data.%s is given without data.%s; give both or neither", r->file,
+        qd_schema_line(r->lines, inputs ? "data.test_inputs" : "data.test_targets"),
+        inputs ? "test_inputs" : "test_targets", inputs ? "test_targets" : "test_inputs");
 }
 
 static int check_length(const rules *r, const qd_job *job) {
@@ -266,6 +291,7 @@ int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job) 
     rules r = {file, lines, NULL};
     int rc;
     if ((rc = check_image(&r, job)) || (rc = check_model(&r, job)) ||
+        (rc = resolve_validation(&r, job)) || (rc = check_tests(&r, job)) ||
         (rc = check_length(&r, job)) || (rc = check_optimizer(&r, job)) ||
         (rc = check_schedule(&r, job)))
         return rc;

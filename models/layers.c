@@ -71,6 +71,15 @@ int qd_layer_perceptron(qd_graph *graph, const qd_model_spec *model, int x) {
     return qd_layer_dense(graph, name, x, model->classes);
 }
 
+static int add_convolution(qd_graph *graph, const char *name, int x, const int *params,
+                           int param_count, int64_t kernel, int64_t stride) {
+    int64_t padding = (kernel - 1) / 2;
+    qd_op_attributes attributes = {
+        .convolution = {.stride = {stride, stride}, .padding = {padding, padding}, .groups = 1}};
+    return qd_graph_add_node_with(graph, &qd_op_convolution, name, &x, 1, params, param_count,
+                                  attributes);
+}
+
 int qd_layer_convolution(qd_graph *graph, const char *name, int x, int64_t out, int64_t kernel,
                          int64_t stride) {
     if (x < 0)
@@ -85,16 +94,67 @@ int qd_layer_convolution(qd_graph *graph, const char *name, int x, int64_t out, 
     params[1] = add_param(graph, name, "bias", &bias_shape, init);
     if (params[1] < 0)
         return params[1];
-    int64_t padding = (kernel - 1) / 2;
-    qd_op_attributes attributes = {
-        .convolution = {.stride = {stride, stride}, .padding = {padding, padding}, .groups = 1}};
-    return qd_graph_add_node_with(graph, &qd_op_convolution, name, &x, 1, params, 2, attributes);
+    return add_convolution(graph, name, x, params, 2, kernel, stride);
 }
 
-int qd_layer_halve(qd_graph *graph, const char *name, int x) {
-    qd_op_attributes attributes = {.pool = {.window = {2, 2}, .stride = {2, 2}}};
+int qd_layer_convolution_norm(qd_graph *graph, const char *name, int x, int64_t out, int64_t kernel,
+                              int64_t stride) {
+    if (x < 0)
+        return x;
+    qd_shape shape = {.dims = 4, .dim = {out, last_dim(graph, x), kernel, kernel}};
+    double fan_out = (double)(out * kernel * kernel);
+    qd_init init = {QD_INIT_NORMAL, (float)sqrt(2.0 / fan_out)};
+    int weight = add_param(graph, name, "weight", &shape, init);
+    if (weight < 0)
+        return weight;
+    char norm[2 * QD_MAX_NAME];
+    snprintf(norm, sizeof norm, "%s.norm", name);
+    return qd_layer_batch_norm(graph, norm,
+                               add_convolution(graph, name, x, &weight, 1, kernel, stride));
+}
+
+/* PyTorch's. */
+static const float batch_norm_epsilon = 1e-5f, batch_norm_momentum = 0.1f;
+
+int qd_layer_batch_norm(qd_graph *graph, const char *name, int x) {
+    if (x < 0)
+        return x;
+    qd_shape shape = {.dims = 1, .dim = {last_dim(graph, x)}};
+    static const struct {
+        const char *suffix;
+        qd_init_kind init;
+        bool statistic;
+    } rows[] = {{"weight", QD_INIT_ONE, false},
+                {"bias", QD_INIT_ZERO, false},
+                {"mean", QD_INIT_ZERO, true},
+                {"variance", QD_INIT_ONE, true}};
+    int params[4];
+    for (int i = 0; i < 4; i++) {
+        params[i] = add_param(graph, name, rows[i].suffix, &shape, (qd_init){rows[i].init, 0});
+        if (params[i] < 0)
+            return params[i];
+        if (rows[i].statistic)
+            qd_graph_make_statistic(graph, params[i], batch_norm_momentum);
+    }
+    return qd_graph_add_node_with(graph, &qd_op_batch_norm, name, &x, 1, params, 4,
+                                  (qd_op_attributes){.norm = {batch_norm_epsilon}});
+}
+
+int qd_layer_max_pool(qd_graph *graph, const char *name, int x, int64_t window, int64_t stride,
+                      int64_t padding) {
+    qd_op_attributes attributes = {.pool = {.window = {window, window},
+                                            .stride = {stride, stride},
+                                            .padding = {padding, padding}}};
     return x < 0 ? x
                  : qd_graph_add_node_with(graph, &qd_op_max_pool, name, &x, 1, NULL, 0, attributes);
+}
+
+int qd_layer_global_mean(qd_graph *graph, const char *name, int x) {
+    if (x < 0)
+        return x;
+    const int64_t *dim = graph->values[x].shape.dim;
+    qd_op_attributes attributes = {.pool = {.window = {dim[1], dim[2]}, .stride = {1, 1}}};
+    return qd_graph_add_node_with(graph, &qd_op_mean_pool, name, &x, 1, NULL, 0, attributes);
 }
 
 int qd_layer_classify(qd_graph *graph, int logits) {

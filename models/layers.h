@@ -27,8 +27,20 @@ int qd_layer_perceptron(qd_graph *graph, const qd_model_spec *model, int x);
 int qd_layer_convolution(qd_graph *graph, const char *name, int x, int64_t out, int64_t kernel,
                          int64_t stride);
 
-/* The greatest of each 2 x 2 pixels. */
-int qd_layer_halve(qd_graph *graph, const char *name, int x);
+/* A convolution without bias and the batch norm behind it, NAME.norm; weights normal with variance
+ * 2 / fan-out (He et al., arXiv 1502.01852). */
+int qd_layer_convolution_norm(qd_graph *graph, const char *name, int x, int64_t out, int64_t kernel,
+                              int64_t stride);
+
+/* Gain 1, bias 0; statistics NAME.mean and NAME.variance. */
+int qd_layer_batch_norm(qd_graph *graph, const char *name, int x);
+
+/* A square window. */
+int qd_layer_max_pool(qd_graph *graph, const char *name, int x, int64_t window, int64_t stride,
+                      int64_t padding);
+
+/* [n, h, w, c] -> [n, 1, 1, c] */
+int qd_layer_global_mean(qd_graph *graph, const char *name, int x);
 
 int qd_layer_activation(qd_graph *graph, qd_activation_kind kind, const char *name, int x);
 

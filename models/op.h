@@ -101,7 +101,8 @@ enum { QD_ATTENTION_BLOCK = 64 };
 extern const qd_op qd_op_attention;
 /*
  * y[n, oh, ow, out] = x[n, h, w, in] * W + b, a cross-correlation as in PyTorch; params: W [out,
- * in / groups, kh, kw], b [out]. oh = (h + 2 padding - kh) / stride + 1, rounded down.
+ * in / groups, kh, kw] and, optional, b [out]. oh = (h + 2 padding - kh) / stride + 1, rounded
+ * down.
  */
 extern const qd_op qd_op_convolution;
 /* The greatest, and the mean, of each window of x[n, h, w, c]; padding is never the greatest, and

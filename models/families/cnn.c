@@ -13,7 +13,7 @@ static int add_convolutions(qd_graph *g, const qd_model_spec *model, int x) {
         snprintf(name, sizeof name, "conv%d.activation", i);
         x = qd_layer_activation(g, model->activation, name, x);
         snprintf(name, sizeof name, "pool%d", i);
-        x = qd_layer_halve(g, name, x);
+        x = qd_layer_max_pool(g, name, x, 2, 2, 0);
     }
     return x;
 }
@@ -31,7 +31,7 @@ static int build(const qd_job *job, qd_graph *g) {
 
 static qd_sample_spec sample(const qd_job *job) {
     const int64_t *image = job->model.image;
-    return (qd_sample_spec){QD_F32, image[0] * image[1] * image[2], 1, job->model.classes};
+    return (qd_sample_spec){QD_F32, image[0] * image[1] * image[2], 1, job->model.classes, QD_I32};
 }
 
 const qd_family qd_family_cnn = {.name = "cnn", .sample = sample, .build = build};

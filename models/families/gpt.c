@@ -96,7 +96,8 @@ static int build(const qd_job *job, qd_graph *g) {
 }
 
 static qd_sample_spec sample(const qd_job *job) {
-    return (qd_sample_spec){QD_I32, job->model.length, job->model.length, job->model.classes};
+    return (qd_sample_spec){QD_I32, job->model.length, job->model.length, job->model.classes,
+                            QD_I32};
 }
 
 const qd_family qd_family_gpt = {.name = "gpt", .sample = sample, .build = build};

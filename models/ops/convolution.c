@@ -7,12 +7,13 @@
 static int check_operands(const qd_graph *graph, const qd_node *node) {
     const qd_value *x = &graph->values[node->inputs[0]];
     const qd_shape *weight = &graph->params[node->params[0]].shape;
-    const qd_shape *bias = &graph->params[node->params[1]].shape;
+    const qd_shape none = {0};
+    const qd_shape *bias = node->param_count == 2 ? &graph->params[node->params[1]].shape : &none;
     int64_t groups = node->attributes.convolution.groups;
     char a[64], b[64], c[64];
-    bool fits = x->dtype == QD_F32 && x->shape.dims == 4 && weight->dims == 4 && bias->dims == 1 &&
-                groups >= 1 && weight->dim[0] % groups == 0 &&
-                x->shape.dim[3] == weight->dim[1] * groups && bias->dim[0] == weight->dim[0];
+    bool fits = x->dtype == QD_F32 && x->shape.dims == 4 && weight->dims == 4 && groups >= 1 &&
+                weight->dim[0] % groups == 0 && x->shape.dim[3] == weight->dim[1] * groups &&
+                (bias == &none || (bias->dims == 1 && bias->dim[0] == weight->dim[0]));
     if (fits)
         return 0;
     return qd_error_set(
@@ -47,13 +48,17 @@ static double product_flops(const qd_graph *graph, const qd_node *node) {
     return 2.0 * outputs(graph, node) * (double)(weight->dim[1] * weight->dim[2] * weight->dim[3]);
 }
 
+static double bias_flops(const qd_graph *graph, const qd_node *node) {
+    return node->param_count == 2 ? outputs(graph, node) : 0;
+}
+
 static double forward_flops(const qd_graph *graph, const qd_node *node) {
-    return product_flops(graph, node) + outputs(graph, node);
+    return product_flops(graph, node) + bias_flops(graph, node);
 }
 
 static double backward_flops(const qd_graph *graph, const qd_node *node) {
     double products = graph->values[node->inputs[0]].needs_grad ? 2.0 : 1.0;
-    return products * product_flops(graph, node) + outputs(graph, node);
+    return products * product_flops(graph, node) + bias_flops(graph, node);
 }
 
 /* Room for a gradient that is to be added to one that stands there: the input's or the
@@ -70,6 +75,7 @@ const qd_op qd_op_convolution = {
     .name = "convolution",
     .inputs = 1,
     .params = 2,
+    .optional = 1,
     .keep = QD_KEEP_INPUTS,
     .infer = infer,
     .forward_flops = forward_flops,

@@ -81,9 +81,9 @@ static void build_graph(bench *b) {
     for (int i = 0; i < c->param_count; i++) {
         char name[] = {'p', (char)('0' + i), '\0'};
         bool statistic = i >= c->param_count - c->statistic_count;
-        params[i] = statistic
-                        ? qd_graph_add_statistic(b->graph, name, &c->params[i], (qd_init){0}, 0.1f)
-                        : qd_graph_add_param(b->graph, name, &c->params[i], (qd_init){0});
+        params[i] = qd_graph_add_param(b->graph, name, &c->params[i], (qd_init){0});
+        if (statistic)
+            qd_graph_make_statistic(b->graph, params[i], 0.1f);
     }
     int output = qd_graph_add_node_with(b->graph, c->op, "node", inputs, c->input_count, params,
                                         c->param_count, c->attributes);

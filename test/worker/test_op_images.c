@@ -34,7 +34,7 @@ static void convolution_reference(const op_case *c, double *const *inputs, doubl
         for (int64_t r = 0; r < rows; r++)
             for (int64_t l = 0; l < columns; l++)
                 for (int64_t o = 0; o < out; o++) {
-                    double sum = params[1][o];
+                    double sum = c->param_count == 2 ? params[1][o] : 0;
                     int64_t first = o / (out / how->groups) * in;
                     EACH_PIXEL(i, j, ki, kj, x, r, l, &w_dim[2], how->stride, how->padding)
                     for (int64_t k = 0; k < in; k++)
@@ -79,6 +79,24 @@ START_TEST(groups_see_their_own_channels_only) {
     check_convolution(SHAPE(2, 5, 5, 6), SHAPE(4, 3, 3, 3), 1, 1, 2);
     check_convolution(SHAPE(1, 6, 6, 8), SHAPE(8, 1, 3, 3), 2, 1, 8);
     check_convolution(SHAPE(1, 4, 4, 32), SHAPE(32, 16, 3, 3), 1, 1, 2);
+}
+END_TEST
+
+static void check_without_bias(qd_shape x, qd_shape weight) {
+    op_check(&(op_case){
+        .op = &qd_op_convolution,
+        .attributes.convolution = {{1, 1}, {1, 1}, 1},
+        .input_count = 1,
+        .param_count = 1,
+        .inputs = {x},
+        .params = {weight},
+        .tolerance = 2e-6,
+        .reference = convolution_reference,
+    });
+}
+
+START_TEST(the_bias_may_be_left_out) {
+    check_without_bias(SHAPE(2, 5, 6, 3), SHAPE(4, 3, 3, 3));
 }
 END_TEST
 
@@ -136,6 +154,7 @@ int main(void) {
     tcase_add_test(tc, convolution_agrees_with_its_definition_in_float64);
     tcase_add_test(tc, strides_may_leave_a_rest);
     tcase_add_test(tc, groups_see_their_own_channels_only);
+    tcase_add_test(tc, the_bias_may_be_left_out);
     tcase_add_test(tc, pools_agree_with_their_definition_in_float64);
     Suite *suite = suite_create("worker/op_images");
     suite_add_tcase(suite, tc);

@@ -87,8 +87,10 @@ START_TEST(batch_norm_needs_two_elements_a_channel) {
     int input = qd_graph_add_value(g, "x", QD_VALUE_INPUT, QD_F32, &x);
     int params[] = {qd_graph_add_param(g, "g", &channels, (qd_init){0}),
                     qd_graph_add_param(g, "b", &channels, (qd_init){0}),
-                    qd_graph_add_statistic(g, "m", &channels, (qd_init){0}, 0.1f),
-                    qd_graph_add_statistic(g, "v", &channels, (qd_init){0}, 0.1f)};
+                    qd_graph_add_param(g, "m", &channels, (qd_init){0}),
+                    qd_graph_add_param(g, "v", &channels, (qd_init){0})};
+    qd_graph_make_statistic(g, params[2], 0.1f);
+    qd_graph_make_statistic(g, params[3], 0.1f);
     qd_op_attributes attributes = {.norm = {epsilon}};
     ck_assert_int_eq(
         qd_graph_add_node_with(g, &qd_op_batch_norm, "bn", &input, 1, params, 4, attributes),

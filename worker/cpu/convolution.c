@@ -3,10 +3,10 @@
 
 static int prepare(qd_backend_context *context, const qd_graph *graph, qd_node *node, void **made) {
     qd_convolution *c;
-    int rc =
-        qd_convolution_create(context->threads, &graph->values[node->inputs[0]].shape,
-                              &graph->params[node->params[0]].shape,
-                              &graph->values[node->output].shape, node->attributes.convolution, &c);
+    int rc = qd_convolution_create(context->threads, &graph->values[node->inputs[0]].shape,
+                                   &graph->params[node->params[0]].shape,
+                                   &graph->values[node->output].shape, node->param_count == 2,
+                                   node->attributes.convolution, &c);
     if (rc)
         return rc;
     /* Behind what the operator asks for, which stays for gradients that are to be added. */
@@ -38,7 +38,7 @@ static int forward(qd_backend_context *context, const qd_graph *graph, const qd_
 static int backward_params(qd_convolution *c, const qd_graph *graph, const qd_node *node,
                            const qd_operands *operands) {
     int64_t weights = qd_shape_elements(&graph->params[node->params[0]].shape);
-    int64_t biases = qd_shape_elements(&graph->params[node->params[1]].shape);
+    int64_t biases = graph->params[node->params[0]].shape.dim[0];
     float *dw = operands->param_grads[0], *db = operands->param_grads[1], *own = operands->scratch;
     float *new_dw = operands->param_adds[0] ? own : dw;
     float *new_db = operands->param_adds[1] ? own + (weights + 15) / 16 * 16 : db;

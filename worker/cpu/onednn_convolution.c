@@ -32,6 +32,7 @@ typedef struct pass {
 
 struct qd_convolution {
     int threads;
+    bool biased;
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     dnnl_memory_desc_t image, plain_weights, any_weights, bias, result;
@@ -149,17 +150,22 @@ static int make_primitive(const qd_convolution *c, const dnnl_convolution_desc_t
     return check(dnnl_primitive_create(&p->compute.primitive, *made), "a convolution");
 }
 
-/* What a pass reads and writes, in the order in which its call lists them; the scratchpad last. */
+/* What a pass reads and writes, in the order in which its call lists them. */
 typedef struct operand {
     int argument;
     const dnnl_memory_desc_t *desc;
 } operand;
 
+/* The scratchpad first, and the bias, which may be missing, last. */
 static int add_operands(const qd_convolution *c, pass *p, const operand *operands, int count) {
-    int rc = 0;
+    int rc = add_operand(c, &p->compute, DNNL_ARG_SCRATCHPAD, &p->scratchpad);
     for (int i = 0; i < count && !rc; i++)
         rc = add_operand(c, &p->compute, operands[i].argument, operands[i].desc);
-    return rc ? rc : add_operand(c, &p->compute, DNNL_ARG_SCRATCHPAD, &p->scratchpad);
+    return rc;
+}
+
+static const dnnl_memory_desc_t *bias_of(const qd_convolution *c) {
+    return c->biased ? &c->bias : NULL;
 }
 
 static int make_forward(qd_convolution *c, dnnl_primitive_desc_t *made) {
@@ -167,7 +173,7 @@ static int make_forward(qd_convolution *c, dnnl_primitive_desc_t *made) {
     dnnl_convolution_desc_t desc;
     int rc = check(dnnl_convolution_forward_desc_init(&desc, dnnl_forward_training,
                                                       dnnl_convolution_direct, &c->image,
-                                                      &c->any_weights, &c->bias, &c->result,
+                                                      &c->any_weights, bias_of(c), &c->result,
                                                       c->strides, c->padding, c->padding_end),
                    "a convolution");
     if (!rc)
@@ -176,9 +182,9 @@ static int make_forward(qd_convolution *c, dnnl_primitive_desc_t *made) {
         rc = make_reorder(c, &c->plain_weights, &p->weights, &p->reorder);
     const operand operands[] = {{DNNL_ARG_SRC, &c->image},
                                 {DNNL_ARG_WEIGHTS, &p->weights},
-                                {DNNL_ARG_BIAS, &c->bias},
-                                {DNNL_ARG_DST, &c->result}};
-    return rc ? rc : add_operands(c, p, operands, 4);
+                                {DNNL_ARG_DST, &c->result},
+                                {DNNL_ARG_BIAS, &c->bias}};
+    return rc ? rc : add_operands(c, p, operands, c->biased ? 4 : 3);
 }
 
 static int make_backward_data(qd_convolution *c, const_dnnl_primitive_desc_t hint) {
@@ -205,7 +211,7 @@ static int make_backward_weights(qd_convolution *c, const_dnnl_primitive_desc_t 
     dnnl_convolution_desc_t desc;
     dnnl_primitive_desc_t made = NULL;
     int rc = check(dnnl_convolution_backward_weights_desc_init(
-                       &desc, dnnl_convolution_direct, &c->image, &c->any_weights, &c->bias,
+                       &desc, dnnl_convolution_direct, &c->image, &c->any_weights, bias_of(c),
                        &c->result, c->strides, c->padding, c->padding_end),
                    "a convolution's weight gradient");
     if (!rc)
@@ -217,7 +223,7 @@ static int make_backward_weights(qd_convolution *c, const_dnnl_primitive_desc_t 
                                 {DNNL_ARG_DIFF_DST, &c->result},
                                 {DNNL_ARG_DIFF_WEIGHTS, &p->weights},
                                 {DNNL_ARG_DIFF_BIAS, &c->bias}};
-    return rc ? rc : add_operands(c, p, operands, 4);
+    return rc ? rc : add_operands(c, p, operands, c->biased ? 4 : 3);
 }
 
 static int make_passes(qd_convolution *c) {
@@ -232,12 +238,13 @@ static int make_passes(qd_convolution *c) {
 }
 
 int qd_convolution_create(int threads, const qd_shape *image, const qd_shape *weight,
-                          const qd_shape *result, qd_convolution_attributes attributes,
+                          const qd_shape *result, bool biased, qd_convolution_attributes attributes,
                           qd_convolution **convolution) {
     qd_convolution *c = calloc(1, sizeof *c);
     if (!c)
         return qd_error_set(QD_ENOMEM, "no memory for a convolution");
     c->threads = threads;
+    c->biased = biased;
     omp_set_num_threads(threads); /* the primitives are made for as many */
     int rc = check(dnnl_engine_create(&c->engine, dnnl_cpu, 0), "an engine");
     if (!rc)
@@ -321,7 +328,7 @@ int qd_convolution_forward(qd_convolution *c, const float *x, const float *w, co
     int rc = take_weights(c, &c->forward, w, scratch, &weights);
     if (rc)
         return rc;
-    return execute(c, &c->forward.compute, (const void *const[]){x, weights, b, y, scratch});
+    return execute(c, &c->forward.compute, (const void *const[]){scratch, x, weights, y, b});
 }
 
 int qd_convolution_backward_data(qd_convolution *c, const float *dy, const float *w, float *dx,
@@ -331,7 +338,7 @@ int qd_convolution_backward_data(qd_convolution *c, const float *dy, const float
     int rc = take_weights(c, &c->backward_data, w, scratch, &weights);
     if (rc)
         return rc;
-    return execute(c, &c->backward_data.compute, (const void *const[]){dy, weights, dx, scratch});
+    return execute(c, &c->backward_data.compute, (const void *const[]){scratch, dy, weights, dx});
 }
 
 int qd_convolution_backward_weights(qd_convolution *c, const float *x, const float *dy, float *dw,
@@ -340,7 +347,7 @@ int qd_convolution_backward_weights(qd_convolution *c, const float *x, const flo
     bool reorder = p->reorder.primitive != NULL;
     const void *weights = reorder ? (const char *)scratch + p->scratchpad_bytes : (void *)dw;
     omp_set_num_threads(c->threads);
-    int rc = execute(c, &p->compute, (const void *const[]){x, dy, weights, db, scratch});
+    int rc = execute(c, &p->compute, (const void *const[]){scratch, x, dy, weights, db});
     if (!rc && reorder)
         rc = execute(c, &p->reorder, (const void *const[]){weights, dw});
     return rc;

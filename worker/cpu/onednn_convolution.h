@@ -7,6 +7,7 @@
 #ifndef QD_WORKER_CPU_ONEDNN_CONVOLUTION_H
 #define QD_WORKER_CPU_ONEDNN_CONVOLUTION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "models/graph.h"
@@ -16,14 +17,15 @@ typedef struct qd_convolution qd_convolution;
 /* image: [n, h, w, in]; weight: [out, in / groups, kh, kw]; result: [n, h', w', out]. threads: to
  * be used in each call. Takes up to some milliseconds. QD_EINTERNAL, QD_ENOMEM. */
 int qd_convolution_create(int threads, const qd_shape *image, const qd_shape *weight,
-                          const qd_shape *result, qd_convolution_attributes attributes,
+                          const qd_shape *result, bool biased, qd_convolution_attributes attributes,
                           qd_convolution **convolution);
 void qd_convolution_destroy(qd_convolution *convolution);
 
 /* Bytes, a multiple of 64, that every call below must be given as scratch, 64-byte aligned. */
 size_t qd_convolution_scratch_bytes(const qd_convolution *convolution);
 
-/* y = x * w + b. Everything is written, nothing added to. QD_EINTERNAL. */
+/* y = x * w + b; b and db are NULL where it is not biased. Everything is written, nothing added to.
+ * QD_EINTERNAL. */
 int qd_convolution_forward(qd_convolution *c, const float *x, const float *w, const float *b,
                            float *y, void *scratch);
 int qd_convolution_backward_data(qd_convolution *c, const float *dy, const float *w, float *dx,
