@@ -81,6 +81,9 @@ typedef union qd_op_attributes {
     qd_convolution_attributes convolution;
     qd_pool_attributes pool;
     struct {
+        bool flatten;
+    } linear;
+    struct {
         float epsilon; /* added to the variance */
     } norm;
     struct {

@@ -18,8 +18,10 @@ static int64_t last_dim(const qd_graph *graph, int value) {
     return shape->dim[shape->dims - 1];
 }
 
-static int add_linear(qd_graph *graph, const char *name, int x, int64_t in, int64_t out,
+static int add_linear(qd_graph *graph, const char *name, int x, int64_t out, bool flatten,
                       qd_init weight, qd_init bias) {
+    const qd_shape *shape = &graph->values[x].shape;
+    int64_t in = flatten ? qd_shape_elements(shape) / graph->samples : last_dim(graph, x);
     qd_shape weight_shape = {.dims = 2, .dim = {out, in}};
     qd_shape bias_shape = {.dims = 1, .dim = {out}};
     int params[2] = {add_param(graph, name, "weight", &weight_shape, weight), 0};
@@ -28,14 +30,15 @@ static int add_linear(qd_graph *graph, const char *name, int x, int64_t in, int6
     params[1] = add_param(graph, name, "bias", &bias_shape, bias);
     if (params[1] < 0)
         return params[1];
-    return qd_graph_add_node(graph, &qd_op_linear, name, &x, 1, params, 2);
+    return qd_graph_add_node_with(graph, &qd_op_linear, name, &x, 1, params, 2,
+                                  (qd_op_attributes){.linear = {flatten}});
 }
 
 int qd_layer_linear(qd_graph *graph, const char *name, int x, int64_t out, qd_init weight,
                     qd_init bias) {
     if (x < 0)
         return x;
-    return add_linear(graph, name, x, last_dim(graph, x), out, weight, bias);
+    return add_linear(graph, name, x, out, false, weight, bias);
 }
 
 static qd_init within(int64_t fan_in) {
@@ -46,7 +49,7 @@ int qd_layer_dense(qd_graph *graph, const char *name, int x, int64_t out) {
     if (x < 0)
         return x;
     int64_t in = qd_shape_elements(&graph->values[x].shape) / graph->samples;
-    return add_linear(graph, name, x, in, out, within(in), within(in));
+    return add_linear(graph, name, x, out, true, within(in), within(in));
 }
 
 static const qd_op *const activations[] = {

@@ -59,8 +59,8 @@ struct qd_op {
     int64_t (*scratch)(const qd_graph *graph, const qd_node *node);
 };
 
-/* y[.., out] = x[.., in] W[out, in]^T + b[out]; params: W and, optional, b. in may span several of
- * x's last dimensions, which flattens them. */
+/* y[.., out] = x[.., in] W[out, in]^T + b[out]; params: W and, optional, b. With
+ * attributes.linear.flatten in spans all dimensions of x but the first: y[n, out]. */
 extern const qd_op qd_op_linear;
 /* y = a + b, elementwise, of equal shapes: what joins a residual branch. */
 extern const qd_op qd_op_add;

@@ -1,15 +1,11 @@
 #include "models/op.h"
 #include "runtime/error.h"
 
-/* How many of the last dimensions of x make up `in`, the first staying out of it; 0: none do. */
-static int flattened_dims(const qd_shape *x, int64_t in) {
-    int64_t product = 1;
-    for (int d = x->dims - 1; d >= 1; d--) {
-        product *= x->dim[d];
-        if (product == in)
-            return x->dims - d;
-    }
-    return 0;
+/* The width that the weight must have: of the last dimension, or of all but the first. */
+static int64_t input_width(const qd_node *node, const qd_shape *x) {
+    if (node->attributes.linear.flatten)
+        return qd_shape_elements(x) / x->dim[0];
+    return x->dim[x->dims - 1];
 }
 
 static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
@@ -18,8 +14,8 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     const qd_shape none = {0};
     const qd_shape *bias = node->param_count == 2 ? &graph->params[node->params[1]].shape : &none;
     char a[64], b[64], c[64];
-    int flattened = weight->dims == 2 ? flattened_dims(&x->shape, weight->dim[1]) : 0;
-    bool fits = x->dtype == QD_F32 && flattened > 0 &&
+    bool fits = x->dtype == QD_F32 && x->shape.dims >= 2 && weight->dims == 2 &&
+                weight->dim[1] == input_width(node, &x->shape) &&
                 (bias == &none || (bias->dims == 1 && bias->dim[0] == weight->dim[0]));
     if (!fits)
         return qd_error_set(QD_ECONFIG,
@@ -29,7 +25,8 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
                             qd_shape_text(weight, b, sizeof b), qd_shape_text(bias, c, sizeof c));
     output->dtype = QD_F32;
     output->shape = x->shape;
-    output->shape.dims += 1 - flattened;
+    if (node->attributes.linear.flatten)
+        output->shape.dims = 2;
     output->shape.dim[output->shape.dims - 1] = weight->dim[0];
     return 0;
 }

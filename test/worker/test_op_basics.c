@@ -38,6 +38,17 @@ START_TEST(linear_takes_any_leading_dimensions) {
 }
 END_TEST
 
+START_TEST(linear_may_flatten_all_but_the_samples) {
+    op_check(&(op_case){.op = &qd_op_linear,
+                        .attributes.linear.flatten = true,
+                        .input_count = 1,
+                        .param_count = 2,
+                        .inputs = {SHAPE(3, 2, 1, 5)},
+                        .params = {SHAPE(4, 10), SHAPE(4)},
+                        .reference = linear_reference});
+}
+END_TEST
+
 static void add_reference(const op_case *c, double *const *inputs, double *const *params,
                           double *y) {
     (void)params;
@@ -205,6 +216,7 @@ int main(void) {
     TCase *tc = tcase_create("op basics");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, linear_takes_any_leading_dimensions);
+    tcase_add_test(tc, linear_may_flatten_all_but_the_samples);
     tcase_add_test(tc, add_is_the_sum_and_hands_its_gradient_to_both);
     tcase_add_test(tc, activations_agree_with_float64_for_odd_sizes);
     tcase_add_test(tc, layer_norm_agrees_with_float64_for_odd_sizes);
