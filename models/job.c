@@ -36,15 +36,16 @@ static const char *const activations[] = {
     [QD_ACTIVATION_SILU] = "silu",       [QD_ACTIVATION_TANH] = "tanh",
     [QD_ACTIVATION_SIGMOID] = "sigmoid", NULL};
 static const char *const stems[] = {[QD_STEM_LARGE] = "large", [QD_STEM_SMALL] = "small", NULL};
-static const char *const formats[] = {[QD_DATA_IDX] = "idx",
-                                      [QD_DATA_TEXT] = "text",
-                                      [QD_DATA_TOKENS] = "tokens",
-                                      [QD_DATA_NPY] = "npy",
-                                      NULL};
+static const char *const formats[] = {
+    [QD_DATA_IDX] = "idx", [QD_DATA_TEXT] = "text", [QD_DATA_TOKENS] = "tokens",
+    [QD_DATA_NPY] = "npy", [QD_DATA_CSV] = "csv",   NULL};
 static const char *const token_dtypes[] = {
     [QD_TOKENS_UINT16] = "uint16", [QD_TOKENS_UINT32] = "uint32", NULL};
 static const char *const optimizers[] = {
-    [QD_OPTIMIZER_SGD] = "sgd", [QD_OPTIMIZER_ADAM] = "adam", [QD_OPTIMIZER_ADAMW] = "adamw", NULL};
+    [QD_OPTIMIZER_SGD] = "sgd",   [QD_OPTIMIZER_ADAM] = "adam", [QD_OPTIMIZER_ADAMW] = "adamw",
+    [QD_OPTIMIZER_LAMB] = "lamb", [QD_OPTIMIZER_MUON] = "muon", NULL};
+static const char *const decay_groups[] = {
+    [QD_DECAY_ALL] = "all", [QD_DECAY_MATRICES] = "matrices", NULL};
 
 static const char *const schedules[] = {[QD_SCHEDULE_CONSTANT] = "constant",
                                         [QD_SCHEDULE_LINEAR] = "linear",
@@ -82,8 +83,8 @@ static const qd_field model_fields[] = {
      OF_FAMILY("gpt")},
     {"heads", QD_FIELD_INT, REQUIRED | RESULT, AT(model.heads), .min = 1, .max = 1000,
      OF_FAMILY("gpt")},
-    {"width", QD_FIELD_INT, REQUIRED | RESULT, AT(model.width), .min = 1, .max = MAX_WIDTH,
-     OF_FAMILY("gpt")},
+    {"width", QD_FIELD_INT, RESULT, AT(model.width), .min = 1, .max = MAX_WIDTH,
+     OF_FAMILY("resnet gpt")},
     {"context", QD_FIELD_INT, REQUIRED | RESULT, AT(model.context), .min = 1, .max = MAX_WIDTH,
      OF_FAMILY("gpt")},
     {"length", QD_FIELD_INT, RESULT, AT(model.length), .min = 1, .max = MAX_WIDTH,
@@ -109,12 +110,15 @@ static const qd_field data_fields[] = {
     {"test_inputs", QD_FIELD_TEXT, OPTIONAL | RESULT, TEXT_AT(data.test_inputs), OF_FORMAT("npy")},
     {"test_targets", QD_FIELD_TEXT, OPTIONAL | RESULT, TEXT_AT(data.test_targets),
      OF_FORMAT("npy")},
+    {"train", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.train), OF_FORMAT("csv")},
+    {"test", QD_FIELD_TEXT, OPTIONAL | RESULT, TEXT_AT(data.test), OF_FORMAT("csv")},
+    {"header", QD_FIELD_BOOL, RESULT, AT(data.header), .preset = "false", OF_FORMAT("csv")},
     {"validation", QD_FIELD_INT, RESULT, AT(data.validation), .max = 1e12, .preset = "0",
-     OF_FORMAT("idx npy")},
+     OF_FORMAT("idx npy csv")},
     {"mean", QD_FIELD_REAL, RESULT, AT(data.mean), .min = -1e6, .max = 1e6, .preset = "0",
-     OF_FORMAT("idx npy")},
+     OF_FORMAT("idx npy csv")},
     {"std", QD_FIELD_REAL, RESULT | QD_FIELD_ABOVE_MIN, AT(data.std), .max = 1e6, .preset = "1",
-     OF_FORMAT("idx npy")},
+     OF_FORMAT("idx npy csv")},
     {"file", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.text), OF_FORMAT("text tokens")},
     {"dtype", QD_FIELD_CHOICE, REQUIRED | RESULT, AT(data.token_dtype), .choices = token_dtypes,
      OF_FORMAT("tokens")},
@@ -140,17 +144,23 @@ static const qd_field optimizer_fields[] = {
     {"kind", QD_FIELD_CHOICE, REQUIRED | RESULT, AT(optimizer.kind), .choices = optimizers},
     {"learning_rate", QD_FIELD_REAL, REQUIRED | RESULT | QD_FIELD_ABOVE_MIN,
      AT(optimizer.learning_rate), .max = 1000},
+    {"adamw_learning_rate", QD_FIELD_REAL, REQUIRED | RESULT | QD_FIELD_ABOVE_MIN,
+     AT(optimizer.adamw_learning_rate), .max = 1000, .when_key = "kind", .when = "muon"},
     {"momentum", QD_FIELD_REAL, RESULT | QD_FIELD_BELOW_MAX, AT(optimizer.momentum), .max = 1,
-     .preset = "0.9", .when_key = "kind", .when = "sgd"},
+     .preset = "0.9", .when_key = "kind", .when = "sgd muon"},
     {"nesterov", QD_FIELD_BOOL, RESULT, AT(optimizer.nesterov), .preset = "false",
      .when_key = "kind", .when = "sgd"},
     {"beta1", QD_FIELD_REAL, RESULT | QD_FIELD_BELOW_MAX, AT(optimizer.beta1), .max = 1,
-     .preset = "0.9", .when_key = "kind", .when = "adam adamw"},
+     .preset = "0.9", .when_key = "kind", .when = "adam adamw lamb muon"},
     {"beta2", QD_FIELD_REAL, RESULT | QD_FIELD_BELOW_MAX, AT(optimizer.beta2), .max = 1,
-     .preset = "0.999", .when_key = "kind", .when = "adam adamw"},
+     .preset = "0.999", .when_key = "kind", .when = "adam adamw lamb muon"},
     {"epsilon", QD_FIELD_REAL, RESULT | QD_FIELD_ABOVE_MIN, AT(optimizer.epsilon), .max = 1,
-     .preset = "1e-8", .when_key = "kind", .when = "adam adamw"},
+     .preset = "1e-8", .when_key = "kind", .when = "adam adamw lamb muon"},
     {"weight_decay", QD_FIELD_REAL, RESULT, AT(optimizer.weight_decay), .max = 1, .preset = "0"},
+    {"l1", QD_FIELD_REAL, RESULT, AT(optimizer.l1), .max = 1, .preset = "0"},
+    {"decay", QD_FIELD_CHOICE, RESULT, AT(optimizer.decay), .choices = decay_groups,
+     .preset = "all"},
+    {"clip", QD_FIELD_REAL, RESULT, AT(optimizer.clip), .max = 1e6, .preset = "0"},
     {0},
 };
 
@@ -177,8 +187,8 @@ static const qd_field schedule_fields[] = {
     {0},
 };
 
-/* slots.data, ranks.max and layout.dp have defaults that follow from each other, and adamw's
- * weight_decay has one of its own: job_rules.c. */
+/* slots.data, ranks.max and layout.dp have defaults that follow from each other, and some of the
+ * optimizers have some of their own: job_rules.c. */
 static const qd_field slots_fields[] = {
     {"data", QD_FIELD_INT, RESULT, AT(slots_data), .min = 1, .max = QD_JOB_MAX_SLOTS},
     {0},

@@ -32,9 +32,16 @@ typedef enum {
     QD_ACTIVATION_TANH,
     QD_ACTIVATION_SIGMOID,
 } qd_activation_kind;
-typedef enum { QD_DATA_IDX, QD_DATA_TEXT, QD_DATA_TOKENS, QD_DATA_NPY } qd_data_kind;
+typedef enum { QD_DATA_IDX, QD_DATA_TEXT, QD_DATA_TOKENS, QD_DATA_NPY, QD_DATA_CSV } qd_data_kind;
 typedef enum { QD_TOKENS_UINT16, QD_TOKENS_UINT32 } qd_token_kind;
-typedef enum { QD_OPTIMIZER_SGD, QD_OPTIMIZER_ADAM, QD_OPTIMIZER_ADAMW } qd_optimizer_kind;
+typedef enum {
+    QD_OPTIMIZER_SGD,
+    QD_OPTIMIZER_ADAM,
+    QD_OPTIMIZER_ADAMW,
+    QD_OPTIMIZER_LAMB,
+    QD_OPTIMIZER_MUON,
+} qd_optimizer_kind;
+typedef enum { QD_DECAY_ALL, QD_DECAY_MATRICES } qd_decay_group;
 
 typedef enum { QD_STEM_LARGE, QD_STEM_SMALL } qd_stem_kind;
 
@@ -49,11 +56,12 @@ typedef struct qd_model_spec {
     int64_t hidden[QD_JOB_MAX_LAYERS]; /* mlp, cnn: widths of the hidden linear layers */
     int hidden_count;
     qd_activation_kind activation;
-    int64_t inputs;  /* mlp: features of a sample */
-    int64_t classes; /* width of the last layer; labels (gpt: tokens) are 0 .. classes-1 */
-    int64_t layers, heads, width; /* gpt: blocks, heads of attention (dividing width), width */
-    int64_t context;              /* gpt: tokens that a sample may have: rows of positions */
-    int64_t length;               /* gpt: tokens of a sample while training, at most context */
+    int64_t inputs;        /* mlp: features of a sample */
+    int64_t classes;       /* width of the last layer; labels (gpt: tokens) are 0 .. classes-1 */
+    int64_t layers, heads; /* gpt: blocks; heads of attention, dividing width */
+    int64_t width;         /* gpt: of the residual stream; resnet: channels of the first stage */
+    int64_t context;       /* gpt: tokens that a sample may have: rows of positions */
+    int64_t length;        /* gpt: tokens of a sample while training, at most context */
 } qd_model_spec;
 
 typedef struct qd_data_spec {
@@ -74,9 +82,12 @@ typedef struct qd_data_spec {
     char train_targets[QD_JOB_PATH_BYTES];
     char test_inputs[QD_JOB_PATH_BYTES];
     char test_targets[QD_JOB_PATH_BYTES];
-    int64_t validation; /* idx, npy: samples set apart from the end of the training file */
-    double mean, std; /* idx: a byte b becomes (b / 255 - mean) / std; npy: an input v becomes (v -
-                         mean) / std */
+    char train[QD_JOB_PATH_BYTES]; /* csv */
+    char test[QD_JOB_PATH_BYTES];  /* csv: or "" */
+    bool header;                   /* csv: the first line is no sample */
+    int64_t validation; /* idx, npy, csv: samples set apart from the end of the training file */
+    double mean, std; /* idx: a byte b becomes (b / 255 - mean) / std; npy, csv: an input v becomes
+                         (v - mean) / std */
 } qd_data_spec;
 
 typedef struct qd_train_spec {
@@ -89,12 +100,18 @@ typedef struct qd_train_spec {
 typedef struct qd_optimizer_spec {
     qd_optimizer_kind kind;
     double learning_rate;
-    double momentum;              /* sgd */
+    double adamw_learning_rate;   /* muon: of the parameters that AdamW moves */
+    double momentum;              /* sgd; muon: of the gradient that is made orthogonal */
     bool nesterov;                /* sgd: needs momentum > 0 */
-    double beta1, beta2, epsilon; /* adam, adamw */
-    /* 0 .. 1, of every parameter, biases too. sgd, adam: L2, weight_decay w added to the gradient
-     * (default 0). adamw: decoupled, w -= learning_rate weight_decay w (default 0.01). */
+    double beta1, beta2, epsilon; /* adam, adamw, lamb; muon: of AdamW */
+    /* 0 .. 1. sgd, adam: L2, weight_decay w added to the gradient (default 0). adamw, muon:
+     * decoupled, w -= learning_rate weight_decay w (defaults 0.01, 0.1). lamb: part of the move
+     * whose length is adapted (default 0.01). */
     double weight_decay;
+    double l1;            /* l1 sign(w) is added to the gradient, after clipping */
+    qd_decay_group decay; /* what weight_decay and l1 are for: all parameters, or matrices: those
+                             of two or more dimensions, no biases and gains of norms */
+    double clip; /* longest gradient, as one vector of all trained parameters; 0: any length */
 } qd_optimizer_spec;
 
 typedef struct qd_job {

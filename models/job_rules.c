@@ -52,7 +52,18 @@ static int add_slots_remedy(int rc, const qd_job *job, int64_t ranks) {
     return qd_error_set(rc, "%s, or set slots.data to %" PRId64, before, enough);
 }
 
+enum { RESNET_WIDTH = 64 }; /* the paper's */
+
+static int check_width(const rules *r, const qd_job *job) {
+    if (job->model.family == QD_FAMILY_GPT && !job->model.width)
+        return qd_error_set(QD_ECONFIG, "%s:%d: missing key \"width\" in model", r->file,
+                            qd_schema_line(r->lines, "model"));
+    return 0;
+}
+
 static void fill_model(qd_job *job) {
+    if (job->model.family == QD_FAMILY_RESNET && !job->model.width)
+        job->model.width = RESNET_WIDTH;
     if (!job->model.length)
         job->model.length = job->model.context;
 }
@@ -210,13 +221,22 @@ static int check_dp(const rules *r, const qd_job *job) {
     return add_slots_remedy(rc, job, dp);
 }
 
-/* As torch.optim.AdamW. */
-#define ADAMW_WEIGHT_DECAY 0.01
+static void fill_real(const rules *r, const char *key, double value, double *real) {
+    if (!qd_schema_given(r->lines, key))
+        *real = value;
+}
 
+/* As torch.optim.AdamW and torch.optim.Muon, and NVIDIA's FusedLAMB. */
 static void fill_optimizer(const rules *r, qd_job *job) {
-    if (job->optimizer.kind == QD_OPTIMIZER_ADAMW &&
-        !qd_schema_given(r->lines, "optimizer.weight_decay"))
-        job->optimizer.weight_decay = ADAMW_WEIGHT_DECAY;
+    qd_optimizer_spec *o = &job->optimizer;
+    if (o->kind == QD_OPTIMIZER_ADAMW || o->kind == QD_OPTIMIZER_LAMB)
+        fill_real(r, "optimizer.weight_decay", 0.01, &o->weight_decay);
+    if (o->kind == QD_OPTIMIZER_LAMB)
+        fill_real(r, "optimizer.epsilon", 1e-6, &o->epsilon);
+    if (o->kind == QD_OPTIMIZER_MUON) {
+        fill_real(r, "optimizer.weight_decay", 0.1, &o->weight_decay);
+        fill_real(r, "optimizer.momentum", 0.95, &o->momentum);
+    }
 }
 
 static int check_optimizer(const rules *r, const qd_job *job) {
@@ -290,7 +310,7 @@ static void fill_ranks(qd_job *job) {
 int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job) {
     rules r = {file, lines, NULL};
     int rc;
-    if ((rc = check_image(&r, job)) || (rc = check_model(&r, job)) ||
+    if ((rc = check_image(&r, job)) || (rc = check_width(&r, job)) || (rc = check_model(&r, job)) ||
         (rc = resolve_validation(&r, job)) || (rc = check_tests(&r, job)) ||
         (rc = check_length(&r, job)) || (rc = check_optimizer(&r, job)) ||
         (rc = check_schedule(&r, job)))

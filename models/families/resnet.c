@@ -72,11 +72,11 @@ static int add_block(qd_graph *g, const block *b) {
     return rectify(g, b, "relu", x);
 }
 
-static int add_stages(qd_graph *g, const variant *v, int x) {
+static int add_stages(qd_graph *g, const variant *v, int64_t width, int x) {
     for (int stage = 0; stage < STAGES; stage++)
         for (int i = 0; i < v->blocks[stage]; i++) {
             block b = {.input = x,
-                       .width = INT64_C(64) << stage,
+                       .width = width << stage,
                        .stride = stage > 0 && i == 0 ? 2 : 1,
                        .bottleneck = v->bottleneck,
                        .projects = i == 0 && (stage > 0 || v->bottleneck)};
@@ -89,7 +89,7 @@ static int add_stages(qd_graph *g, const variant *v, int x) {
 /* For small images one convolution that keeps their size; else a quarter of it is left. */
 static int add_stem(qd_graph *g, const qd_model_spec *model, int x) {
     bool small = model->stem == QD_STEM_SMALL;
-    x = qd_layer_convolution_norm(g, "stem", x, 64, small ? 3 : 7, small ? 1 : 2);
+    x = qd_layer_convolution_norm(g, "stem", x, model->width, small ? 3 : 7, small ? 1 : 2);
     x = qd_layer_apply(g, &qd_op_relu, "stem.relu", x);
     return small ? x : qd_layer_max_pool(g, "stem.pool", x, 3, 2, 1);
 }
@@ -111,7 +111,7 @@ static int build(const qd_job *job, qd_graph *g) {
     g->input = qd_graph_add_value(g, "input", QD_VALUE_INPUT, QD_F32, &input);
     if (g->input < 0)
         return g->input;
-    int x = add_stages(g, v, add_stem(g, model, g->input));
+    int x = add_stages(g, v, model->width, add_stem(g, model, g->input));
     x = qd_layer_global_mean(g, "mean", x);
     return qd_layer_classify(g, qd_layer_dense(g, "fc", x, model->classes));
 }

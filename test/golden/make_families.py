@@ -7,7 +7,7 @@ PyTorch trains each model for twenty steps, in float64 on one thread, from weigh
 seeded NumPy generator makes here. The versions that were used stand in each NAME.json.
 
 NAME.json: the job as YAML, the parameters (name, shape) in the order of NAME.bin, the loss of each
-step.
+step, the loss of an evaluation of the first batch after the last step.
 NAME.bin, one after the other, four bytes an element, little-endian, no gaps:
     samples  [steps, batch, inputs] of float32 or int32
     targets  [steps, batch, targets] of int32
@@ -34,6 +34,15 @@ class Weights:
         self.rng = rng
         self.initial = {}
         self.trained = {}
+        self.statistics = {}
+
+    def statistic(self, name, shape, value):
+        self.initial[name] = np.full(shape, value, "<f4")
+        self.statistics[name] = torch.full(shape, value, dtype=torch.float64)
+
+    def convolution(self, name, out, fan_in, kernel):
+        self.make(f"{name}.weight", (out, fan_in, kernel, kernel), std=fan_in**-0.5 / kernel)
+        self.make(f"{name}.bias", (out,))
 
     def make(self, name, shape, mean=0.0, std=0.1):
         value = (mean + std * self.rng.standard_normal(shape)).astype("<f4")
@@ -107,7 +116,7 @@ slots: {{data: 2}}
         weights = F.softmax(scores.masked_fill(hidden, -math.inf), -1)
         return (weights @ v).transpose(1, 2).reshape(batch, length, self.width)
 
-    def loss(self, w, x, y):
+    def loss(self, w, x, y, training):
         x = w["tokens.weight"][x] + w["positions.weight"]
         for layer in range(self.layers):
             block = f"block{layer}"
@@ -128,21 +137,163 @@ slots: {{data: 2}}
         return 0.01 * (0.1 + 0.9 * (1 + math.cos(math.pi * x)) / 2)
 
 
-FAMILIES = {"gpt-tiny": Gpt}
+class Images:
+    """Noisy copies of one pattern a class, [height, width, channels] as Quadrille keeps images."""
+
+    input_type = "<f4"
+    height, width, channels, classes, batch = 12, 10, 3, 5, 8
+    rate = 0.005
+
+    def data(self, rng):
+        shape = (self.height, self.width, self.channels)
+        patterns = rng.standard_normal((self.classes, *shape))
+        targets = rng.integers(0, self.classes, size=(STEPS, self.batch))
+        samples = patterns[targets] + rng.standard_normal((STEPS, self.batch, *shape))
+        return samples, targets[..., None]
+
+    def loss(self, w, x, y, training):
+        return F.cross_entropy(self.logits(w, x.permute(0, 3, 1, 2), training), y[:, 0])
+
+    def optimizer(self, parameters):
+        return torch.optim.SGD(parameters, self.rate, momentum=0.9)
+
+    def learning_rate(self, step):
+        return self.rate
+
+
+IMAGES = """\
+data: {format: idx, folder: none, train_images: a, train_labels: a, test_images: a, test_labels: a}
+train: {batch: 8, steps: 20}
+optimizer: {kind: sgd, learning_rate: RATE, momentum: 0.9}
+"""
+
+
+class Cnn(Images):
+    job = (
+        """\
+name: cnn-tiny
+model: {family: cnn, image: [12, 10, 3], filters: [6, 17], hidden: [11], activation: gelu, classes: 5}
+slots: {data: 2}
+"""
+        + IMAGES
+    )
+
+    def weights(self, w):
+        w.convolution("conv0", 6, 3, 3)
+        w.convolution("conv1", 17, 6, 3)
+        w.linear("layer0", 11, 3 * 2 * 17)
+        w.linear("layer1", self.classes, 11)
+
+    def logits(self, w, x, training):
+        for name in "conv0", "conv1":
+            x = F.conv2d(x, w[f"{name}.weight"], w[f"{name}.bias"], padding=1)
+            x = F.max_pool2d(F.gelu(x), 2)
+        x = x.permute(0, 2, 3, 1).flatten(1)
+        return linear(w, "layer1", F.gelu(linear(w, "layer0", x)))
+
+
+class Resnet(Images):
+    """One data slot: batch norms measure what PyTorch's do."""
+
+    job = (
+        """\
+name: resnet-tiny
+model: {family: resnet, depth: DEPTH, stem: STEM, width: 4, image: [12, 10, 3], classes: 5}
+slots: {data: 1}
+"""
+        + IMAGES
+    )
+
+    def __init__(self, depth, stem):
+        self.job = self.job.replace("DEPTH", str(depth)).replace("STEM", stem)
+        self.rate = 0.005 if depth == 18 else 0.0002
+        self.blocks = (2, 2, 2, 2) if depth == 18 else (3, 4, 6, 3)
+        self.bottleneck, self.large = depth == 50, stem == "large"
+
+    def convolution_norm(self, w, name, out, fan_in, kernel):
+        w.make(f"{name}.weight", (out, fan_in, kernel, kernel), std=(2 / out) ** 0.5 / kernel)
+        # Biases that keep most channels alive: of a dead one, float32 shows nothing but rounding.
+        w.make(f"{name}.norm.weight", (out,), mean=1.0)
+        w.make(f"{name}.norm.bias", (out,), mean=0.7)
+        w.statistic(f"{name}.norm.mean", (out,), 0.0)
+        w.statistic(f"{name}.norm.variance", (out,), 1.0)
+
+    def each_block(self):
+        fan_in = 4
+        for stage, count in enumerate(self.blocks):
+            for i in range(count):
+                width = 4 << stage
+                out = 4 * width if self.bottleneck else width
+                stride = 2 if stage > 0 and i == 0 else 1
+                projects = i == 0 and (stage > 0 or self.bottleneck)
+                yield f"stage{stage}.block{i}", fan_in, width, out, stride, projects
+                fan_in = out
+        self.features = fan_in
+
+    def weights(self, w):
+        self.convolution_norm(w, "stem", 4, 3, 7 if self.large else 3)
+        for name, fan_in, width, out, _, projects in self.each_block():
+            if projects:
+                self.convolution_norm(w, f"{name}.shortcut", out, fan_in, 1)
+            self.convolution_norm(w, f"{name}.conv1", width, fan_in, 1 if self.bottleneck else 3)
+            self.convolution_norm(w, f"{name}.conv2", width, width, 3)
+            if self.bottleneck:
+                self.convolution_norm(w, f"{name}.conv3", out, width, 1)
+        w.linear("fc", self.classes, self.features)
+
+    def convolve(self, w, name, x, stride, training):
+        weight = w[f"{name}.weight"]
+        x = F.conv2d(x, weight, stride=stride, padding=(weight.shape[-1] - 1) // 2)
+        norm = f"{name}.norm"
+        mean, variance = w.statistics[f"{norm}.mean"], w.statistics[f"{norm}.variance"]
+        return F.batch_norm(x, mean, variance, w[f"{norm}.weight"], w[f"{norm}.bias"], training)
+
+    def logits(self, w, x, training):
+        x = F.relu(self.convolve(w, "stem", x, 2 if self.large else 1, training))
+        if self.large:
+            x = F.max_pool2d(x, 3, 2, 1)
+        for name, _, _, _, stride, projects in self.each_block():
+            short = self.convolve(w, f"{name}.shortcut", x, stride, training) if projects else x
+            first = 1 if self.bottleneck else stride
+            y = F.relu(self.convolve(w, f"{name}.conv1", x, first, training))
+            second = stride if self.bottleneck else 1
+            y = self.convolve(w, f"{name}.conv2", y, second, training)
+            if self.bottleneck:
+                y = self.convolve(w, f"{name}.conv3", F.relu(y), 1, training)
+            x = F.relu(y + short)
+        return linear(w, "fc", x.mean((2, 3)))
+
+
+FAMILIES = {
+    "gpt-tiny": Gpt,
+    "cnn-tiny": Cnn,
+    "resnet18-tiny": lambda: Resnet(18, "small"),
+    "resnet50-tiny": lambda: Resnet(50, "small"),
+}
+
+
+def tensors(family, x, y):
+    x = torch.from_numpy(x.astype(np.int64 if family.input_type == "<i4" else np.float64))
+    return x, torch.from_numpy(y.astype(np.int64))
 
 
 def train(family, w, samples, targets):
     optimizer = family.optimizer(list(w.trained.values()))
     losses = []
     for step, (x, y) in enumerate(zip(samples, targets), start=1):
-        x = torch.from_numpy(x.astype(np.int64 if family.input_type == "<i4" else np.float64))
-        loss = family.loss(w, x, torch.from_numpy(y.astype(np.int64)))
+        loss = family.loss(w, *tensors(family, x, y), True)
         optimizer.zero_grad()
         loss.backward()
         optimizer.param_groups[0]["lr"] = family.learning_rate(step)
         optimizer.step()
         losses.append(loss.item())
     return losses
+
+
+def evaluate(family, w, x, y):
+    """The loss of a batch after training, as PyTorch's model.eval() has it."""
+    with torch.no_grad():
+        return family.loss(w, *tensors(family, x, y), False).item()
 
 
 def make(name, folder):
@@ -153,15 +304,17 @@ def make(name, folder):
     w = Weights(rng)
     family.weights(w)
     losses = train(family, w, samples, targets)
+    evaluation = evaluate(family, w, samples[0], targets[0])
     text = {
         "versions": {
             "python": platform.python_version(),
             "numpy": np.__version__,
             "torch": torch.__version__,
         },
-        "job": family.job,
+        "job": family.job.replace("RATE", f"{family.learning_rate(STEPS):.4f}"),
         "params": [{"name": n, "shape": list(v.shape)} for n, v in w.initial.items()],
         "losses": losses,
+        "evaluation": evaluation,
     }
     (folder / f"{name}.json").write_text(json.dumps(text, indent=1) + "\n")
     sections = [samples, targets, *w.initial.values()]

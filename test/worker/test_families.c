@@ -14,7 +14,7 @@
 
 static const double tolerance = 1e-5; /* relative, of each step's loss */
 
-static const char *const families[] = {"gpt-tiny"};
+static const char *const families[] = {"gpt-tiny", "cnn-tiny", "resnet18-tiny", "resnet50-tiny"};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 typedef struct golden {
@@ -100,6 +100,19 @@ static void run_slot(const golden *g, qd_engine *engine, int64_t first) {
     ck_assert_msg(qd_engine_run_slot(engine, &batch) == 0, "%s", qd_error_message());
 }
 
+/* Of the first step's batch, after the last step. */
+static double evaluate(const golden *g, qd_engine *engine) {
+    int64_t slot_samples = g->job.train.batch / g->job.slots_data, correct = 0;
+    double loss = 0;
+    for (int64_t first = 0; first < g->job.train.batch; first += slot_samples) {
+        qd_batch batch = {g->samples + first * g->spec.inputs * 4,
+                          g->targets + first * g->spec.targets};
+        int rc = qd_engine_evaluate(engine, &batch, slot_samples, &loss, &correct);
+        ck_assert_msg(rc == 0, "%s", qd_error_message());
+    }
+    return loss / (double)(g->job.train.batch * g->spec.targets);
+}
+
 static void check_family(const char *name) {
     golden g = open_golden(name);
     const json_t *losses = json_object_get(g.json, "losses");
@@ -121,6 +134,10 @@ static void check_family(const char *name) {
                          expected);
         ck_assert_int_eq(qd_engine_update(engine, g.steps), 0);
     }
+    double evaluated = evaluate(&g, engine);
+    double expected = json_real_value(json_object_get(g.json, "evaluation"));
+    ck_assert_msg(fabs(evaluated - expected) <= tolerance * expected,
+                  "%s: evaluated as %.9g, by PyTorch as %.9g", name, evaluated, expected);
     printf("%s: losses within %.2g of PyTorch's\n", name, worst);
     qd_engine_destroy(engine);
     close_golden(&g);
