@@ -13,6 +13,7 @@ typedef struct qd_command {
 int qd_command_run(int argc, char **argv);
 int qd_command_plan(int argc, char **argv);
 int qd_command_util(int argc, char **argv);
+int qd_command_generate(int argc, char **argv);
 
 /* Prints "quadrille: MESSAGE" of the recorded error to stderr; returns code's exit status. */
 int qd_command_fail(int code);

@@ -16,6 +16,7 @@ static const qd_command commands[] = {
     {"plan", "show parameters, FLOPs, memory, gang and layout of a job, without ranks",
      qd_command_plan},
     {"util", "show where each rank's time went in a run", qd_command_util},
+    {"generate", "go on from a prompt with a trained language model", qd_command_generate},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -24,7 +25,7 @@ static void print_help(FILE *out) {
                  "Trains jobs on the ranks of one MPI world and accounts for their time.\n\n"
                  "Commands:\n");
     for (int i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %-6s %s\n", commands[i].name, commands[i].summary);
+        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
     fprintf(
         out,
         "\n`quadrille COMMAND --help' tells the options of a command.\n"

@@ -64,8 +64,13 @@ void qd_engine_parts(qd_engine *engine, float *const **parts, int *count);
 int64_t qd_engine_vector_elements(const qd_engine *engine);
 
 /* Applies the optimizer to the sum over all slots that now stands in parts[0]: in the step that
- * was begun, of a run of total_steps (the learning rate may follow a schedule over it). */
+ * was begun, of a run of total_steps (the learning rate may follow a schedule over it). QD_EDATA
+ * when the gradient is not finite; nothing is changed then. QD_EINTERNAL. */
 int qd_engine_update(qd_engine *engine, int64_t total_steps);
+
+/* Length of the gradient of the last update, before it was clipped: over all trained parameters,
+ * those of the mean loss alone. */
+double qd_engine_gradient_norm(const qd_engine *engine);
 
 /* A total of the summed vector in parts[0]. */
 float qd_engine_total(const qd_engine *engine, qd_total total);

@@ -31,7 +31,11 @@ static int build(const qd_job *job, qd_graph *g) {
 
 static qd_sample_spec sample(const qd_job *job) {
     const int64_t *image = job->model.image;
-    return (qd_sample_spec){QD_F32, image[0] * image[1] * image[2], 1, job->model.classes, QD_I32};
+    return (qd_sample_spec){.input_dtype = QD_F32,
+                            .inputs = image[0] * image[1] * image[2],
+                            .targets = 1,
+                            .classes = job->model.classes,
+                            .target_dtype = QD_I32};
 }
 
 const qd_family qd_family_cnn = {.name = "cnn", .sample = sample, .build = build};

@@ -96,8 +96,11 @@ static int build(const qd_job *job, qd_graph *g) {
 }
 
 static qd_sample_spec sample(const qd_job *job) {
-    return (qd_sample_spec){QD_I32, job->model.length, job->model.length, job->model.classes,
-                            QD_I32};
+    return (qd_sample_spec){.input_dtype = QD_I32,
+                            .inputs = job->model.length,
+                            .targets = job->model.length,
+                            .classes = job->model.classes,
+                            .target_dtype = QD_I32};
 }
 
 const qd_family qd_family_gpt = {.name = "gpt", .sample = sample, .build = build};

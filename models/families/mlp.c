@@ -10,7 +10,11 @@ static int build(const qd_job *job, qd_graph *g) {
 }
 
 static qd_sample_spec sample(const qd_job *job) {
-    return (qd_sample_spec){QD_F32, job->model.inputs, 1, job->model.classes, QD_I32};
+    return (qd_sample_spec){.input_dtype = QD_F32,
+                            .inputs = job->model.inputs,
+                            .targets = 1,
+                            .classes = job->model.classes,
+                            .target_dtype = QD_I32};
 }
 
 const qd_family qd_family_mlp = {.name = "mlp", .sample = sample, .build = build};

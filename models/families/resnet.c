@@ -121,7 +121,8 @@ static qd_sample_spec sample(const qd_job *job) {
     return (qd_sample_spec){.input_dtype = QD_F32,
                             .inputs = image[0] * image[1] * image[2],
                             .targets = 1,
-                            .classes = job->model.classes};
+                            .classes = job->model.classes,
+                            .target_dtype = QD_I32};
 }
 
 const qd_family qd_family_resnet = {.name = "resnet", .sample = sample, .build = build};

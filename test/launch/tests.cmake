@@ -9,5 +9,6 @@ endfunction()
 
 qd_bats(command_line)
 qd_bats(run)
+qd_bats(generate)
 qd_bats(same_result)
 qd_bats(killed)

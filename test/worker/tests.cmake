@@ -1,5 +1,8 @@
 qd_test(worker test_idx qd_worker)
 qd_test(worker test_text qd_worker)
+qd_test(worker test_tokens qd_worker)
+qd_test(worker test_npy qd_worker)
+qd_test(worker test_csv qd_worker)
 qd_test(worker test_loader qd_worker)
 qd_test(worker test_checkpoint qd_worker)
 qd_test(worker test_checkpoint_slices qd_worker)

@@ -7,7 +7,7 @@
 /* Shapes as the qd_sample_spec of the job's family says (models/family.h). */
 typedef struct qd_batch {
     const void *samples;    /* [n, inputs] of float or int32, 64-byte aligned */
-    const int32_t *targets; /* [n, targets] */
+    const int32_t *targets; /* [n, targets]; of float where the spec says so, in the same slots */
 } qd_batch;
 
 #endif

@@ -34,7 +34,7 @@ static void idx_source_close(void *self) {
 
 static int check_images(const qd_sample_spec *spec, const char *path, const qd_idx *images) {
     int64_t rows = images->dim[1], columns = images->dim[2];
-    if (spec->input_dtype != QD_F32 || spec->targets != 1)
+    if (spec->input_dtype != QD_F32 || spec->target_dtype != QD_I32 || spec->targets != 1)
         return qd_error_set(QD_ECONFIG,
                             "%s: images with a label each are nothing the model can take; use "
                             "another data.format",

@@ -14,8 +14,8 @@
 typedef struct qd_source {
     int64_t samples;
     void *self;
-    /* Sample index (0 .. samples-1), normalised, to input and targets, as the sample spec says. Any
-     * thread. */
+    /* Sample index (0 .. samples-1), normalised, to input and targets, as the sample spec says;
+     * targets of another dtype than int32 take the same slots of four bytes. Any thread. */
     void (*get)(const void *self, int64_t index, void *input, int32_t *targets);
     void (*close)(void *self);
 } qd_source;
@@ -32,6 +32,9 @@ typedef struct qd_source_format {
 
 extern const qd_source_format qd_source_idx;
 extern const qd_source_format qd_source_text;
+extern const qd_source_format qd_source_tokens;
+extern const qd_source_format qd_source_npy;
+extern const qd_source_format qd_source_csv;
 
 const qd_source_format *qd_source_format_of(const qd_job *job);
 

@@ -20,11 +20,12 @@ static int map_tokens(const qd_job *job, const char *name, char path[PATH_MAX], 
     if (rc)
         return rc;
     if (mapping.size % (size_t)width) {
+        rc = qd_error_set(QD_EDATA,
+                          "%s: %zu bytes are no whole number of tokens; data.dtype uint%d takes %d "
+                          "bytes for each",
+                          path, mapping.size, 8 * width, width);
         qd_mapping_close(&mapping);
-        return qd_error_set(QD_EDATA,
-                            "%s: %zu bytes are no whole number of tokens; data.dtype uint%d takes "
-                            "%d bytes for each",
-                            path, mapping.size, 8 * width, width);
+        return rc;
     }
     *tokens = (qd_tokens){.bytes = mapping.bytes,
                           .width = width,

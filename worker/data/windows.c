@@ -62,12 +62,10 @@ int qd_windows_check_model(const qd_job *job, const qd_sample_spec *spec) {
 static int check_tokens(const qd_sample_spec *spec, const char *path, const qd_tokens *tokens) {
     for (int64_t i = 0; i < tokens->count; i++)
         if (token_at(tokens, i) >= spec->classes)
-            return qd_error_set(QD_ECONFIG,
-                                "%s: %s %lld is %" PRIu32
-                                "; model.vocabulary %lld allows 0 to %lld%s",
-                                path, tokens->unit, (long long)i, token_at(tokens, i),
-                                (long long)spec->classes, (long long)spec->classes - 1,
-                                tokens->width == 1 ? "; 256 allows all" : "");
+            return qd_error_set(
+                QD_ECONFIG, "%s: %s %lld is %" PRIu32 "; model.vocabulary %lld allows 0 to %lld%s",
+                path, tokens->unit, (long long)i, token_at(tokens, i), (long long)spec->classes,
+                (long long)spec->classes - 1, tokens->width == 1 ? "; 256 allows all" : "");
     return 0;
 }
 
