@@ -81,6 +81,9 @@ float qd_engine_total(const qd_engine *engine, qd_total total);
 int qd_engine_evaluate(qd_engine *engine, const qd_batch *batch, int64_t valid, double *loss_sum,
                        int64_t *correct);
 
+/* The logits of the last evaluation, [samples, .., classes]; valid until the next call. */
+const float *qd_engine_logits(const qd_engine *engine);
+
 /*
  * Everything a checkpoint must hold: parameters and optimizer state ("momentum", or "m" and "v").
  * Tensor i of 0 .. count-1; its data points into the engine and may be read (to save) or written
