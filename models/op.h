@@ -91,11 +91,12 @@ extern const qd_op qd_op_position;
 /*
  * Scaled dot-product attention (Vaswani et al., arXiv 1706.03762, 3.2), multi-head, or
  * grouped-query where kv_heads < heads (Ainslie et al., arXiv 2305.13245): query head h reads key
- * and value head h / (heads / kv_heads). Input [n, t, (heads + 2 kv_heads) d], in each position the
- * heads of the queries, then of the keys, then of the values; output [n, t, heads d]. Computed for
- * blocks of QD_ATTENTION_BLOCK queries, whose scores are scratch, so that no [t, t] matrix is kept;
- * saved: the logsumexp of each query's scores, from which backward makes them anew (Dao et al.,
- * arXiv 2205.14135, 3.1).
+ * and value head h / (heads / kv_heads). Input [n, t, (heads + 2 kv_heads) d]: in each position,
+ * group for group, the query heads of the group, its key head and its value head, so that a range
+ * of groups, which is what tensor parallelism deals out, lies together; output [n, t, heads d].
+ * Computed for blocks of QD_ATTENTION_BLOCK queries, whose scores are scratch, so that no [t, t]
+ * matrix is kept; saved: the logsumexp of each query's scores, from which backward makes them anew
+ * (Dao et al., arXiv 2205.14135, 3.1).
  */
 enum { QD_ATTENTION_BLOCK = 64 };
 extern const qd_op qd_op_attention;

@@ -38,6 +38,11 @@ static const struct {
             "data: {format: idx, folder: none, train_images: a, train_labels: a, test_images: a, "
             "test_labels: a}\n"
             "train: {batch: 128, steps: 1000}\n" TAIL},
+    {"cnn", "name: cnn\n"
+            "model: {family: cnn, image: [28, 28, 1], filters: [32, 64], hidden: [], classes: 10}\n"
+            "data: {format: idx, folder: none, train_images: a, train_labels: a, test_images: a, "
+            "test_labels: a}\n"
+            "train: {batch: 128, steps: 1000}\n" TAIL},
     {"smallgpt", "name: smallgpt\n"
                  "model: {family: gpt, layers: 6, heads: 6, width: 384, context: 256, vocabulary: "
                  "256}\n"
@@ -61,7 +66,7 @@ static int load_job(const char *name, qd_job *job) {
     for (int i = 0; i < MODELS; i++)
         if (strcmp(models[i].name, name) == 0)
             return qd_job_parse(name, models[i].job, strlen(models[i].job), job);
-    return qd_error_set(QD_EUSAGE, "no model %s; there are mlp, smallgpt and gpt2", name);
+    return qd_error_set(QD_EUSAGE, "no model %s; there are mlp, cnn, smallgpt and gpt2", name);
 }
 
 /* Random samples and targets. */
@@ -105,6 +110,12 @@ static long minor_faults(void) {
     return usage.ru_minflt;
 }
 
+static size_t peak_memory(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (size_t)usage.ru_maxrss * 1024;
+}
+
 static double roofline_s(const qd_graph *graph, double gflops, double gbps) {
     double flops = qd_graph_forward_flops(graph) + qd_graph_backward_flops(graph);
     double bytes = 7.0 * 4.0 * (double)qd_graph_param_count(graph);
@@ -131,8 +142,10 @@ static int measure(bench *b, const char *name, int threads, int steps) {
         double least = roofline_s(qd_engine_graph(b->engine), gflops, gbps) * 1e3;
         printf("{\"model\": \"%s\", \"dtype\": \"fp32\", \"threads\": %d, \"step_ms\": %.4g, "
                "\"roofline_fraction\": %.3f, \"isa\": \"%s\", \"peak_gflops\": %.1f, "
-               "\"triad_gbps\": %.1f, \"minor_faults\": %ld}\n",
-               name, threads, step, least / step, qd_topology_isa(), gflops, gbps, faults);
+               "\"triad_gbps\": %.1f, \"minor_faults\": %ld, \"arena_bytes\": %zu, "
+               "\"peak_memory_bytes\": %zu}\n",
+               name, threads, step, least / step, qd_topology_isa(), gflops, gbps, faults,
+               qd_engine_arena_bytes(b->engine), peak_memory());
     }
     free(ms);
     return rc;

@@ -107,10 +107,8 @@ slots: {{data: 2}}
 
     def attention(self, x):
         batch, length, _ = x.shape
-        q, k, v = (
-            part.view(batch, length, self.heads, -1).transpose(1, 2)
-            for part in x.split(self.width, 2)
-        )
+        # Quadrille keeps query, key and value of a head beside each other.
+        q, k, v = x.view(batch, length, self.heads, 3, -1).permute(3, 0, 2, 1, 4)
         scores = q @ k.transpose(2, 3) / math.sqrt(self.width // self.heads)
         hidden = torch.triu(torch.ones(length, length, dtype=torch.bool), 1)
         weights = F.softmax(scores.masked_fill(hidden, -math.inf), -1)

@@ -16,9 +16,10 @@ static void reference(const op_case *c, double *const *inputs, double *const *pa
         for (int64_t h = 0; h < heads; h++)
             for (int64_t t = 0; t < length; t++) {
                 const double *x = inputs[0] + n * length * stride;
-                const double *q = x + t * stride + h * width;
-                const double *k = x + (heads + h * kv_heads / heads) * width;
-                const double *v = k + kv_heads * width;
+                int64_t queries = heads / kv_heads;
+                const double *group = x + h / queries * (queries + 2) * width;
+                const double *q = group + t * stride + h % queries * width;
+                const double *k = group + queries * width, *v = k + width;
                 int64_t seen = c->attributes.attention.causal ? t + 1 : length;
                 double sum = 0;
                 for (int64_t u = 0; u < seen; u++) {

@@ -35,11 +35,13 @@ typedef struct head {
 } head;
 
 static head head_of(sizes s, int64_t sample, int64_t h) {
-    int64_t base = sample * s.length * s.stride, kv = h / (s.heads / s.kv_heads);
+    int64_t queries = s.heads / s.kv_heads; /* of a group */
+    int64_t group = h / queries;
+    int64_t base = sample * s.length * s.stride + group * (queries + 2) * s.width;
     return (head){
-        .q = base + h * s.width,
-        .k = base + (s.heads + kv) * s.width,
-        .v = base + (s.heads + s.kv_heads + kv) * s.width,
+        .q = base + h % queries * s.width,
+        .k = base + queries * s.width,
+        .v = base + (queries + 1) * s.width,
         .y = (sample * s.length * s.heads + h) * s.width,
         .row = (sample * s.heads + h) * s.length,
     };
