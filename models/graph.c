@@ -42,6 +42,7 @@ int qd_graph_create(int64_t samples, qd_graph **graph) {
     if (!g)
         return qd_error_set(QD_ENOMEM, "no memory for a graph");
     g->samples = samples;
+    g->tensor_slots = 1;
     g->input = g->target = g->logits = g->loss = -1;
     *graph = g;
     return 0;

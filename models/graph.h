@@ -74,6 +74,10 @@ typedef struct qd_pool_attributes {
     int64_t window[2], stride[2], padding[2];
 } qd_pool_attributes;
 
+/* What of a layer tensor parallelism deals out to its slots: nothing, the outputs (Megatron's
+ * column parallel; Shoeybi et al., arXiv 1909.08053), or the inputs (row parallel). */
+typedef enum { QD_CUT_NONE, QD_CUT_OUT, QD_CUT_IN } qd_cut;
+
 /* What an operator is told beside its operands; each op in models/op.h says which member it reads.
  * All zero where it reads none. */
 typedef union qd_op_attributes {
@@ -82,6 +86,8 @@ typedef union qd_op_attributes {
     qd_pool_attributes pool;
     struct {
         bool flatten;
+        qd_cut cut;
+        int64_t unit; /* outputs (inputs) of a slot are multiples of it; 0: 1 */
     } linear;
     struct {
         float epsilon; /* added to the variance */
@@ -124,7 +130,8 @@ typedef struct qd_node {
 } qd_node;
 
 typedef struct qd_graph {
-    int64_t samples; /* dimension 0 it was built for */
+    int64_t samples;  /* dimension 0 it was built for */
+    int tensor_slots; /* that layers are cut into; 1: not cut */
     qd_value *values;
     int value_count;
     qd_param *params;

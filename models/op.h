@@ -59,6 +59,20 @@ struct qd_op {
     int64_t (*scratch)(const qd_graph *graph, const qd_node *node);
 };
 
+/* ---- what tensor slots cut (DESIGN 3.4) ---- */
+
+/* The slots that the node is computed in: those of the graph where it is cut, else 1. */
+int qd_op_tensor_slots(const qd_graph *graph, const qd_node *node);
+
+/* The part [*first, *end) of an extent of whole units that belongs to a slot; parts differ by at
+ * most one unit, and are empty where there are fewer units than slots. */
+void qd_cut_range(int slots, int64_t extent, int64_t unit, int slot, int64_t *first, int64_t *end);
+
+/* Vectors that adding up the partial results of all slots, one after another, takes. */
+int qd_cut_scratch_parts(int slots);
+
+/* ---- the operators ---- */
+
 /* y[.., out] = x[.., in] W[out, in]^T + b[out]; params: W and, optional, b. With
  * attributes.linear.flatten in spans all dimensions of x but the first: y[n, out]. */
 extern const qd_op qd_op_linear;

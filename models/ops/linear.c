@@ -23,6 +23,11 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
                             "[n, .., in] of float, [out, in] and [out]",
                             node->name, qd_shape_text(&x->shape, a, sizeof a),
                             qd_shape_text(weight, b, sizeof b), qd_shape_text(bias, c, sizeof c));
+    int64_t unit = node->attributes.linear.unit, cut = node->attributes.linear.cut;
+    if (unit > 0 && cut != QD_CUT_NONE && weight->dim[cut == QD_CUT_OUT ? 0 : 1] % unit != 0)
+        return qd_error_set(QD_ECONFIG,
+                            "%s: weight %s is no multiple of the %lld that belong together",
+                            node->name, qd_shape_text(weight, a, sizeof a), (long long)unit);
     output->dtype = QD_F32;
     output->shape = x->shape;
     if (node->attributes.linear.flatten)
@@ -53,12 +58,25 @@ static double backward_flops(const qd_graph *graph, const qd_node *node) {
     return products * product_flops(graph, node) + bias_flops(graph, node);
 }
 
+/* Partial results: of the outputs where the inputs are cut, and of the inputs' gradient where the
+ * outputs are. */
+static int64_t scratch(const qd_graph *graph, const qd_node *node) {
+    int slots = qd_op_tensor_slots(graph, node);
+    bool cuts_out = node->attributes.linear.cut == QD_CUT_OUT;
+    const qd_value *x = &graph->values[node->inputs[0]];
+    if (slots == 1 || (cuts_out && !x->needs_grad))
+        return 0;
+    const qd_value *summed = cuts_out ? x : &graph->values[node->output];
+    return qd_cut_scratch_parts(slots) * qd_shape_elements(&summed->shape);
+}
+
 const qd_op qd_op_linear = {
     .kind = QD_OP_LINEAR,
     .name = "linear",
     .inputs = 1,
     .params = 2,
     .optional = 1,
+    .scratch = scratch,
     .keep = QD_KEEP_INPUTS,
     .infer = infer,
     .forward_flops = forward_flops,

@@ -74,10 +74,13 @@ static void build_graph(bench *b) {
     const op_case *c = b->c;
     int inputs[QD_MAX_OPERANDS], params[QD_MAX_OPERANDS];
     ck_assert_int_eq(qd_graph_create(c->inputs[0].dim[0], &b->graph), 0);
-    for (int i = 0; i < c->input_count; i++)
+    b->graph->tensor_slots = c->tensor_slots ? c->tensor_slots : 1;
+    for (int i = 0; i < c->input_count; i++) {
         inputs[i] =
             qd_graph_add_value(b->graph, "x", c->is_target[i] ? QD_VALUE_TARGET : QD_VALUE_INPUT,
                                c->indices[i] ? QD_I32 : QD_F32, &c->inputs[i]);
+        b->graph->values[inputs[i]].needs_grad = !c->indices[i] && !c->is_target[i];
+    }
     for (int i = 0; i < c->param_count; i++) {
         char name[] = {'p', (char)('0' + i), '\0'};
         bool statistic = i >= c->param_count - c->statistic_count;

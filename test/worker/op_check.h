@@ -19,6 +19,7 @@ struct op_case {
     const int32_t *indices[QD_MAX_OPERANDS]; /* the input's contents, where it holds integers */
     const float *floats[QD_MAX_OPERANDS]; /* likewise, where random floats won't do; NULL: random */
     bool is_target[QD_MAX_OPERANDS];      /* the input takes no gradient */
+    int tensor_slots;                     /* 0: 1 */
     int threads;                          /* 0: 1 */
     const float *param_floats[QD_MAX_OPERANDS]; /* as floats, for params */
     bool evaluates;                             /* forward as in an evaluation; no backward */

@@ -49,6 +49,28 @@ START_TEST(linear_may_flatten_all_but_the_samples) {
 }
 END_TEST
 
+static void check_cut(qd_cut cut, int slots, int64_t unit, int64_t in, int64_t out) {
+    op_check(&(op_case){.op = &qd_op_linear,
+                        .attributes.linear = {.cut = cut, .unit = unit},
+                        .tensor_slots = slots,
+                        .input_count = 1,
+                        .param_count = 2,
+                        .inputs = {SHAPE(2, 3, in)},
+                        .params = {SHAPE(out, in), SHAPE(out)},
+                        .reference = linear_reference});
+}
+
+START_TEST(linear_is_the_same_layer_in_any_number_of_tensor_slots) {
+    static const qd_cut cuts[] = {QD_CUT_OUT, QD_CUT_IN};
+    for (int c = 0; c < 2; c++)
+        for (int slots = 1; slots <= 8; slots++) {
+            check_cut(cuts[c], slots, 0, 24, 16);
+            check_cut(cuts[c], slots, 0, 9, 13);
+            check_cut(cuts[c], slots, 3, 12, 15); /* fewer units than slots, too */
+        }
+}
+END_TEST
+
 static void add_reference(const op_case *c, double *const *inputs, double *const *params,
                           double *y) {
     (void)params;
@@ -217,6 +239,7 @@ int main(void) {
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, linear_takes_any_leading_dimensions);
     tcase_add_test(tc, linear_may_flatten_all_but_the_samples);
+    tcase_add_test(tc, linear_is_the_same_layer_in_any_number_of_tensor_slots);
     tcase_add_test(tc, add_is_the_sum_and_hands_its_gradient_to_both);
     tcase_add_test(tc, activations_agree_with_float64_for_odd_sizes);
     tcase_add_test(tc, layer_norm_agrees_with_float64_for_odd_sizes);
