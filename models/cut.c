@@ -1,8 +1,10 @@
 #include "models/op.h"
 
 int qd_op_tensor_slots(const qd_graph *graph, const qd_node *node) {
-    bool cut = node->op == &qd_op_linear && node->attributes.linear.cut != QD_CUT_NONE;
-    return cut && graph->tensor_slots > 1 ? graph->tensor_slots : 1;
+    const qd_op_attributes *a = &node->attributes;
+    bool cut = (node->op == &qd_op_linear && a->linear.cut != QD_CUT_NONE) ||
+               (node->op == &qd_op_cross_entropy && a->cross_entropy.cut);
+    return cut ? graph->tensor_slots : 1;
 }
 
 void qd_cut_range(int slots, int64_t extent, int64_t unit, int slot, int64_t *first, int64_t *end) {

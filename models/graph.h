@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { QD_MAX_DIMS = 5, QD_MAX_OPERANDS = 4, QD_MAX_NAME = 64 };
+enum { QD_MAX_DIMS = 5, QD_MAX_OPERANDS = 4, QD_MAX_NAME = 64, QD_MAX_TENSOR_SLOTS = 64 };
 
 typedef enum { QD_F32, QD_I32 } qd_dtype;
 
@@ -102,6 +102,7 @@ typedef union qd_op_attributes {
         float label_smoothing;  /* 0 .. 1: this much of a target is spread over all classes */
         bool has_ignored_index; /* targets of that index have loss 0, and gradient 0 */
         int32_t ignored_index;
+        bool cut; /* tensor slots deal out the classes, as the layer before does */
     } cross_entropy;
     struct {
         qd_shape shape; /* of the output, samples included */

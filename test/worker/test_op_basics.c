@@ -234,6 +234,20 @@ START_TEST(cross_entropy_takes_any_leading_dimensions) {
 }
 END_TEST
 
+START_TEST(cross_entropy_is_the_same_in_any_number_of_tensor_slots) {
+    for (int slots = 1; slots <= 7; slots++)
+        for (int i = 2; i < SIZES; i++)
+            op_check(&(op_case){.op = &qd_op_cross_entropy,
+                                .attributes.cross_entropy.cut = true,
+                                .tensor_slots = slots,
+                                .input_count = 2,
+                                .inputs = {SHAPE(2, 3, sizes[i]), SHAPE(2, 3)},
+                                .indices = {NULL, indices},
+                                .tolerance = 1e-6,
+                                .reference = cross_entropy_reference});
+}
+END_TEST
+
 int main(void) {
     TCase *tc = tcase_create("op basics");
     tcase_set_timeout(tc, 120);
@@ -246,6 +260,7 @@ int main(void) {
     tcase_add_test(tc, embedding_copies_rows_and_adds_up_the_gradients_of_repeated_ones);
     tcase_add_test(tc, position_adds_the_head_of_its_table_to_every_sample);
     tcase_add_test(tc, cross_entropy_takes_any_leading_dimensions);
+    tcase_add_test(tc, cross_entropy_is_the_same_in_any_number_of_tensor_slots);
     Suite *suite = suite_create("worker/op_basics");
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -1,20 +1,22 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "collectives/tree.h"
 #include "runtime/error.h"
 #include "worker/cpu/clones.h"
 #include "worker/cpu/cpu.h"
 #include "worker/cpu/lanes.h"
 
-/* Each target has a row of logits. */
+/* Each target has a row of logits; its classes are dealt to tensor slots, or to one. */
 typedef struct rows {
     int64_t count, classes;
+    int slots;
 } rows;
 
 static rows rows_of(const qd_graph *graph, const qd_node *node) {
     const qd_shape *logits = &graph->values[node->inputs[0]].shape;
     int64_t classes = logits->dim[logits->dims - 1];
-    return (rows){qd_shape_elements(logits) / classes, classes};
+    return (rows){qd_shape_elements(logits) / classes, classes, qd_op_tensor_slots(graph, node)};
 }
 
 static bool is_ignored(const qd_node *node, int32_t target) {
@@ -48,6 +50,26 @@ QD_LANES_INLINE float distance_sum(const float *x, int64_t classes, float max) {
     return qd_lanes_sum(&sum);
 }
 
+/* Sum of e^(x - max) over the classes of the slots [first, end), in the tree over the slots. */
+static float slots_exp_sum(const float *sums, int first, int end) {
+    if (end - first == 1)
+        return sums[first];
+    int middle = qd_tree_split(first, end);
+    return slots_exp_sum(sums, first, middle) + slots_exp_sum(sums, middle, end);
+}
+
+QD_LANES_INLINE float row_exp_sum(const float *x, rows r, float max) {
+    float sums[QD_MAX_TENSOR_SLOTS];
+    if (r.slots == 1)
+        return qd_lanes_row_exp_sum(x, r.classes, max);
+    for (int slot = 0; slot < r.slots; slot++) {
+        int64_t first, end;
+        qd_cut_range(r.slots, r.classes, 1, slot, &first, &end);
+        sums[slot] = qd_lanes_row_exp_sum(x + first, end - first, max);
+    }
+    return slots_exp_sum(sums, 0, r.slots);
+}
+
 /* The greatest logit is taken off first, so that no exponential overflows. */
 QD_CLONES
 static void take_losses(float *restrict losses, normalizer *restrict saved,
@@ -56,7 +78,7 @@ static void take_losses(float *restrict losses, normalizer *restrict saved,
     for (int64_t i = 0; i < r.count; i++) {
         const float *x = logits + i * r.classes;
         float max = qd_lanes_row_max(x, r.classes);
-        float log_sum = logf(qd_lanes_row_exp_sum(x, r.classes, max));
+        float log_sum = logf(row_exp_sum(x, r, max));
         saved[i] = (normalizer){max, log_sum};
         if (is_ignored(node, targets[i]))
             losses[i] = 0.0f;
