@@ -28,7 +28,7 @@ typedef struct gang_plan {
 
 typedef struct job_plan {
     qd_job job;
-    qd_graph *graph; /* of one data slot */
+    qd_graph *graph; /* of one micro-batch */
     gang_plan *gangs;
     int gang_count;
 } job_plan;
@@ -83,8 +83,8 @@ static int make_plan(const char *file, job_plan *plan) {
     return rc;
 }
 
-static double per_step(const job_plan *plan, double flops_of_a_slot) {
-    return flops_of_a_slot * (double)plan->job.slots_data;
+static double per_step(const job_plan *plan, double flops_of_the_graph) {
+    return flops_of_the_graph * (double)(plan->job.train.batch / plan->graph->samples);
 }
 
 static void print_layers(const qd_graph *graph) {
@@ -103,6 +103,9 @@ static void print_text(const job_plan *plan) {
            plan->graph->param_count);
     printf("batch       %lld samples in %lld data slots of %lld\n", (long long)job->train.batch,
            (long long)job->slots_data, (long long)(job->train.batch / job->slots_data));
+    if (job->train.micro_batches > 1)
+        printf("            each slot in %lld micro-batches of %lld\n",
+               (long long)job->train.micro_batches, (long long)plan->graph->samples);
     printf(
         "FLOPs       %.6g a step: %.6g forward, %.6g backward\n",
         per_step(plan, qd_graph_forward_flops(plan->graph) + qd_graph_backward_flops(plan->graph)),
@@ -110,7 +113,7 @@ static void print_text(const job_plan *plan) {
         per_step(plan, qd_graph_backward_flops(plan->graph)));
     printf("gang        %lld .. %lld ranks, layout %s\n", (long long)job->ranks_min,
            (long long)job->ranks_max, job->layout_dp ? "as given" : "auto: dp = ranks");
-    printf("layers of one slot:\n");
+    printf("layers of one %s:\n", job->train.micro_batches > 1 ? "micro-batch" : "slot");
     print_layers(plan->graph);
     printf("%5s  %14s  %18s\n", "dp", "slots a rank", "arena a rank, MiB");
     for (int i = 0; i < plan->gang_count; i++)

@@ -25,8 +25,15 @@ int qd_family_build(const qd_job *job, qd_graph **graph) {
         return qd_error_set(QD_ECONFIG,
                             "slots.data %" PRId64 " does not divide train.batch %" PRId64, slots,
                             batch);
+    int64_t samples = qd_job_graph_samples(job);
+    int64_t parts = job->train.micro_batches > 0 ? job->train.micro_batches : 1;
+    if (samples < 1 || samples * slots * parts != batch)
+        return qd_error_set(QD_ECONFIG,
+                            "train.micro_batches %" PRId64 " does not divide the %" PRId64
+                            " sample(s) of a data slot",
+                            job->train.micro_batches, batch / slots);
     qd_graph *g;
-    int rc = qd_graph_create(batch / slots, &g);
+    int rc = qd_graph_create(samples, &g);
     if (rc)
         return rc;
     rc = qd_family_of(job)->build(job, g);

@@ -40,8 +40,8 @@ const qd_family *qd_family_of(const qd_job *job);
 
 qd_sample_spec qd_family_sample_spec(const qd_job *job);
 
-/* The graph of one data slot of the job: train.batch / slots_data samples. Owner: the caller
- * (qd_graph_destroy). */
+/* The graph of one micro-batch of the job: qd_job_graph_samples. Owner: the caller
+ * (qd_graph_destroy). QD_ECONFIG, QD_ENOMEM. */
 int qd_family_build(const qd_job *job, qd_graph **graph);
 
 #endif

@@ -137,6 +137,9 @@ static const qd_field train_fields[] = {
     {"epochs", QD_FIELD_REAL, QD_FIELD_OMIT_ZERO | QD_FIELD_ABOVE_MIN, AT(train.epochs),
      .max = 1e6},
     {"evaluate_every", QD_FIELD_INT, 0, AT(train.evaluate_every), .max = MAX_STEPS, .preset = "0"},
+    {"stop_after", QD_FIELD_INT, 0, AT(train.stop_after), .max = 1e6, .preset = "0"},
+    {"micro_batches", QD_FIELD_INT, RESULT, AT(train.micro_batches), .min = 1, .max = MAX_BATCH,
+     .preset = "1"},
     {0},
 };
 
@@ -276,6 +279,11 @@ int64_t qd_job_total_steps(const qd_job *job, int64_t train_samples) {
     if (whole < 1)
         return 1;
     return whole < MAX_STEPS ? (int64_t)whole : MAX_STEPS;
+}
+
+int64_t qd_job_graph_samples(const qd_job *job) {
+    int64_t parts = job->train.micro_batches > 0 ? job->train.micro_batches : 1;
+    return job->train.batch / job->slots_data / parts;
 }
 
 void qd_job_slot_range(const qd_job *job, int dp, int i, int *first, int *end) {

@@ -95,6 +95,10 @@ typedef struct qd_train_spec {
     int64_t steps;          /* exactly one of steps and epochs is > 0 */
     double epochs;          /* passes over the training split */
     int64_t evaluate_every; /* steps between validations; 0: at the end only */
+    int64_t stop_after;     /* evaluations without improvement that end the run; 0: none do */
+    /* Parts that a data slot is run in, one after another, to need less memory; 0 counts as 1.
+     * Gradients are those of the whole slot, but batch norms measure each part by itself. */
+    int64_t micro_batches;
 } qd_train_spec;
 
 typedef struct qd_optimizer_spec {
@@ -154,6 +158,9 @@ int qd_job_check_same_result(const qd_job *saved, const qd_job *now);
 /* Steps of the whole run, given the number of samples of the training split (> 0): train.steps,
  * or epochs * samples / batch rounded up. */
 int64_t qd_job_total_steps(const qd_job *job, int64_t train_samples);
+
+/* Samples that the job's graph is built for and run over at once: those of a micro-batch. */
+int64_t qd_job_graph_samples(const qd_job *job);
 
 /*
  * The data slots of member i of a gang of dp members: [*first, *end). Shares differ by at most

@@ -134,6 +134,15 @@ static int check_length(const rules *r, const qd_job *job) {
     return 0;
 }
 
+static int check_stop(const rules *r, const qd_job *job) {
+    if (!job->train.stop_after || job->train.evaluate_every)
+        return 0;
+    return qd_error_set(QD_ECONFIG,
+                        "%s:%d: train.stop_after counts evaluations, and train.evaluate_every is "
+                        "0; set evaluate_every or remove stop_after",
+                        r->file, qd_schema_line(r->lines, "train.stop_after"));
+}
+
 static void fill_slots(rules *r, qd_job *job) {
     if (job->slots_data) {
         r->slots_from = "slots.data";
@@ -167,6 +176,20 @@ static int check_slots(const rules *r, const qd_job *job) {
                      ", taken for slots.data too, does not divide train.batch %" PRId64 "; use %s",
                      r->file, line, r->slots_from, job->slots_data, job->train.batch, divisors);
     return add_slots_remedy(rc, job, job->slots_data);
+}
+
+static int check_micro_batches(const rules *r, const qd_job *job) {
+    char divisors[128];
+    int64_t samples = job->train.batch / job->slots_data, parts = job->train.micro_batches;
+    if (samples % parts == 0)
+        return 0;
+    list_divisors(samples, parts, divisors, sizeof divisors);
+    return qd_error_set(QD_ECONFIG,
+                        "%s:%d: train.micro_batches %" PRId64 " does not divide the %" PRId64
+                        " sample(s) of a data slot (train.batch %" PRId64 " / slots.data %" PRId64
+                        "); use %s",
+                        r->file, qd_schema_line(r->lines, "train.micro_batches"), parts, samples,
+                        job->train.batch, job->slots_data, divisors);
 }
 
 static int check_max(const rules *r, const qd_job *job) {
@@ -312,14 +335,14 @@ int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job) 
     int rc;
     if ((rc = check_image(&r, job)) || (rc = check_width(&r, job)) || (rc = check_model(&r, job)) ||
         (rc = resolve_validation(&r, job)) || (rc = check_tests(&r, job)) ||
-        (rc = check_length(&r, job)) || (rc = check_optimizer(&r, job)) ||
-        (rc = check_schedule(&r, job)))
+        (rc = check_length(&r, job)) || (rc = check_stop(&r, job)) ||
+        (rc = check_optimizer(&r, job)) || (rc = check_schedule(&r, job)))
         return rc;
     fill_model(job);
     fill_optimizer(&r, job);
     fill_slots(&r, job);
-    if ((rc = check_slots(&r, job)) || (rc = check_max(&r, job)) || (rc = check_min(&r, job)) ||
-        (rc = check_dp(&r, job)))
+    if ((rc = check_slots(&r, job)) || (rc = check_micro_batches(&r, job)) ||
+        (rc = check_max(&r, job)) || (rc = check_min(&r, job)) || (rc = check_dp(&r, job)))
         return rc;
     fill_ranks(job);
     return 0;

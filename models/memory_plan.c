@@ -3,11 +3,8 @@
 #include <stdlib.h>
 
 #include "models/op.h"
+#include "models/optimizer.h"
 #include "runtime/error.h"
-
-/* Vectors of the parameters' length that each update rule keeps. */
-static const int optimizer_vectors[] = {
-    [QD_OPTIMIZER_SGD] = 1, [QD_OPTIMIZER_ADAM] = 2, [QD_OPTIMIZER_ADAMW] = 2};
 
 /*
  * A buffer that shares the pool, and the time it is needed, both ends included. Time counts
@@ -98,9 +95,9 @@ static buffer saved_buffer(const qd_graph *graph, int n, size_t *offset) {
     };
 }
 
-/* The most that any operator uses while it runs. */
-static size_t scratch_bytes(const qd_graph *graph) {
-    int64_t most = 0;
+/* The most that any operator, or the update of a parameter, uses while it runs. */
+static size_t scratch_bytes(const qd_job *job, const qd_graph *graph) {
+    int64_t most = qd_optimizer_scratch(&job->optimizer, graph);
     for (int n = 0; n < graph->node_count; n++) {
         int64_t floats = graph->nodes[n].scratch;
         most = floats > most ? floats : most;
@@ -213,7 +210,7 @@ int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, int slot_cou
         qd_error_set(QD_ENOMEM, "no memory for a plan of %d values", graph->value_count);
         goto out;
     }
-    p->optimizer_vectors = optimizer_vectors[job->optimizer.kind];
+    p->optimizer_vectors = qd_optimizer_facts_of(&job->optimizer)->state_vectors;
     p->gradient_slots = partial_sums(job->slots_data, slot_count);
     p->gradient_elements = graph->param_elements + QD_MEMORY_TOTALS;
     size_t param_bytes = (size_t)graph->param_elements * sizeof(float);
@@ -225,7 +222,7 @@ int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, int slot_cou
     p->value_grad = offsets + graph->value_count;
     p->saved = offsets + 2 * graph->value_count;
     p->scratch = p->gradients + (size_t)p->gradient_slots * gradient_bytes;
-    rc = place_values(graph, p, p->scratch + scratch_bytes(graph));
+    rc = place_values(graph, p, p->scratch + scratch_bytes(job, graph));
     if (rc)
         goto out;
     *plan = p;

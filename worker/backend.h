@@ -20,7 +20,7 @@ typedef struct qd_run_state {
     uint64_t seed;
     uint32_t step;        /* 1 for the first */
     int64_t first_sample; /* which sample of the global batch stands first in the graph's */
-    float share;          /* of this slot in what statistics measure: 1 / data slots */
+    float share;          /* of this run in what statistics measure: 1 / runs of a step */
 } qd_run_state;
 
 /* Operands of one node as device pointers, in the order of the node. Gradients that are not

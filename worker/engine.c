@@ -20,10 +20,8 @@ static void place_operands(qd_engine *e) {
             o->input_grads[i] = qd_engine_at(e, plan->value_grad[node->inputs[i]]);
             o->input_adds[i] = qd_graph_adds_to_input(e->graph, n, i);
         }
-        for (int i = 0; i < node->param_count; i++) {
+        for (int i = 0; i < node->param_count; i++)
             o->params[i] = e->params + e->graph->params[node->params[i]].offset;
-            o->param_adds[i] = qd_graph_adds_to_param(e->graph, n, i);
-        }
         o->run = &e->run;
         o->saved = qd_engine_at(e, plan->saved[n]);
         o->scratch = node->scratch ? qd_engine_at(e, plan->scratch) : NULL;
@@ -84,9 +82,10 @@ int qd_engine_create(const qd_job *job, int first_slot, int end_slot, const qd_b
     if (!e)
         return qd_error_set(QD_ENOMEM, "no memory for an engine");
     e->job = *job;
-    e->run = (qd_run_state){.seed = job->seed, .share = (float)(1.0 / (double)job->slots_data)};
+    e->run.seed = job->seed;
     e->first_slot = first_slot;
     e->end_slot = end_slot;
+    e->threads = threads;
     e->backend = backend;
     e->optimizer = qd_optimizer_of(&job->optimizer);
     rc = build(e, threads);
@@ -94,6 +93,8 @@ int qd_engine_create(const qd_job *job, int first_slot, int end_slot, const qd_b
         qd_engine_destroy(e);
         return rc;
     }
+    /* Statistics are measured by micro-batch. */
+    e->run.share = (float)((double)e->graph->samples / (double)job->train.batch);
     place(e);
     qd_engine_reset(e);
     qd_engine_begin_step(e, 1);

@@ -48,8 +48,8 @@ size_t qd_engine_arena_bytes(const qd_engine *engine);
 /* Begins step number `step` (1 for the first): forgets sums of the last one. */
 void qd_engine_begin_step(qd_engine *engine, int64_t step);
 
-/* Forward and backward of the next slot; adds its gradients (of the mean loss over the global
- * batch) and totals to the partial sums. Call once for each slot, in order.
+/* Forward and backward of the next slot, all its micro-batches; adds its gradients (of the mean
+ * loss over the global batch) and totals to the partial sums. Call once for each slot, in order.
  * QD_EDATA (a target that is no class), QD_EINTERNAL. */
 int qd_engine_run_slot(qd_engine *engine, const qd_batch *batch);
 
@@ -75,9 +75,9 @@ double qd_engine_gradient_norm(const qd_engine *engine);
 /* A total of the summed vector in parts[0]. */
 float qd_engine_total(const qd_engine *engine, qd_total total);
 
-/* Forward only, with the current weights, over a slot-sized batch of which the first `valid`
- * samples count. Adds the sum of their targets' losses (in order, in double) and how many were
- * right. QD_EDATA (a target that is no class), QD_EINTERNAL. */
+/* Forward only, with the current weights, over a batch of the graph's size (one micro-batch), of
+ * which the first `valid` samples count. Adds the sum of their targets' losses (in order, in
+ * double) and how many were right. QD_EDATA (a target that is no class), QD_EINTERNAL. */
 int qd_engine_evaluate(qd_engine *engine, const qd_batch *batch, int64_t valid, double *loss_sum,
                        int64_t *correct);
 

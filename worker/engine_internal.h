@@ -10,11 +10,10 @@
 #include "worker/engine.h"
 #include "worker/optimizer.h"
 
-enum { QD_ENGINE_MAX_OPTIMIZER_VECTORS = 4 };
-
 struct qd_engine {
     qd_job job;
     int first_slot, end_slot;
+    int threads;
     const qd_backend *backend;
     qd_backend_context *context;
     const qd_optimizer *optimizer;
@@ -24,13 +23,14 @@ struct qd_engine {
 
     /* All pointers below lead into the arena. */
     float *params;
-    float *optimizer_state[QD_ENGINE_MAX_OPTIMIZER_VECTORS];
+    float *optimizer_state[QD_OPTIMIZER_MAX_VECTORS];
     float **vectors;       /* [plan->gradient_slots] */
-    qd_operands *operands; /* [node_count]; param_grads change with the vector of a leaf */
+    qd_operands *operands; /* [node_count]; param_grads and param_adds change with each run */
 
     qd_run_state run;
     qd_tree_stack stack;
     float totals[QD_TOTALS]; /* to be added to the first leaf */
+    double gradient_norm;    /* of the last update */
 };
 
 /* Where an offset of the plan lies in the arena; NULL for SIZE_MAX, the offset of what is not

@@ -32,7 +32,7 @@ void qd_engine_reset(qd_engine *engine) {
 }
 
 int qd_engine_state_count(const qd_engine *engine) {
-    return (1 + engine->optimizer->state_vectors) * engine->graph->param_count;
+    return (1 + engine->plan->optimizer_vectors) * engine->graph->param_count;
 }
 
 /* The parameters first, then each of the optimizer's vectors, cut in the same way. */
@@ -45,7 +45,7 @@ void qd_engine_state(qd_engine *engine, int i, qd_state_tensor *tensor) {
         tensor->data = engine->params + param->offset;
     } else {
         snprintf(tensor->name, sizeof tensor->name, "optimizer/%s/%s",
-                 engine->optimizer->state_names[vector], param->name);
+                 qd_optimizer_facts_of(&engine->job.optimizer)->state_names[vector], param->name);
         tensor->data = engine->optimizer_state[vector] + param->offset;
     }
 }

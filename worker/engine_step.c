@@ -1,10 +1,12 @@
 #include "worker/engine.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "runtime/error.h"
 #include "worker/engine_internal.h"
+#include "worker/norm.h"
 
 void qd_engine_begin_step(qd_engine *engine, int64_t step) {
     engine->run.step = (uint32_t)step;
@@ -48,8 +50,9 @@ static int run_forward(qd_engine *e) {
     return 0;
 }
 
-/* Backward with the gradients of the parameters written to `vector`. */
-static int run_backward(qd_engine *e, float *vector) {
+/* Backward with the gradients of the parameters written to `vector`, or added to what stands there.
+ */
+static int run_backward(qd_engine *e, float *vector, bool adds) {
     for (int n = e->graph->node_count - 1; n >= 0; n--) {
         const qd_node *node = &e->graph->nodes[n];
         qd_operands *o = &e->operands[n];
@@ -57,6 +60,8 @@ static int run_backward(qd_engine *e, float *vector) {
             continue;
         for (int i = 0; i < node->param_count; i++)
             o->param_grads[i] = vector + e->graph->params[node->params[i]].offset;
+        for (int i = 0; i < node->param_count; i++)
+            o->param_adds[i] = adds || qd_graph_adds_to_param(e->graph, n, i);
         int rc = e->backend->backward(e->context, e->graph, node, o);
         if (rc)
             return qd_error_context(rc, "backward of %s", node->name);
@@ -99,24 +104,41 @@ static void clear_gaps(const qd_engine *e, float *vector) {
     }
 }
 
-/* Forward and backward of a slot into its leaf's vector. */
-static int run_leaf(qd_engine *e, const qd_batch *batch, float *vector) {
-    double loss_sum;
-    int64_t correct;
-    load(e, batch, e->graph->samples);
-    e->run.training = true;
-    e->run.first_sample = e->stack.next * e->graph->samples;
+/* Forward and backward of one micro-batch; the first of a slot writes to `vector`, the others add
+ * to it. */
+static int run_micro_batch(qd_engine *e, const qd_batch *batch, int64_t part, float *vector,
+                           double *loss_sum, int64_t *correct) {
+    const qd_graph *g = e->graph;
+    const qd_value *input = &g->values[g->input];
+    int64_t input_bytes = qd_shape_elements(&input->shape) * (int64_t)qd_dtype_bytes(input->dtype);
+    qd_batch own = {(const char *)batch->samples + part * input_bytes,
+                    batch->targets + part * g->samples * qd_graph_targets_per_sample(g)};
+    double loss;
+    int64_t right;
+    load(e, &own, g->samples);
     int rc = run_forward(e);
     if (!rc)
-        rc = score(e, e->graph->samples, &loss_sum, &correct);
+        rc = score(e, g->samples, &loss, &right);
     if (rc)
         return rc;
+    *loss_sum += loss;
+    *correct += right;
     seed_loss_grad(e);
-    rc = run_backward(e, vector);
-    if (!rc)
-        rc = e->backend->wait(e->context);
-    if (rc)
-        return rc;
+    rc = run_backward(e, vector, part > 0);
+    return rc ? rc : e->backend->wait(e->context);
+}
+
+/* A slot into its leaf's vector. */
+static int run_leaf(qd_engine *e, const qd_batch *batch, float *vector) {
+    double loss_sum = 0;
+    int64_t correct = 0, slot_samples = e->job.train.batch / e->job.slots_data;
+    e->run.training = true;
+    for (int64_t part = 0; part < slot_samples / e->graph->samples; part++) {
+        e->run.first_sample = e->stack.next * slot_samples + part * e->graph->samples;
+        int rc = run_micro_batch(e, batch, part, vector, &loss_sum, &correct);
+        if (rc)
+            return rc;
+    }
     clear_gaps(e, vector);
     float *totals = vector + e->graph->param_elements;
     memcpy(totals, e->totals, sizeof e->totals);
@@ -153,24 +175,62 @@ static void update_statistic(const qd_param *param, float *values, const float *
         values[i] += param->momentum * (measured[i] - values[i]);
 }
 
+/* Of the sum over all slots, in the order of the parameters. */
+static double gradient_norm(const qd_engine *e) {
+    double squares = 0;
+    for (int p = 0; p < e->graph->param_count; p++) {
+        const qd_param *param = &e->graph->params[p];
+        if (param->kind == QD_PARAM_TRAINED)
+            squares +=
+                qd_norm_squared(e->vectors[0] + param->offset, qd_shape_elements(&param->shape));
+    }
+    return sqrt(squares);
+}
+
+static int update_trained(qd_engine *e, int p, const qd_optimizer_scalars *scalars) {
+    const qd_param *param = &e->graph->params[p];
+    const qd_optimizer_spec *spec = &e->job.optimizer;
+    qd_optimizer_tensor tensor = {
+        .params = e->params + param->offset,
+        .grads = e->vectors[0] + param->offset,
+        .count = qd_shape_elements(&param->shape),
+        .decays = qd_optimizer_decays(spec, param),
+        .scratch = qd_engine_at(e, e->plan->scratch),
+        .threads = e->threads,
+    };
+    for (int v = 0; v < e->plan->optimizer_vectors; v++)
+        tensor.state[v] = e->optimizer_state[v] + param->offset;
+    if (qd_optimizer_orthogonalizes(spec, e->graph, p)) {
+        tensor.rows = param->shape.dim[0];
+        tensor.columns = param->shape.dim[1];
+    }
+    int rc = e->optimizer->update(spec, scalars, &tensor);
+    return rc ? qd_error_context(rc, "update of %s", param->name) : 0;
+}
+
 int qd_engine_update(qd_engine *engine, int64_t total_steps) {
     const qd_graph *g = engine->graph;
-    const float *gradients = engine->vectors[0];
+    double norm = engine->gradient_norm = gradient_norm(engine);
+    if (!isfinite(norm))
+        return qd_error_set(
+            QD_EDATA, "the gradient is %s; try a lower optimizer.learning_rate than %g",
+            isnan(norm) ? "not a number" : "infinite", engine->job.optimizer.learning_rate);
     qd_optimizer_scalars scalars;
-    qd_optimizer_prepare(&engine->job, engine->run.step, total_steps, &scalars);
-    for (int p = 0; p < g->param_count; p++) {
+    qd_optimizer_prepare(&engine->job, engine->run.step, total_steps, norm, &scalars);
+    int rc = 0;
+    for (int p = 0; p < g->param_count && !rc; p++) {
         const qd_param *param = &g->params[p];
-        float *state[QD_ENGINE_MAX_OPTIMIZER_VECTORS] = {0};
-        for (int v = 0; v < engine->plan->optimizer_vectors; v++)
-            state[v] = engine->optimizer_state[v] + param->offset;
         if (param->kind == QD_PARAM_STATISTIC)
-            update_statistic(param, engine->params + param->offset, gradients + param->offset);
+            update_statistic(param, engine->params + param->offset,
+                             engine->vectors[0] + param->offset);
         else
-            engine->optimizer->update(&engine->job.optimizer, &scalars,
-                                      engine->params + param->offset, gradients + param->offset,
-                                      state, qd_shape_elements(&param->shape));
+            rc = update_trained(engine, p, &scalars);
     }
-    return 0;
+    return rc;
+}
+
+double qd_engine_gradient_norm(const qd_engine *engine) {
+    return engine->gradient_norm;
 }
 
 float qd_engine_total(const qd_engine *engine, qd_total total) {

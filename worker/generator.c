@@ -33,7 +33,7 @@ struct qd_generator {
 static qd_job one_sample(const qd_job *job) {
     qd_job one = *job;
     one.model.length = one.model.context;
-    one.train.batch = 1;
+    one.train.batch = one.train.micro_batches = 1;
     one.slots_data = one.ranks_min = one.ranks_max = 1;
     one.layout_dp = 0;
     return one;

@@ -125,6 +125,35 @@ int qd_steps_log_open(const char *run_folder, int64_t step, qd_steps_log **out) 
     return 0;
 }
 
+static void visit_validation(const char *line, size_t length,
+                             void (*visit)(void *context, int64_t step, double loss),
+                             void *context) {
+    json_t *json = json_loadb(line, length, 0, NULL);
+    const char *split = json_string_value(json_object_get(json, "split"));
+    const json_t *loss = json_object_get(json, "loss");
+    if (split && strcmp(split, qd_split_names[QD_SPLIT_VALIDATION]) == 0)
+        visit(context, json_integer_value(json_object_get(json, "step")),
+              json_is_number(loss) ? json_number_value(loss) : (double)NAN);
+    json_decref(json);
+}
+
+int qd_steps_log_validations(const qd_steps_log *log,
+                             void (*visit)(void *context, int64_t step, double loss),
+                             void *context) {
+    FILE *from = fopen(log->path, "re");
+    if (!from)
+        return qd_error_set_errno(QD_EIO, errno, "%s", log->path);
+    char *line = NULL;
+    size_t capacity = 0;
+    ssize_t length;
+    while ((length = getline(&line, &capacity, from)) >= 0)
+        visit_validation(line, (size_t)length, visit, context);
+    int rc = ferror(from) ? qd_error_set_errno(QD_EIO, errno, "%s", log->path) : 0;
+    free(line);
+    fclose(from);
+    return rc;
+}
+
 /* ---- adding lines ---- */
 
 int qd_steps_log_flush(qd_steps_log *log) {
@@ -165,11 +194,12 @@ static const char *number(char *text, size_t size, int digits, double value) {
 
 enum { FLOAT_DIGITS = 9, DOUBLE_DIGITS = 17, NUMBER_BYTES = 32 };
 
-int qd_steps_log_step(qd_steps_log *log, int64_t step, float loss) {
-    char line[LINE_BYTES], value[NUMBER_BYTES];
-    int length = snprintf(line, sizeof line, "{\"step\":%lld,\"loss\":%s,\"bits\":\"%a\"}\n",
+int qd_steps_log_step(qd_steps_log *log, int64_t step, float loss, double gradient_norm) {
+    char line[LINE_BYTES], value[NUMBER_BYTES], norm[NUMBER_BYTES];
+    int length = snprintf(line, sizeof line,
+                          "{\"step\":%lld,\"loss\":%s,\"grad_norm\":%s,\"bits\":\"%a\"}\n",
                           (long long)step, number(value, sizeof value, FLOAT_DIGITS, (double)loss),
-                          (double)loss);
+                          number(norm, sizeof norm, FLOAT_DIGITS, gradient_norm), (double)loss);
     return add_line(log, line, (size_t)length);
 }
 

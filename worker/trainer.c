@@ -52,6 +52,7 @@ static int find_own_place(qd_trainer *t) {
     t->first_slot = t->slot_starts[t->index];
     t->end_slot = t->slot_starts[t->index + 1];
     t->slot_samples = t->job->train.batch / t->job->slots_data;
+    t->chunk_samples = qd_job_graph_samples(t->job);
     return 0;
 }
 
@@ -135,6 +136,8 @@ static int set_up(qd_trainer *t) {
     }
     if (!rc)
         rc = open_logs(t);
+    if (!rc)
+        rc = qd_trainer_remember_evaluations(t);
     if (!rc)
         rc = qd_loader_create(t->job, t->dataset, t->first_slot, t->end_slot, t->step, &t->loader);
     return rc;
@@ -243,7 +246,8 @@ static void close_interval(qd_trainer *t, int64_t now) {
 static int after_step(qd_trainer *t) {
     int64_t every = t->job->train.evaluate_every;
     if (qd_trainer_leads(t))
-        heed_log_failure(t, qd_steps_log_step(t->steps_log, t->step, t->loss));
+        heed_log_failure(t, qd_steps_log_step(t->steps_log, t->step, t->loss,
+                                              qd_engine_gradient_norm(t->engine)));
     qd_span_enter(&t->spans, QD_SPAN_CHECKPOINT);
     int rc = qd_trainer_checkpoint_step(t);
     qd_span_enter(&t->spans, QD_SPAN_COMPUTE);
@@ -259,12 +263,26 @@ static int after_step(qd_trainer *t) {
     return 0;
 }
 
+/* All steps are done, or the validation loss has not improved for long enough. */
+static bool has_ended(const qd_trainer *t) {
+    return t->step == t->total_steps || qd_patience_is_over(&t->patience, t->job);
+}
+
+static void say_why_it_ended(const qd_trainer *t) {
+    if (qd_trainer_leads(t) && t->step < t->total_steps)
+        qd_log(QD_LOG_INFO,
+               "%s: ended at step %lld: the validation loss, at best %g, has not improved in %lld "
+               "evaluation(s)",
+               t->job->name, (long long)t->step, (double)t->patience.best,
+               (long long)t->patience.since);
+}
+
 static int train(qd_trainer *t, qd_trained *how) {
     int rc = 0;
     bool stop = false;
     t->interval_from_ns = t->line_from_ns = t->progress_from_ns = qd_clock_now_ns();
     t->interval_from_step = t->progress_from_step = t->step;
-    while (!rc && t->step < t->total_steps && !stop) {
+    while (!rc && !has_ended(t) && !stop) {
         t->hooks->at_step(t->hooks->context, t->step);
         if (t->hooks->poll(t->hooks->context))
             return qd_error_set(QD_ECANCELLED, "called off at step %lld", (long long)t->step);
@@ -275,11 +293,13 @@ static int train(qd_trainer *t, qd_trained *how) {
     }
     if (!rc)
         rc = qd_trainer_checkpoint_now(t);
-    *how = t->step < t->total_steps ? QD_TRAINED_STOPPED : QD_TRAINED_ALL;
-    if (!rc && *how == QD_TRAINED_ALL)
+    *how = has_ended(t) ? QD_TRAINED_ALL : QD_TRAINED_STOPPED;
+    if (!rc && *how == QD_TRAINED_ALL && t->validated_step != t->step)
         rc = qd_trainer_evaluate(t, QD_SPLIT_VALIDATION);
-    if (!rc && *how == QD_TRAINED_ALL)
+    if (!rc && *how == QD_TRAINED_ALL) {
+        say_why_it_ended(t);
         rc = qd_trainer_evaluate(t, QD_SPLIT_TEST);
+    }
     if (qd_trainer_leads(t))
         heed_log_failure(t, qd_steps_log_flush(t->steps_log));
     if (!rc)

@@ -50,7 +50,8 @@ typedef struct qd_trainer_hooks {
 } qd_trainer_hooks;
 
 typedef enum {
-    QD_TRAINED_ALL,    /* all steps done, final checkpoint written, test split evaluated */
+    QD_TRAINED_ALL,    /* all steps done, or those that train.stop_after left: final checkpoint
+                          written, test split evaluated */
     QD_TRAINED_STOPPED /* stopped as asked; the checkpoint of the last step is written */
 } qd_trained;
 

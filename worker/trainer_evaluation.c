@@ -6,10 +6,10 @@
 #include "worker/trainer_internal.h"
 
 /*
- * A split is cut into chunks of one slot's samples, dealt to the members in contiguous shares.
- * Each member fills in its chunks of a vector of chunk results and leaves the others zero, so that
- * the sum over members only puts them together, exactly; the results are then added up in chunk
- * order. What comes out does not depend on the grid.
+ * A split is cut into chunks of one micro-batch's samples, dealt to the members in contiguous
+ * shares. Each member fills in its chunks of a vector of chunk results and leaves the others zero,
+ * so that the sum over members only puts them together, exactly; the results are then added up in
+ * chunk order. What comes out does not depend on the grid.
  */
 struct qd_evaluation {
     float *chunks; /* [2 * most chunks of a split]: losses, then right answers; 64-byte aligned */
@@ -19,7 +19,7 @@ struct qd_evaluation {
 };
 
 static int64_t chunk_count(const qd_trainer *t, qd_split split) {
-    return (qd_dataset_size(t->dataset, split) + t->slot_samples - 1) / t->slot_samples;
+    return (qd_dataset_size(t->dataset, split) + t->chunk_samples - 1) / t->chunk_samples;
 }
 
 static size_t aligned(size_t bytes) {
@@ -35,7 +35,7 @@ int qd_evaluation_create(qd_trainer *t, struct qd_evaluation **out) {
     if (!e)
         return qd_error_set(QD_ENOMEM, "no memory for the evaluation");
     const qd_sample_spec *spec = qd_dataset_sample_spec(t->dataset);
-    size_t samples = (size_t)t->slot_samples;
+    size_t samples = (size_t)t->chunk_samples;
     e->sample_bytes = (size_t)spec->inputs * qd_dtype_bytes(spec->input_dtype);
     e->chunks = aligned_alloc(64, aligned(2 * (size_t)most * sizeof *e->chunks));
     e->samples = aligned_alloc(64, aligned(samples * e->sample_bytes));
@@ -60,15 +60,52 @@ void qd_evaluation_destroy(struct qd_evaluation *e) {
 
 static int run_chunk(qd_trainer *t, qd_split split, int64_t chunk, double *loss, int64_t *correct) {
     struct qd_evaluation *e = t->evaluation;
-    int64_t first = chunk * t->slot_samples;
+    int64_t first = chunk * t->chunk_samples;
     int64_t left = qd_dataset_size(t->dataset, split) - first;
-    int64_t valid = left < t->slot_samples ? left : t->slot_samples;
+    int64_t valid = left < t->chunk_samples ? left : t->chunk_samples;
     int64_t targets = qd_dataset_sample_spec(t->dataset)->targets;
     for (int64_t i = 0; i < valid; i++)
         qd_dataset_get(t->dataset, split, first + i, e->samples + (size_t)i * e->sample_bytes,
                        e->targets + i * targets);
     qd_batch batch = {.samples = e->samples, .targets = e->targets};
     return qd_engine_evaluate(t->engine, &batch, valid, loss, correct);
+}
+
+static void remember(void *context, int64_t step, double loss) {
+    qd_trainer *t = context;
+    if (qd_patience_counts(t->job, step))
+        qd_patience_note(&t->patience, loss);
+}
+
+int qd_trainer_remember_evaluations(qd_trainer *t) {
+    qd_patience_begin(&t->patience);
+    t->validated_step = -1;
+    if (!t->job->train.stop_after)
+        return 0;
+    if (qd_dataset_size(t->dataset, QD_SPLIT_VALIDATION) == 0)
+        return qd_error_set(QD_ECONFIG,
+                            "train.stop_after: there are no validation samples; set some apart in "
+                            "data, or remove stop_after");
+    int rc = qd_trainer_leads(t) ? qd_steps_log_validations(t->steps_log, remember, t) : 0;
+    /* All but the first one's are zero, so the sums are its values, exactly. */
+    float sums[3] = {rc ? 1 : 0};
+    if (qd_trainer_leads(t)) {
+        sums[1] = t->patience.best;
+        sums[2] = (float)t->patience.since;
+    }
+    int sum_rc = qd_trainer_sum(t, sums, 3);
+    if (rc || sum_rc)
+        return rc ? rc : sum_rc;
+    if (sums[0] != 0)
+        return qd_error_set(QD_EIO, "the first member could not read the run's evaluations");
+    t->patience = (qd_patience){.best = sums[1], .since = (int64_t)sums[2]};
+    return 0;
+}
+
+static void note_validation(qd_trainer *t, double loss) {
+    if (qd_patience_counts(t->job, t->step) && t->validated_step != t->step)
+        qd_patience_note(&t->patience, loss);
+    t->validated_step = t->step;
 }
 
 int qd_trainer_evaluate(qd_trainer *t, qd_split split) {
@@ -105,6 +142,8 @@ int qd_trainer_evaluate(qd_trainer *t, qd_split split) {
         (double)samples * (double)qd_graph_targets_per_sample(qd_engine_graph(t->engine));
     loss /= targets;
     double accuracy = correct / targets;
+    if (split == QD_SPLIT_VALIDATION)
+        note_validation(t, loss);
     if (!qd_trainer_leads(t))
         return 0;
     t->hooks->evaluated(t->hooks->context, t->step, split, loss, accuracy, samples);

@@ -3,6 +3,7 @@
 #define QD_WORKER_TRAINER_INTERNAL_H
 
 #include "collectives/allreduce.h"
+#include "models/patience.h"
 #include "runtime/span.h"
 #include "worker/checkpoint.h"
 #include "worker/data/loader.h"
@@ -25,8 +26,9 @@ typedef struct qd_trainer {
     int index; /* of this member in the gang */
     int first_slot, end_slot;
     int64_t slot_samples;
-    int *slot_starts; /* [members + 1] the gang's data slots */
-    int *one_each;    /* [members + 1] 0, 1, 2 ...: one leaf a member */
+    int64_t chunk_samples; /* of a micro-batch, and so of an evaluation's chunk */
+    int *slot_starts;      /* [members + 1] the gang's data slots */
+    int *one_each;         /* [members + 1] 0, 1, 2 ...: one leaf a member */
 
     qd_span_clock spans;
     qd_dataset *dataset;
@@ -48,6 +50,8 @@ typedef struct qd_trainer {
     int64_t loaded_step; /* of the checkpoint this attempt began from; -1: none */
     int64_t saved_step;  /* newest committed checkpoint; -1: none */
     float loss;          /* of the last step */
+    qd_patience patience;
+    int64_t validated_step; /* of the last evaluation on the validation split; -1: none */
     int64_t started_ns;
     int64_t interval_from_ns, interval_from_step;
     int64_t line_from_ns, progress_from_ns, progress_from_step;
@@ -78,7 +82,12 @@ void qd_trainer_checkpoint_vote(qd_trainer *t);
  * Called by all members at the same step. */
 int qd_trainer_checkpoint_now(qd_trainer *t);
 
-/* Evaluates a split on all members together. *loss is the mean, the same bits on every grid. */
+/* Takes the evaluations on record into the patience: the first member reads them, and all learn
+ * what they come to. A collective call, once the first member's log is open. */
+int qd_trainer_remember_evaluations(qd_trainer *t);
+
+/* Evaluates a split on all members together; a validation counts for the patience. The loss is the
+ * mean, the same bits on every grid and every member. */
 int qd_evaluation_create(qd_trainer *t, struct qd_evaluation **evaluation);
 void qd_evaluation_destroy(struct qd_evaluation *evaluation);
 int qd_trainer_evaluate(qd_trainer *t, qd_split split);

@@ -166,3 +166,42 @@ load helpers
   grep '"bits"' runs/small/steps.jsonl > b
   cmp a b
 }
+
+# Steps this small leave the loss as it is: the first evaluation, of step 5, stays the best.
+still_job() {
+  job "$1"
+  sed -i 's/evaluate_every: 50/evaluate_every: 5, stop_after: 3/; s/learning_rate: 0.05/learning_rate: 1e-30/;
+    s/every: 40/every: 4/' small.yaml
+}
+
+@test "a run ends when the validation loss has not improved for long enough, on any grid" {
+  still_job 40
+  run train 1 small
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"ended at step 20: the validation loss"* ]]
+  [ "$(grep -c '"validation"' runs/small/steps.jsonl)" -eq 4 ]
+  [ "$(grep -c '"test"' runs/small/steps.jsonl)" -eq 1 ]
+  [ -d runs/small/checkpoints/step-00000020 ]
+  cp runs/small/steps.jsonl one
+  train 3 small
+  same_steps small one
+}
+
+@test "a resumed run remembers the evaluations before" {
+  still_job 40
+  train 3 small
+  cp runs/small/steps.jsonl whole
+  still_job 12
+  train 2 small
+  [ "$(grep -c '"validation"' runs/small/steps.jsonl)" -eq 3 ]
+  still_job 40
+  run train 3 small --resume
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"ended at step 20: the validation loss"* ]]
+  grep '"bits"' whole > a
+  grep '"bits"' runs/small/steps.jsonl > b
+  cmp a b
+  run train 2 small --resume
+  [ "$status" -eq 0 ]
+  [ "$(grep -c '"bits"' runs/small/steps.jsonl)" -eq 20 ]
+}

@@ -342,6 +342,146 @@ START_TEST(what_others_leave_between_the_gradients_is_cleared) {
 }
 END_TEST
 
+/* ---- the gradient's length ---- */
+
+/* The sum over slots of one engine that holds them all. */
+static const float *summed(qd_engine *engine) {
+    float *const *parts;
+    int count;
+    qd_engine_parts(engine, &parts, &count);
+    ck_assert_int_eq(count, 1);
+    return parts[0];
+}
+
+static double length_of_gradient(qd_engine *engine) {
+    const qd_graph *g = qd_engine_graph(engine);
+    double squares = 0;
+    for (int p = 0; p < g->param_count; p++)
+        for (int64_t i = 0; i < qd_shape_elements(&g->params[p].shape); i++)
+            squares += pow((double)summed(engine)[g->params[p].offset + i], 2);
+    return sqrt(squares);
+}
+
+/* The first step of sgd moves by lr times the gradient: clipped, by lr times clip. */
+START_TEST(a_gradient_is_measured_and_clipped_over_all_parameters) {
+    qd_job job = MLP_JOB(8, 4, QD_OPTIMIZER_SGD, 5, 6, 3);
+    static const double clips[] = {0, 0.125, 1e3};
+    for (int c = 0; c < 3; c++) {
+        job.optimizer.clip = clips[c];
+        qd_engine *engine = engine_of(&job, 0, 4, 1), *still = engine_of(&job, 0, 4, 1);
+        samples s = samples_of(&job, 1);
+        run_slots(engine, &s, 0, 4);
+        double norm = length_of_gradient(engine), moved = 0;
+        ck_assert_double_gt(norm, 0.125);
+        ck_assert_int_eq(qd_engine_update(engine, 1000), 0);
+        ck_assert_double_eq_tol(qd_engine_gradient_norm(engine), norm, 1e-12);
+        for (int p = 0; p < qd_engine_graph(engine)->param_count; p++) {
+            qd_state_tensor a, b;
+            qd_engine_state(engine, p, &a);
+            qd_engine_state(still, p, &b);
+            for (int64_t i = 0; i < qd_shape_elements(&a.shape); i++)
+                moved += pow((double)a.data[i] - (double)b.data[i], 2);
+        }
+        double expected = c == 1 ? 0.125 : norm;
+        ck_assert_double_eq_tol(sqrt(moved), 0.05 * expected, 1e-6);
+        drop_samples(&s);
+        qd_engine_destroy(engine);
+        qd_engine_destroy(still);
+    }
+}
+END_TEST
+
+START_TEST(a_gradient_that_is_not_finite_changes_nothing) {
+    static const struct {
+        float value;
+        const char *message;
+    } cases[] = {
+        {NAN, "the gradient is not a number; try a lower optimizer.learning_rate than 0.05"},
+        {-INFINITY, "the gradient is infinite; try a lower optimizer.learning_rate than 0.05"},
+    };
+    qd_job job = MLP_JOB(8, 4, QD_OPTIMIZER_SGD, 5, 3);
+    for (int c = 0; c < 2; c++) {
+        qd_engine *engine = engine_of(&job, 0, 4, 1), *still = engine_of(&job, 0, 4, 1);
+        samples s = samples_of(&job, 1);
+        float *const *parts;
+        int count;
+        run_slots(engine, &s, 0, 4);
+        qd_engine_parts(engine, &parts, &count);
+        parts[0][16] = cases[c].value; /* of the bias */
+        ck_assert_int_eq(qd_engine_update(engine, 1000), QD_EDATA);
+        ck_assert_str_eq(qd_error_message(), cases[c].message);
+        assert_same_state(engine, still);
+        drop_samples(&s);
+        qd_engine_destroy(engine);
+        qd_engine_destroy(still);
+    }
+}
+END_TEST
+
+/* Every rule, with all that may be asked of it. */
+START_TEST(every_rule_gives_the_same_bits_on_any_number_of_members) {
+    static const qd_optimizer_kind kinds[] = {QD_OPTIMIZER_SGD, QD_OPTIMIZER_ADAM,
+                                              QD_OPTIMIZER_ADAMW, QD_OPTIMIZER_LAMB,
+                                              QD_OPTIMIZER_MUON};
+    for (int k = 0; k < 5; k++) {
+        qd_job job = MLP_JOB(24, 8, kinds[k], 20, 33, 17, 10);
+        job.optimizer.clip = 0.5;
+        job.optimizer.l1 = 0.001;
+        job.optimizer.weight_decay = 0.1;
+        job.optimizer.decay = QD_DECAY_MATRICES;
+        job.optimizer.adamw_learning_rate = 0.01;
+        assert_same_run(&job, 3, (int[]){0, 2, 5, 8}, 1);
+    }
+}
+END_TEST
+
+/* ---- micro-batches ---- */
+
+START_TEST(micro_batches_give_the_same_bits_on_any_number_of_members) {
+    qd_job job = MLP_JOB(48, 8, QD_OPTIMIZER_ADAM, 49, 33, 17, 10);
+    job.train.micro_batches = 3;
+    assert_same_run(&job, 3, (int[]){0, 2, 5, 8}, 1);
+}
+END_TEST
+
+/* The gradients of a slot are a sum over its samples, in whatever parts it is taken. */
+START_TEST(micro_batches_add_up_to_the_gradient_of_the_slot) {
+    qd_job job = MLP_JOB(48, 4, QD_OPTIMIZER_SGD, 49, 33, 10);
+    samples s = samples_of(&job, 1);
+    qd_engine *whole = engine_of(&job, 0, 4, 1);
+    run_slots(whole, &s, 0, 4);
+    static const int64_t parts[] = {2, 3, 12};
+    for (int k = 0; k < 3; k++) {
+        job.train.micro_batches = parts[k];
+        qd_engine *engine = engine_of(&job, 0, 4, 1);
+        ck_assert_int_eq(qd_engine_graph(engine)->samples, 12 / parts[k]);
+        ck_assert_uint_lt(qd_engine_arena_bytes(engine), qd_engine_arena_bytes(whole));
+        run_slots(engine, &s, 0, 4);
+        for (int64_t i = 0; i < qd_engine_graph(engine)->param_elements; i++)
+            ck_assert_float_eq_tol(summed(engine)[i], summed(whole)[i], 1e-6f);
+        ck_assert_float_eq_tol(qd_engine_total(engine, QD_TOTAL_LOSS),
+                               qd_engine_total(whole, QD_TOTAL_LOSS), 1e-6f);
+        ck_assert_float_eq(qd_engine_total(engine, QD_TOTAL_CORRECT),
+                           qd_engine_total(whole, QD_TOTAL_CORRECT));
+        qd_engine_destroy(engine);
+    }
+    drop_samples(&s);
+    qd_engine_destroy(whole);
+}
+END_TEST
+
+START_TEST(a_slot_that_cannot_be_cut_is_refused) {
+    static const int64_t parts[] = {5, 13};
+    for (int k = 0; k < 2; k++) {
+        qd_job job = MLP_JOB(48, 4, QD_OPTIMIZER_SGD, 5, 3);
+        qd_engine *engine = NULL;
+        job.train.micro_batches = parts[k];
+        ck_assert_int_eq(qd_engine_create(&job, 0, 4, &qd_backend_cpu, 1, &engine), QD_ECONFIG);
+        ck_assert_ptr_nonnull(strstr(qd_error_message(), "does not divide the 12 sample(s)"));
+    }
+}
+END_TEST
+
 /* A step and an evaluation without a check in between, since Check allocates. */
 static int work(qd_engine *engine, const samples *s, int64_t step) {
     double loss = 0;
@@ -359,7 +499,9 @@ static int work(qd_engine *engine, const samples *s, int64_t step) {
 }
 
 START_TEST(after_create_nothing_is_allocated) {
-    qd_job job = MLP_JOB(128, 8, QD_OPTIMIZER_ADAM, 784, 128, 10);
+    static const qd_optimizer_kind kinds[] = {QD_OPTIMIZER_ADAM, QD_OPTIMIZER_LAMB,
+                                              QD_OPTIMIZER_MUON};
+    qd_job job = MLP_JOB(128, 8, kinds[_i], 784, 128, 33, 10);
     qd_engine *engine = engine_of(&job, 0, 8, 1);
     samples s = samples_of(&job, 1);
     ck_assert_int_gt(allocations, 0);
@@ -409,7 +551,7 @@ START_TEST(the_arena_has_the_size_of_the_plan) {
     qd_memory_plan *plan = NULL;
     ck_assert_int_eq(qd_memory_plan_create(&job, qd_engine_graph(engine), 3, &plan), 0);
     ck_assert_uint_eq(qd_engine_arena_bytes(engine), plan->bytes);
-    ck_assert_int_eq(plan->optimizer_vectors, qd_optimizer_of(&job.optimizer)->state_vectors);
+    ck_assert_int_eq(plan->optimizer_vectors, qd_optimizer_facts_of(&job.optimizer)->state_vectors);
     qd_memory_plan_destroy(plan);
     qd_engine_destroy(engine);
 }
@@ -606,7 +748,13 @@ int main(void) {
     tcase_add_test(tc, the_loss_of_a_step_is_the_mean_over_the_global_batch);
     tcase_add_test(tc, a_total_is_added_once_and_forgotten_with_the_step);
     tcase_add_test(tc, what_others_leave_between_the_gradients_is_cleared);
-    tcase_add_test(tc, after_create_nothing_is_allocated);
+    tcase_add_test(tc, a_gradient_is_measured_and_clipped_over_all_parameters);
+    tcase_add_test(tc, a_gradient_that_is_not_finite_changes_nothing);
+    tcase_add_test(tc, every_rule_gives_the_same_bits_on_any_number_of_members);
+    tcase_add_test(tc, micro_batches_give_the_same_bits_on_any_number_of_members);
+    tcase_add_test(tc, micro_batches_add_up_to_the_gradient_of_the_slot);
+    tcase_add_test(tc, a_slot_that_cannot_be_cut_is_refused);
+    tcase_add_loop_test(tc, after_create_nothing_is_allocated, 0, 3);
     tcase_add_test(tc, after_the_first_steps_no_page_is_faulted_in);
     tcase_add_test(tc, the_arena_has_the_size_of_the_plan);
     tcase_add_test(tc, evaluation_counts_the_valid_samples_only_and_changes_nothing);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "runtime/random.h"
+#include "worker/norm.h"
 #include "worker/optimizer.h"
 
 /* Update rules against their closed formulas: what t steps amount to, summed in double from the
@@ -39,10 +40,16 @@ typedef struct run {
     float weights[MAX_COUNT], gradients[MAX_COUNT], state[2][MAX_COUNT];
 } run;
 
+/* Of a vector: no matrix, and given to decay. */
 static void take_steps(run *r, const qd_optimizer_spec *spec, int steps, int64_t count,
                        float (*gradient)(int, int64_t)) {
     const qd_optimizer *optimizer = qd_optimizer_of(spec);
-    float *state[] = {r->state[0], r->state[1]};
+    qd_optimizer_tensor tensor = {.params = r->weights,
+                                  .grads = r->gradients,
+                                  .state = {r->state[0], r->state[1]},
+                                  .count = count,
+                                  .decays = true,
+                                  .threads = 1};
     *r = (run){0};
     for (int64_t i = 0; i < count; i++)
         r->weights[i] = weight_at(i);
@@ -51,7 +58,7 @@ static void take_steps(run *r, const qd_optimizer_spec *spec, int steps, int64_t
         for (int64_t i = 0; i < count; i++)
             r->gradients[i] = gradient(t, i);
         optimizer->prepare(spec, t, &scalars);
-        optimizer->update(spec, &scalars, r->weights, r->gradients, state, count);
+        ck_assert_int_eq(optimizer->update(spec, &scalars, &tensor), 0);
     }
 }
 
@@ -295,9 +302,9 @@ START_TEST(the_schedule_multiplies_the_learning_rate) {
     for (int k = 0; k < 3; k++) {
         qd_job job = {.optimizer = *specs[k]};
         qd_optimizer_scalars plain, half;
-        qd_optimizer_prepare(&job, 6, 11, &plain);
+        qd_optimizer_prepare(&job, 6, 11, 1, &plain);
         job.schedule = (qd_schedule_spec){.kind = QD_SCHEDULE_LINEAR};
-        qd_optimizer_prepare(&job, 6, 11, &half);
+        qd_optimizer_prepare(&job, 6, 11, 1, &half);
         ck_assert_float_eq(plain.learning_rate, (float)specs[k]->learning_rate);
         ck_assert_float_eq(half.learning_rate, plain.learning_rate / 2);
         ck_assert_float_eq(half.decay, plain.decay / 2);
@@ -307,18 +314,366 @@ START_TEST(the_schedule_multiplies_the_learning_rate) {
 }
 END_TEST
 
-START_TEST(each_kind_has_its_row) {
-    ck_assert_str_eq(qd_optimizer_of(&sgd)->name, "sgd");
-    ck_assert_int_eq(qd_optimizer_of(&sgd)->state_vectors, 1);
-    ck_assert_str_eq(qd_optimizer_of(&sgd)->state_names[0], "momentum");
-    ck_assert_str_eq(qd_optimizer_of(&adam)->name, "adam");
-    ck_assert_int_eq(qd_optimizer_of(&adam)->state_vectors, 2);
-    ck_assert_str_eq(qd_optimizer_of(&adam)->state_names[0], "m");
-    ck_assert_str_eq(qd_optimizer_of(&adam)->state_names[1], "v");
-    ck_assert_str_eq(qd_optimizer_of(&adamw)->name, "adamw");
-    ck_assert_int_eq(qd_optimizer_of(&adamw)->state_vectors, 2);
-    ck_assert_str_eq(qd_optimizer_of(&adamw)->state_names[0], "m");
-    ck_assert_str_eq(qd_optimizer_of(&adamw)->state_names[1], "v");
+/* ---- l1, decay groups, clipping ---- */
+
+static double sign(double x) {
+    return (x > 0) - (x < 0);
+}
+
+/* As a loss of which l1 |w| is a part would have it. */
+START_TEST(l1_adds_the_sign_of_the_weight_to_the_gradient) {
+    static run r;
+    qd_optimizer_spec spec = sgd;
+    spec.momentum = 0;
+    spec.l1 = 0.25;
+    take_steps(&r, &spec, 1, MAX_COUNT, gradient_at);
+    for (int64_t i = 0; i < MAX_COUNT; i++) {
+        double w = (double)weight_at(i), g = (double)gradient_at(1, i) + 0.25 * sign(w);
+        ck_assert_double_eq_tol((double)r.weights[i], w - spec.learning_rate * g, 1e-6);
+    }
+}
+END_TEST
+
+/* A weight that is 0 has no side to be drawn from. */
+START_TEST(l1_leaves_a_weight_of_zero_alone) {
+    static const qd_optimizer_kind kinds[] = {QD_OPTIMIZER_SGD, QD_OPTIMIZER_ADAM,
+                                              QD_OPTIMIZER_ADAMW, QD_OPTIMIZER_LAMB,
+                                              QD_OPTIMIZER_MUON};
+    for (int k = 0; k < 5; k++) {
+        float w[3] = {0, -0.0f, 0}, g[3] = {0}, m[3] = {0}, v[3] = {0};
+        qd_optimizer_spec spec = adam;
+        qd_optimizer_scalars scalars;
+        spec.kind = kinds[k];
+        spec.l1 = 1;
+        qd_optimizer_tensor tensor = {
+            .params = w, .grads = g, .state = {m, v}, .count = 3, .decays = true};
+        qd_optimizer_of(&spec)->prepare(&spec, 1, &scalars);
+        ck_assert_int_eq(qd_optimizer_of(&spec)->update(&spec, &scalars, &tensor), 0);
+        for (int i = 0; i < 3; i++)
+            ck_assert(w[i] == 0 && m[i] == 0 && v[i] == 0);
+    }
+}
+END_TEST
+
+/* One step of spec over 17 weights that decay is not meant for. */
+static void step_without_decay(run *r, const qd_optimizer_spec *spec) {
+    qd_optimizer_scalars scalars;
+    qd_optimizer_tensor tensor = {.params = r->weights,
+                                  .grads = r->gradients,
+                                  .state = {r->state[0], r->state[1]},
+                                  .count = 17};
+    *r = (run){0};
+    for (int64_t i = 0; i < 17; i++) {
+        r->weights[i] = weight_at(i);
+        r->gradients[i] = gradient_at(1, i);
+    }
+    qd_optimizer_of(spec)->prepare(spec, 1, &scalars);
+    ck_assert_int_eq(qd_optimizer_of(spec)->update(spec, &scalars, &tensor), 0);
+}
+
+START_TEST(what_is_not_in_the_group_is_moved_as_without_decay) {
+    static const qd_optimizer_kind kinds[] = {QD_OPTIMIZER_SGD, QD_OPTIMIZER_ADAM,
+                                              QD_OPTIMIZER_ADAMW, QD_OPTIMIZER_LAMB,
+                                              QD_OPTIMIZER_MUON};
+    static run with, without;
+    for (int k = 0; k < 5; k++) {
+        qd_optimizer_spec spec = adamw;
+        spec.kind = kinds[k];
+        spec.momentum = 0.9;
+        spec.adamw_learning_rate = 0.01;
+        spec.weight_decay = 0;
+        take_steps(&without, &spec, 1, 17, gradient_at);
+        spec.weight_decay = 0.5;
+        spec.l1 = 0.5;
+        step_without_decay(&with, &spec);
+        for (int64_t i = 0; i < 17; i++)
+            ck_assert_float_eq(with.weights[i], without.weights[i]);
+    }
+}
+END_TEST
+
+/* torch.nn.utils.clip_grad_norm_: the coefficient max_norm / (norm + 1e-6), at most 1. */
+START_TEST(a_gradient_that_is_too_long_is_cut_to_its_length) {
+    qd_optimizer_spec spec = {.clip = 2};
+    ck_assert_double_eq(qd_optimizer_clip_factor(&spec, 1.5), 1);
+    ck_assert_double_eq(qd_optimizer_clip_factor(&spec, 0), 1);
+    ck_assert_double_eq_tol(qd_optimizer_clip_factor(&spec, 8), 2 / (8 + 1e-6), 1e-15);
+    spec.clip = 0;
+    ck_assert_double_eq(qd_optimizer_clip_factor(&spec, 1e30), 1);
+}
+END_TEST
+
+static float quarter_gradient(int step, int64_t i) {
+    return gradient_at(step, i) / 4;
+}
+
+/* A quarter is exact: the same bits as of a gradient that was short to begin with. */
+START_TEST(every_rule_multiplies_the_gradient_by_the_factor) {
+    static const qd_optimizer_kind kinds[] = {QD_OPTIMIZER_SGD, QD_OPTIMIZER_ADAM,
+                                              QD_OPTIMIZER_ADAMW, QD_OPTIMIZER_LAMB,
+                                              QD_OPTIMIZER_MUON};
+    static run cut, quarter;
+    for (int k = 0; k < 5; k++) {
+        qd_job job = {.optimizer = adamw};
+        job.optimizer.kind = kinds[k];
+        job.optimizer.momentum = 0.9;
+        job.optimizer.l1 = 0.125;
+        job.optimizer.adamw_learning_rate = 0.01;
+        take_steps(&quarter, &job.optimizer, 1, MAX_COUNT, quarter_gradient);
+        job.optimizer.clip = 1e6; /* beside which the 1e-6 of the formula is nothing in float */
+        qd_optimizer_scalars scalars;
+        qd_optimizer_prepare(&job, 1, 1, 4e6, &scalars);
+        ck_assert_float_eq(scalars.gradient_factor, 0.25f);
+        take_steps(&cut, &job.optimizer, 0, MAX_COUNT, gradient_at);
+        for (int64_t i = 0; i < MAX_COUNT; i++)
+            cut.gradients[i] = gradient_at(1, i);
+        qd_optimizer_tensor tensor = {.params = cut.weights,
+                                      .grads = cut.gradients,
+                                      .state = {cut.state[0], cut.state[1]},
+                                      .count = MAX_COUNT,
+                                      .decays = true};
+        qd_optimizer_of(&job.optimizer)->update(&job.optimizer, &scalars, &tensor);
+        for (int64_t i = 0; i < MAX_COUNT; i++)
+            ck_assert_float_eq(cut.weights[i], quarter.weights[i]);
+    }
+}
+END_TEST
+
+START_TEST(a_norm_is_that_of_the_squares_in_double) {
+    static float x[MAX_COUNT];
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        double squares = 0;
+        for (int64_t i = 0; i < counts[c]; i++) {
+            x[i] = gradient_at(1, i);
+            squares += (double)x[i] * (double)x[i];
+        }
+        ck_assert_double_eq_tol(qd_norm_squared(x, counts[c]), squares, 1e-14 * squares);
+    }
+    /* Squares that a float could not hold. */
+    x[0] = 3e30f, x[1] = 4e30f;
+    ck_assert_double_eq_tol(sqrt(qd_norm_squared(x, 2)), 5e30, 1e24);
+    x[0] = 3e-30f, x[1] = 4e-30f;
+    ck_assert_double_eq_tol(sqrt(qd_norm_squared(x, 2)), 5e-30, 1e-36);
+    ck_assert_double_eq(qd_norm_squared(x, 0), 0);
+    x[1] = NAN;
+    ck_assert(isnan(qd_norm_squared(x, 2)));
+    x[1] = INFINITY;
+    ck_assert(isinf(qd_norm_squared(x, 2)));
+}
+END_TEST
+
+/* ---- lamb ---- */
+
+static const qd_optimizer_spec lamb = {.kind = QD_OPTIMIZER_LAMB,
+                                       .learning_rate = 0.01,
+                                       .beta1 = 0.9,
+                                       .beta2 = 0.999,
+                                       .epsilon = 1e-6,
+                                       .weight_decay = 0.01};
+
+/* Algorithm 2 of arXiv 1904.00962, in double. */
+static void documented_lamb(const qd_optimizer_spec *s, int64_t count, double *w) {
+    static double r[MAX_COUNT];
+    for (int t = 1; t <= STEPS; t++) {
+        double own = 0, length = 0;
+        for (int64_t i = 0; i < count; i++) {
+            double m = moment(s->beta1, 1, t, i) / (1 - pow(s->beta1, t));
+            double v = moment(s->beta2, 2, t, i) / (1 - pow(s->beta2, t));
+            r[i] = m / (sqrt(v) + s->epsilon) + s->weight_decay * w[i];
+            own += w[i] * w[i];
+            length += r[i] * r[i];
+        }
+        for (int64_t i = 0; i < count; i++)
+            w[i] -= s->learning_rate * sqrt(own) / sqrt(length) * r[i];
+    }
+}
+
+START_TEST(lamb_follows_its_paper) {
+    static run r;
+    static double w[MAX_COUNT];
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        take_steps(&r, &lamb, STEPS, counts[c], gradient_at);
+        for (int64_t i = 0; i < counts[c]; i++)
+            w[i] = (double)weight_at(i);
+        documented_lamb(&lamb, counts[c], w);
+        for (int64_t i = 0; i < counts[c]; i++)
+            ck_assert_double_eq_tol((double)r.weights[i], w[i], 2e-6);
+    }
+}
+END_TEST
+
+/* Whatever the gradient, a tensor moves by lr times its own length. */
+START_TEST(lamb_moves_a_tensor_by_a_share_of_its_length) {
+    static run r;
+    double own = 0, moved = 0;
+    take_steps(&r, &lamb, 1, MAX_COUNT, gradient_at);
+    for (int64_t i = 0; i < MAX_COUNT; i++) {
+        double w = (double)weight_at(i), d = (double)r.weights[i] - w;
+        own += w * w;
+        moved += d * d;
+    }
+    ck_assert_double_eq_tol(sqrt(moved), lamb.learning_rate * sqrt(own), 1e-5 * sqrt(own));
+}
+END_TEST
+
+/* A bias that starts at zero has no length to take a share of: it moves as adam would. */
+START_TEST(lamb_moves_a_tensor_of_zeros) {
+    float w[3] = {0}, g[3] = {1, -2, 4}, m[3] = {0}, v[3] = {0};
+    qd_optimizer_scalars scalars;
+    qd_optimizer_tensor tensor = {
+        .params = w, .grads = g, .state = {m, v}, .count = 3, .decays = true};
+    qd_optimizer_lamb.prepare(&lamb, 1, &scalars);
+    ck_assert_int_eq(qd_optimizer_lamb.update(&lamb, &scalars, &tensor), 0);
+    for (int i = 0; i < 3; i++)
+        ck_assert_double_eq_tol((double)w[i], -lamb.learning_rate * sign((double)g[i]), 1e-7);
+}
+END_TEST
+
+/* ---- muon ---- */
+
+static const qd_optimizer_spec muon = {.kind = QD_OPTIMIZER_MUON,
+                                       .learning_rate = 0.02,
+                                       .adamw_learning_rate = 0.002,
+                                       .momentum = 0.95,
+                                       .beta1 = 0.9,
+                                       .beta2 = 0.999,
+                                       .epsilon = 1e-8,
+                                       .weight_decay = 0.1};
+
+enum { MAX_SIDE = 40 };
+
+/* c[m, n] = a[m, k] b[k, n] */
+static void product(const double *a, const double *b, double *c, int m, int k, int n) {
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < n; j++) {
+            c[i * n + j] = 0;
+            for (int l = 0; l < k; l++)
+                c[i * n + j] += a[i * k + l] * b[l * n + j];
+        }
+}
+
+static void transpose(const double *a, double *t, int rows, int columns) {
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++)
+            t[j * rows + i] = a[i * columns + j];
+}
+
+/* X becomes a X + (b A + c A A) X with A = X X^T, five times, as torch.optim.Muon documents it: the
+ * longer side is columns. */
+static void newton_schulz(double *x, int rows, int columns) {
+    static double turned[MAX_SIDE * MAX_SIDE], gram[MAX_SIDE * MAX_SIDE],
+        square[MAX_SIDE * MAX_SIDE], more[MAX_SIDE * MAX_SIDE];
+    double norm = 0;
+    for (int i = 0; i < rows * columns; i++)
+        norm += x[i] * x[i];
+    for (int i = 0; i < rows * columns; i++)
+        x[i] /= fmax(sqrt(norm), 1e-7);
+    for (int step = 0; step < 5; step++) {
+        transpose(x, turned, rows, columns);
+        product(x, turned, gram, rows, columns, rows);
+        product(gram, gram, square, rows, rows, rows);
+        for (int i = 0; i < rows * rows; i++)
+            square[i] = -4.7750 * gram[i] + 2.0315 * square[i];
+        product(square, x, more, rows, rows, columns);
+        for (int i = 0; i < rows * columns; i++)
+            x[i] = 3.4445 * x[i] + more[i];
+    }
+}
+
+static void documented_muon(double *w, int rows, int columns) {
+    static double x[MAX_SIDE * MAX_SIDE], turned[MAX_SIDE * MAX_SIDE], m[MAX_SIDE * MAX_SIDE];
+    for (int i = 0; i < rows * columns; i++)
+        m[i] = 0;
+    for (int t = 1; t <= 3; t++) {
+        for (int i = 0; i < rows * columns; i++) {
+            double g = (double)gradient_at(t, i);
+            m[i] += (1 - muon.momentum) * (g - m[i]);
+            x[i] = g + muon.momentum * (m[i] - g);
+        }
+        if (rows > columns) {
+            transpose(x, turned, rows, columns);
+            newton_schulz(turned, columns, rows);
+            transpose(turned, x, columns, rows);
+        } else {
+            newton_schulz(x, rows, columns);
+        }
+        double rate = muon.learning_rate * sqrt(fmax(1, (double)rows / columns));
+        for (int i = 0; i < rows * columns; i++)
+            w[i] = w[i] * (1 - muon.learning_rate * muon.weight_decay) - rate * x[i];
+    }
+}
+
+/* w holds three steps of muon over a matrix that starts as weight_at. */
+static void muon_steps(float *w, int rows, int columns, const qd_optimizer_spec *spec, int steps) {
+    static float g[MAX_SIDE * MAX_SIDE], m[MAX_SIDE * MAX_SIDE], v[MAX_SIDE * MAX_SIDE];
+    int64_t floats = qd_optimizer_matrix_scratch(rows, columns);
+    float *scratch = aligned_alloc(64, (size_t)floats * sizeof *scratch);
+    qd_optimizer_tensor tensor = {.params = w,
+                                  .grads = g,
+                                  .state = {m, v},
+                                  .count = rows * columns,
+                                  .decays = true,
+                                  .rows = rows,
+                                  .columns = columns,
+                                  .scratch = scratch,
+                                  .threads = 1};
+    for (int64_t i = 0; i < tensor.count; i++) {
+        w[i] = weight_at(i);
+        m[i] = 0;
+    }
+    for (int t = 1; t <= steps; t++) {
+        qd_optimizer_scalars scalars;
+        for (int64_t i = 0; i < tensor.count; i++)
+            g[i] = gradient_at(t, i);
+        qd_optimizer_muon.prepare(spec, t, &scalars);
+        ck_assert_int_eq(qd_optimizer_muon.update(spec, &scalars, &tensor), 0);
+    }
+    free(scratch);
+}
+
+static const int shapes[][2] = {{1, 1}, {1, 7}, {7, 1}, {5, 5}, {8, 33}, {33, 8}, {40, 24}};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+START_TEST(muon_follows_the_documentation) {
+    static float w[MAX_SIDE * MAX_SIDE];
+    static double expected[MAX_SIDE * MAX_SIDE];
+    for (int s = 0; s < SHAPES; s++) {
+        int rows = shapes[s][0], columns = shapes[s][1];
+        muon_steps(w, rows, columns, &muon, 3);
+        for (int i = 0; i < rows * columns; i++)
+            expected[i] = (double)weight_at(i);
+        documented_muon(expected, rows, columns);
+        for (int i = 0; i < rows * columns; i++)
+            ck_assert_double_eq_tol((double)w[i], expected[i], 2e-6);
+    }
+}
+END_TEST
+
+/* Without decay the move over the learning rate has singular values that are all about 1: its
+ * squares sum up to about the length of the shorter side. */
+START_TEST(muon_moves_by_about_an_orthogonal_matrix) {
+    static float w[MAX_SIDE * MAX_SIDE];
+    qd_optimizer_spec spec = muon;
+    spec.weight_decay = 0;
+    muon_steps(w, 8, 33, &spec, 1);
+    double squares = 0;
+    for (int i = 0; i < 8 * 33; i++)
+        squares += pow(((double)w[i] - (double)weight_at(i)) / spec.learning_rate, 2);
+    ck_assert_double_ge(squares, 0.7 * 0.7 * 8);
+    ck_assert_double_le(squares, 1.25 * 1.25 * 8);
+}
+END_TEST
+
+/* What is no hidden matrix goes the way of AdamW, to the bit. */
+START_TEST(muon_leaves_the_rest_to_adamw) {
+    static run r, s;
+    qd_optimizer_spec spec = muon;
+    spec.weight_decay = adamw.weight_decay;
+    spec.adamw_learning_rate = adamw.learning_rate;
+    take_steps(&r, &spec, STEPS, MAX_COUNT, gradient_at);
+    take_steps(&s, &adamw, STEPS, MAX_COUNT, gradient_at);
+    for (int64_t i = 0; i < MAX_COUNT; i++)
+        ck_assert_float_eq(r.weights[i], s.weights[i]);
 }
 END_TEST
 
@@ -337,7 +692,18 @@ int main(void) {
     tcase_add_test(tc, adam_moves_by_the_learning_rate_against_a_steady_gradient);
     tcase_add_test(tc, a_gradient_of_zero_changes_nothing);
     tcase_add_test(tc, the_schedule_multiplies_the_learning_rate);
-    tcase_add_test(tc, each_kind_has_its_row);
+    tcase_add_test(tc, l1_adds_the_sign_of_the_weight_to_the_gradient);
+    tcase_add_test(tc, l1_leaves_a_weight_of_zero_alone);
+    tcase_add_test(tc, what_is_not_in_the_group_is_moved_as_without_decay);
+    tcase_add_test(tc, a_gradient_that_is_too_long_is_cut_to_its_length);
+    tcase_add_test(tc, every_rule_multiplies_the_gradient_by_the_factor);
+    tcase_add_test(tc, a_norm_is_that_of_the_squares_in_double);
+    tcase_add_test(tc, lamb_follows_its_paper);
+    tcase_add_test(tc, lamb_moves_a_tensor_by_a_share_of_its_length);
+    tcase_add_test(tc, lamb_moves_a_tensor_of_zeros);
+    tcase_add_test(tc, muon_follows_the_documentation);
+    tcase_add_test(tc, muon_moves_by_about_an_orthogonal_matrix);
+    tcase_add_test(tc, muon_leaves_the_rest_to_adamw);
     Suite *suite = suite_create("worker/optimizer");
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -1,0 +1,25 @@
+#include "worker/norm.h"
+
+#include <string.h>
+
+#include "worker/cpu/clones.h"
+#include "worker/cpu/lanes.h"
+
+typedef double double_lanes __attribute__((vector_size(QD_LANES * sizeof(double))));
+
+QD_CLONES
+double qd_norm_squared(const float *x, int64_t count) {
+    double_lanes sum = {0};
+    for (int64_t i = 0; i < count; i += QD_LANES) {
+        qd_lanes v;
+        qd_lanes_load(&v, x + i, count - i);
+        double_lanes d = __builtin_convertvector(v, double_lanes);
+        sum += d * d;
+    }
+    double lanes[QD_LANES];
+    memcpy(lanes, &sum, sizeof lanes);
+    for (int width = QD_LANES / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            lanes[i] += lanes[i + width];
+    return lanes[0];
+}
