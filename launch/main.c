@@ -8,8 +8,8 @@
 #include <sysexits.h>
 
 #include "launch/command.h"
+#include "runtime/isa.h"
 #include "runtime/nearest.h"
-#include "runtime/topology.h"
 
 static const qd_command commands[] = {
     {"run", "train jobs, then exit (under mpirun, or starting mpirun itself)", qd_command_run},
@@ -42,7 +42,7 @@ static void print_version(void) {
     mpi[strcspn(mpi, ",")] = '\0';
     const dnnl_version_t *dnnl = dnnl_version();
     printf("quadrille %s\n%s\noneDNN %d.%d.%d\ninstruction set in use: %s\n", QD_VERSION, mpi,
-           dnnl->major, dnnl->minor, dnnl->patch, qd_topology_isa());
+           dnnl->major, dnnl->minor, dnnl->patch, qd_isa_in_use_name());
 }
 
 static int unknown(const char *name) {

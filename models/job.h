@@ -40,6 +40,7 @@ typedef enum {
     QD_OPTIMIZER_ADAMW,
     QD_OPTIMIZER_LAMB,
     QD_OPTIMIZER_MUON,
+    QD_OPTIMIZER_KINDS
 } qd_optimizer_kind;
 typedef enum { QD_DECAY_ALL, QD_DECAY_MATRICES } qd_decay_group;
 

@@ -36,14 +36,3 @@ out:
     hwloc_topology_destroy(topology);
     return rc;
 }
-
-const char *qd_topology_isa(void) {
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bf16"))
-        return "avx512-bf16";
-    if (__builtin_cpu_supports("avx512f"))
-        return "avx512";
-    if (__builtin_cpu_supports("avx2"))
-        return "avx2";
-    return "sse2";
-}

@@ -11,7 +11,4 @@ typedef struct qd_topology {
 /* QD_EINTERNAL when hwloc can't tell. */
 int qd_topology_read(qd_topology *topology);
 
-/* The best vector instruction set of this processor: "avx512-bf16", "avx512", "avx2", "sse2". */
-const char *qd_topology_isa(void);
-
 #endif

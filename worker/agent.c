@@ -6,6 +6,7 @@
 
 #include "runtime/clock.h"
 #include "runtime/error.h"
+#include "runtime/isa.h"
 #include "runtime/log.h"
 #include "runtime/topology.h"
 #include "worker/trainer.h"
@@ -58,7 +59,7 @@ static int say_hello(qd_agent *agent) {
     hello.processor = topology.processor;
     hello.cores = topology.cores;
     hello.binding = topology.binding;
-    hello.isa = (char *)qd_topology_isa();
+    hello.isa = (char *)qd_isa_in_use_name();
     Quadrille__Envelope envelope = QUADRILLE__ENVELOPE__INIT;
     envelope.body_case = QUADRILLE__ENVELOPE__BODY_HELLO;
     envelope.hello = &hello;

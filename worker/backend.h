@@ -11,6 +11,7 @@
 
 #include "models/graph.h"
 #include "models/op.h"
+#include "worker/optimizer.h"
 
 typedef struct qd_backend_context qd_backend_context; /* opaque, one for each engine */
 
@@ -70,6 +71,14 @@ typedef struct qd_backend {
     int (*score)(qd_backend_context *context, const float *losses, const float *logits,
                  const int32_t *targets, int64_t n, int64_t classes, double *loss_sum,
                  int64_t *correct);
+
+    /* Sum of x[i]^2 in double, in an order of its own: neither instruction set nor grid shows. */
+    int (*norm_squared)(qd_backend_context *context, const float *x, int64_t count, double *sum);
+
+    /* Moves one parameter by the rule of spec->kind. The gradient counts times
+     * scalars->gradient_factor, plus l1 sign(w). */
+    int (*update)(qd_backend_context *context, const qd_optimizer_spec *spec,
+                  const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *tensor);
 
     int (*wait)(qd_backend_context *context);
 } qd_backend;

@@ -87,7 +87,6 @@ int qd_engine_create(const qd_job *job, int first_slot, int end_slot, const qd_b
     e->end_slot = end_slot;
     e->threads = threads;
     e->backend = backend;
-    e->optimizer = qd_optimizer_of(&job->optimizer);
     rc = build(e, threads);
     if (rc) {
         qd_engine_destroy(e);

@@ -16,7 +16,6 @@ struct qd_engine {
     int threads;
     const qd_backend *backend;
     qd_backend_context *context;
-    const qd_optimizer *optimizer;
     qd_graph *graph;
     qd_memory_plan *plan;
     char *arena; /* plan->bytes */

@@ -6,7 +6,6 @@
 
 #include "runtime/error.h"
 #include "worker/engine_internal.h"
-#include "worker/norm.h"
 
 void qd_engine_begin_step(qd_engine *engine, int64_t step) {
     engine->run.step = (uint32_t)step;
@@ -176,15 +175,25 @@ static void update_statistic(const qd_param *param, float *values, const float *
 }
 
 /* Of the sum over all slots, in the order of the parameters. */
-static double gradient_norm(const qd_engine *e) {
-    double squares = 0;
-    for (int p = 0; p < e->graph->param_count; p++) {
+static int take_gradient_norm(qd_engine *e) {
+    double squares = 0, sum = 0;
+    int rc = 0;
+    for (int p = 0; p < e->graph->param_count && !rc; p++) {
         const qd_param *param = &e->graph->params[p];
-        if (param->kind == QD_PARAM_TRAINED)
-            squares +=
-                qd_norm_squared(e->vectors[0] + param->offset, qd_shape_elements(&param->shape));
+        if (param->kind != QD_PARAM_TRAINED)
+            continue;
+        rc = e->backend->norm_squared(e->context, e->vectors[0] + param->offset,
+                                      qd_shape_elements(&param->shape), &sum);
+        squares += sum;
     }
-    return sqrt(squares);
+    if (rc)
+        return rc;
+    double norm = e->gradient_norm = sqrt(squares);
+    if (!isfinite(norm))
+        return qd_error_set(
+            QD_EDATA, "the gradient is %s; try a lower optimizer.learning_rate than %g",
+            isnan(norm) ? "not a number" : "infinite", e->job.optimizer.learning_rate);
+    return 0;
 }
 
 static int update_trained(qd_engine *e, int p, const qd_optimizer_scalars *scalars) {
@@ -196,7 +205,6 @@ static int update_trained(qd_engine *e, int p, const qd_optimizer_scalars *scala
         .count = qd_shape_elements(&param->shape),
         .decays = qd_optimizer_decays(spec, param),
         .scratch = qd_engine_at(e, e->plan->scratch),
-        .threads = e->threads,
     };
     for (int v = 0; v < e->plan->optimizer_vectors; v++)
         tensor.state[v] = e->optimizer_state[v] + param->offset;
@@ -204,20 +212,18 @@ static int update_trained(qd_engine *e, int p, const qd_optimizer_scalars *scala
         tensor.rows = param->shape.dim[0];
         tensor.columns = param->shape.dim[1];
     }
-    int rc = e->optimizer->update(spec, scalars, &tensor);
+    int rc = e->backend->update(e->context, spec, scalars, &tensor);
     return rc ? qd_error_context(rc, "update of %s", param->name) : 0;
 }
 
 int qd_engine_update(qd_engine *engine, int64_t total_steps) {
     const qd_graph *g = engine->graph;
-    double norm = engine->gradient_norm = gradient_norm(engine);
-    if (!isfinite(norm))
-        return qd_error_set(
-            QD_EDATA, "the gradient is %s; try a lower optimizer.learning_rate than %g",
-            isnan(norm) ? "not a number" : "infinite", engine->job.optimizer.learning_rate);
     qd_optimizer_scalars scalars;
-    qd_optimizer_prepare(&engine->job, engine->run.step, total_steps, norm, &scalars);
-    int rc = 0;
+    int rc = take_gradient_norm(engine);
+    if (rc)
+        return rc;
+    qd_optimizer_prepare(&engine->job, engine->run.step, total_steps, engine->gradient_norm,
+                         &scalars);
     for (int p = 0; p < g->param_count && !rc; p++) {
         const qd_param *param = &g->params[p];
         if (param->kind == QD_PARAM_STATISTIC)

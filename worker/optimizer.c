@@ -2,26 +2,33 @@
 
 #include <math.h>
 
-static const qd_optimizer *const optimizers[] = {
-    [QD_OPTIMIZER_SGD] = &qd_optimizer_sgd,     [QD_OPTIMIZER_ADAM] = &qd_optimizer_adam,
-    [QD_OPTIMIZER_ADAMW] = &qd_optimizer_adamw, [QD_OPTIMIZER_LAMB] = &qd_optimizer_lamb,
-    [QD_OPTIMIZER_MUON] = &qd_optimizer_muon,
-};
-
-const qd_optimizer *qd_optimizer_of(const qd_optimizer_spec *spec) {
-    return optimizers[spec->kind];
-}
-
 double qd_optimizer_clip_factor(const qd_optimizer_spec *spec, double norm) {
     return spec->clip > 0 ? fmin(1, spec->clip / (norm + 1e-6)) : 1;
 }
 
+/* 1 - beta^step, which takes the moments' start at zero out of them. */
+static float correction(double beta, int64_t step) {
+    return (float)(1.0 - pow(beta, (double)step));
+}
+
 void qd_optimizer_prepare(const qd_job *job, int64_t step, int64_t total_steps,
                           double gradient_norm, qd_optimizer_scalars *scalars) {
-    qd_optimizer_spec now = job->optimizer;
+    const qd_optimizer_spec *spec = &job->optimizer;
     double factor = qd_schedule_factor(&job->schedule, step, total_steps);
-    now.learning_rate *= factor;
-    now.adamw_learning_rate *= factor;
-    qd_optimizer_of(&now)->prepare(&now, step, scalars);
-    scalars->gradient_factor = (float)qd_optimizer_clip_factor(&now, gradient_norm);
+    double rate = spec->learning_rate * factor, decay = rate * spec->weight_decay;
+    double adamw_rate = spec->adamw_learning_rate * factor;
+    *scalars = (qd_optimizer_scalars){
+        .gradient_factor = (float)qd_optimizer_clip_factor(spec, gradient_norm),
+        .learning_rate = (float)rate,
+        .bias_correction1 = correction(spec->beta1, step),
+        .bias_correction2 = correction(spec->beta2, step),
+    };
+    if (spec->kind == QD_OPTIMIZER_ADAMW)
+        scalars->decay = (float)decay;
+    if (spec->kind == QD_OPTIMIZER_MUON) {
+        scalars->learning_rate = (float)adamw_rate;
+        scalars->decay = (float)(adamw_rate * spec->weight_decay);
+        scalars->matrix_learning_rate = (float)rate;
+        scalars->matrix_decay = (float)decay;
+    }
 }

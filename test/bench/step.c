@@ -19,7 +19,7 @@
 #include "runtime/clock.h"
 #include "runtime/error.h"
 #include "runtime/random.h"
-#include "runtime/topology.h"
+#include "runtime/isa.h"
 #include "test/bench/limits.h"
 #include "worker/engine.h"
 
@@ -144,7 +144,7 @@ static int measure(bench *b, const char *name, int threads, int steps) {
                "\"roofline_fraction\": %.3f, \"isa\": \"%s\", \"peak_gflops\": %.1f, "
                "\"triad_gbps\": %.1f, \"minor_faults\": %ld, \"arena_bytes\": %zu, "
                "\"peak_memory_bytes\": %zu}\n",
-               name, threads, step, least / step, qd_topology_isa(), gflops, gbps, faults,
+               name, threads, step, least / step, qd_isa_in_use_name(), gflops, gbps, faults,
                qd_engine_arena_bytes(b->engine), peak_memory());
     }
     free(ms);

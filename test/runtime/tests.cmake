@@ -2,6 +2,7 @@ qd_test(runtime test_basics qd_runtime)
 qd_test(runtime test_random qd_runtime)
 qd_test(runtime test_file qd_runtime)
 qd_test(runtime test_nearest qd_runtime)
+qd_test(runtime test_isa qd_runtime)
 qd_test(runtime test_schema qd_runtime)
 
 add_executable(test_wire_mpi runtime/test_wire_mpi.c)

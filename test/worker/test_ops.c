@@ -424,6 +424,8 @@ END_TEST
 
 /* ---- the rest of the table ---- */
 
+static qd_backend_context *context; /* made by main */
+
 START_TEST(score_sums_losses_and_counts_rows_whose_first_greatest_is_the_target) {
     const float logits[] = {0, 2, 1, /* right */
                             3, 3, 0, /* a tie: the first counts, so wrong */
@@ -433,7 +435,8 @@ START_TEST(score_sums_losses_and_counts_rows_whose_first_greatest_is_the_target)
     const int32_t targets[] = {1, 1, 0, 2};
     double sum;
     int64_t correct;
-    ck_assert_int_eq(qd_backend_cpu.score(NULL, losses, logits, targets, 3, 3, &sum, &correct), 0);
+    ck_assert_int_eq(qd_backend_cpu.score(context, losses, logits, targets, 3, 3, &sum, &correct),
+                     0);
     ck_assert_double_eq(sum, 2.75);
     ck_assert_int_eq(correct, 2);
 }
@@ -445,7 +448,7 @@ START_TEST(add_adds_every_element_and_no_more) {
         float *expected = random_buffer(n, 1);
         for (int64_t i = 0; i < n; i++)
             expected[i] += from[i];
-        ck_assert_int_eq(qd_backend_cpu.add(NULL, into, from, n), 0);
+        ck_assert_int_eq(qd_backend_cpu.add(context, into, from, n), 0);
         assert_written(into, n);
         for (int64_t i = 0; i < n; i++)
             ck_assert_float_eq(into[i], expected[i]);
@@ -480,13 +483,15 @@ START_TEST(memory_that_cannot_be_had_is_an_error) {
 END_TEST
 
 START_TEST(a_backend_needs_a_thread) {
-    qd_backend_context *context = NULL;
-    ck_assert_int_eq(qd_backend_cpu.create(0, &context), QD_ECONFIG);
+    qd_backend_context *none = NULL;
+    ck_assert_int_eq(qd_backend_cpu.create(0, &none), QD_ECONFIG);
     ck_assert_str_eq(qd_error_message(), "cpu: 0 threads; at least 1 is needed");
 }
 END_TEST
 
 int main(void) {
+    if (qd_backend_cpu.create(1, &context))
+        return EXIT_FAILURE;
     TCase *tc = tcase_create("ops");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, linear_agrees_with_float64_for_odd_sizes);
@@ -508,5 +513,6 @@ int main(void) {
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
+    qd_backend_cpu.destroy(context);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -3,8 +3,7 @@
 #include <stdlib.h>
 
 #include "runtime/random.h"
-#include "worker/norm.h"
-#include "worker/optimizer.h"
+#include "worker/backend.h"
 
 /* Update rules against their closed formulas: what t steps amount to, summed in double from the
  * gradients alone, without the recurrence the rule itself goes through. */
@@ -40,16 +39,32 @@ typedef struct run {
     float weights[MAX_COUNT], gradients[MAX_COUNT], state[2][MAX_COUNT];
 } run;
 
+static qd_backend_context *context; /* made by main */
+
+static void prepare(const qd_optimizer_spec *spec, int64_t step, qd_optimizer_scalars *scalars) {
+    qd_job job = {.optimizer = *spec};
+    qd_optimizer_prepare(&job, step, 1, 0, scalars);
+}
+
+static void update(const qd_optimizer_spec *spec, const qd_optimizer_scalars *scalars,
+                   const qd_optimizer_tensor *tensor) {
+    ck_assert_int_eq(qd_backend_cpu.update(context, spec, scalars, tensor), 0);
+}
+
+static double norm_squared(const float *x, int64_t count) {
+    double sum = NAN;
+    ck_assert_int_eq(qd_backend_cpu.norm_squared(context, x, count, &sum), 0);
+    return sum;
+}
+
 /* Of a vector: no matrix, and given to decay. */
 static void take_steps(run *r, const qd_optimizer_spec *spec, int steps, int64_t count,
                        float (*gradient)(int, int64_t)) {
-    const qd_optimizer *optimizer = qd_optimizer_of(spec);
     qd_optimizer_tensor tensor = {.params = r->weights,
                                   .grads = r->gradients,
                                   .state = {r->state[0], r->state[1]},
                                   .count = count,
-                                  .decays = true,
-                                  .threads = 1};
+                                  .decays = true};
     *r = (run){0};
     for (int64_t i = 0; i < count; i++)
         r->weights[i] = weight_at(i);
@@ -57,8 +72,8 @@ static void take_steps(run *r, const qd_optimizer_spec *spec, int steps, int64_t
         qd_optimizer_scalars scalars;
         for (int64_t i = 0; i < count; i++)
             r->gradients[i] = gradient(t, i);
-        optimizer->prepare(spec, t, &scalars);
-        ck_assert_int_eq(optimizer->update(spec, &scalars, &tensor), 0);
+        prepare(spec, t, &scalars);
+        update(spec, &scalars, &tensor);
     }
 }
 
@@ -347,8 +362,8 @@ START_TEST(l1_leaves_a_weight_of_zero_alone) {
         spec.l1 = 1;
         qd_optimizer_tensor tensor = {
             .params = w, .grads = g, .state = {m, v}, .count = 3, .decays = true};
-        qd_optimizer_of(&spec)->prepare(&spec, 1, &scalars);
-        ck_assert_int_eq(qd_optimizer_of(&spec)->update(&spec, &scalars, &tensor), 0);
+        prepare(&spec, 1, &scalars);
+        update(&spec, &scalars, &tensor);
         for (int i = 0; i < 3; i++)
             ck_assert(w[i] == 0 && m[i] == 0 && v[i] == 0);
     }
@@ -367,8 +382,8 @@ static void step_without_decay(run *r, const qd_optimizer_spec *spec) {
         r->weights[i] = weight_at(i);
         r->gradients[i] = gradient_at(1, i);
     }
-    qd_optimizer_of(spec)->prepare(spec, 1, &scalars);
-    ck_assert_int_eq(qd_optimizer_of(spec)->update(spec, &scalars, &tensor), 0);
+    prepare(spec, 1, &scalars);
+    update(spec, &scalars, &tensor);
 }
 
 START_TEST(what_is_not_in_the_group_is_moved_as_without_decay) {
@@ -432,7 +447,7 @@ START_TEST(every_rule_multiplies_the_gradient_by_the_factor) {
                                       .state = {cut.state[0], cut.state[1]},
                                       .count = MAX_COUNT,
                                       .decays = true};
-        qd_optimizer_of(&job.optimizer)->update(&job.optimizer, &scalars, &tensor);
+        update(&job.optimizer, &scalars, &tensor);
         for (int64_t i = 0; i < MAX_COUNT; i++)
             ck_assert_float_eq(cut.weights[i], quarter.weights[i]);
     }
@@ -447,18 +462,18 @@ START_TEST(a_norm_is_that_of_the_squares_in_double) {
             x[i] = gradient_at(1, i);
             squares += (double)x[i] * (double)x[i];
         }
-        ck_assert_double_eq_tol(qd_norm_squared(x, counts[c]), squares, 1e-14 * squares);
+        ck_assert_double_eq_tol(norm_squared(x, counts[c]), squares, 1e-14 * squares);
     }
     /* Squares that a float could not hold. */
     x[0] = 3e30f, x[1] = 4e30f;
-    ck_assert_double_eq_tol(sqrt(qd_norm_squared(x, 2)), 5e30, 1e24);
+    ck_assert_double_eq_tol(sqrt(norm_squared(x, 2)), 5e30, 1e24);
     x[0] = 3e-30f, x[1] = 4e-30f;
-    ck_assert_double_eq_tol(sqrt(qd_norm_squared(x, 2)), 5e-30, 1e-36);
-    ck_assert_double_eq(qd_norm_squared(x, 0), 0);
+    ck_assert_double_eq_tol(sqrt(norm_squared(x, 2)), 5e-30, 1e-36);
+    ck_assert_double_eq(norm_squared(x, 0), 0);
     x[1] = NAN;
-    ck_assert(isnan(qd_norm_squared(x, 2)));
+    ck_assert(isnan(norm_squared(x, 2)));
     x[1] = INFINITY;
-    ck_assert(isinf(qd_norm_squared(x, 2)));
+    ck_assert(isinf(norm_squared(x, 2)));
 }
 END_TEST
 
@@ -615,8 +630,7 @@ static void muon_steps(float *w, int rows, int columns, const qd_optimizer_spec 
                                   .decays = true,
                                   .rows = rows,
                                   .columns = columns,
-                                  .scratch = scratch,
-                                  .threads = 1};
+                                  .scratch = scratch};
     for (int64_t i = 0; i < tensor.count; i++) {
         w[i] = weight_at(i);
         m[i] = 0;
@@ -678,6 +692,8 @@ START_TEST(muon_leaves_the_rest_to_adamw) {
 END_TEST
 
 int main(void) {
+    if (qd_backend_cpu.create(1, &context))
+        return EXIT_FAILURE;
     TCase *tc = tcase_create("optimizer");
     tcase_add_test(tc, sgd_with_momentum_follows_its_closed_formula);
     tcase_add_test(tc, the_first_velocity_of_sgd_is_the_gradient);
@@ -710,5 +726,6 @@ int main(void) {
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
+    qd_backend_cpu.destroy(context);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

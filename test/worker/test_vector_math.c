@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "worker/cpu/vector_math.h"
+#include "worker/cpu/kernels/vector_math.h"
 
 /* Distance of y from the true value, in units of the last place of a float of that size. */
 static double ulps(float y, double exact) {

@@ -36,3 +36,17 @@ qd_test(worker test_engine qd_worker)
 # It counts what the engine allocates.
 target_link_options(test_engine PRIVATE
   -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=mmap)
+
+# The same programs with less of the processor: what is computed there, too, must be right.
+file(STRINGS /proc/cpuinfo processor_flags LIMIT_COUNT 1 REGEX "^flags.* avx512bw .*avx512vl")
+set(instruction_sets avx2)
+if(processor_flags)
+  list(APPEND instruction_sets avx512)
+endif()
+foreach(isa ${instruction_sets})
+  foreach(name test_ops test_op_basics test_op_rows test_op_losses test_op_attention test_op_training
+      test_op_images test_optimizer test_golden test_families)
+    add_test(NAME worker/${name}_${isa} COMMAND ${name})
+    set_tests_properties(worker/${name}_${isa} PROPERTIES TIMEOUT 300 ENVIRONMENT QD_ISA=${isa})
+  endforeach()
+endforeach()

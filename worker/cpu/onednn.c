@@ -11,6 +11,21 @@
 #error "oneDNN 2 or 3 is needed"
 #endif
 
+int qd_onednn_limit_isa(qd_isa isa) {
+    static const dnnl_cpu_isa_t limits[QD_ISA_KINDS] = {
+        [QD_ISA_AVX2] = dnnl_cpu_isa_avx2,
+        [QD_ISA_AVX512] = dnnl_cpu_isa_avx512_core,
+        [QD_ISA_AVX512_BF16] = dnnl_cpu_isa_avx512_core_bf16,
+        [QD_ISA_AMX_BF16] = dnnl_cpu_isa_all,
+    };
+    dnnl_status_t status = dnnl_set_max_cpu_isa(limits[isa]);
+    /* invalid_arguments: the library has looked at the processor already, or was built without. */
+    if (status != dnnl_success && status != dnnl_invalid_arguments && status != dnnl_unimplemented)
+        return qd_error_set(QD_EINTERNAL, "oneDNN refused the instruction set %s with status %d",
+                            qd_isa_names[isa], (int)status);
+    return 0;
+}
+
 static int64_t stride_of(qd_matrix matrix, int64_t rows, int64_t columns) {
     if (matrix.stride)
         return matrix.stride;

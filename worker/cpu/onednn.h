@@ -8,6 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "runtime/isa.h"
+
+/* Holds the library to an instruction set; before its first use in the process, as a later call
+ * changes nothing. QD_EINTERNAL. */
+int qd_onednn_limit_isa(qd_isa isa);
+
 /* A matrix operand, stored row-major. */
 typedef struct qd_matrix {
     const float *data;

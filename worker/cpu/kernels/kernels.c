@@ -1,0 +1,45 @@
+#include "worker/cpu/kernels/kernels.h"
+
+const qd_cpu_kernels QD_CPU(kernels) = {
+    .ops =
+        {
+            [QD_OP_LINEAR] = &QD_CPU(linear),
+            [QD_OP_ADD] = &QD_CPU(add),
+            [QD_OP_LAYER_NORM] = &QD_CPU(layer_norm),
+            [QD_OP_RMS_NORM] = &QD_CPU(rms_norm),
+            [QD_OP_BATCH_NORM] = &QD_CPU(batch_norm),
+            [QD_OP_DROPOUT] = &QD_CPU(dropout),
+            [QD_OP_EMBEDDING] = &QD_CPU(embedding),
+            [QD_OP_POSITION] = &QD_CPU(position),
+            [QD_OP_ATTENTION] = &QD_CPU(attention),
+            [QD_OP_CONVOLUTION] = &QD_CPU(convolution),
+            [QD_OP_MAX_POOL] = &QD_CPU(max_pool),
+            [QD_OP_MEAN_POOL] = &QD_CPU(mean_pool),
+            [QD_OP_RELU] = &QD_CPU(activation),
+            [QD_OP_GELU] = &QD_CPU(activation),
+            [QD_OP_GELU_TANH] = &QD_CPU(activation),
+            [QD_OP_SILU] = &QD_CPU(activation),
+            [QD_OP_TANH] = &QD_CPU(activation),
+            [QD_OP_SIGMOID] = &QD_CPU(activation),
+            [QD_OP_SOFTMAX] = &QD_CPU(softmax),
+            [QD_OP_CONCAT] = &QD_CPU(concat),
+            [QD_OP_POSITION_MEAN] = &QD_CPU(position_mean),
+            [QD_OP_RESHAPE] = &QD_CPU(reshape),
+            [QD_OP_CROSS_ENTROPY] = &QD_CPU(cross_entropy),
+            [QD_OP_MSE] = &QD_CPU(elementwise_loss),
+            [QD_OP_HUBER] = &QD_CPU(elementwise_loss),
+            [QD_OP_BINARY_CROSS_ENTROPY] = &QD_CPU(elementwise_loss),
+            [QD_OP_KL] = &QD_CPU(kl),
+        },
+    .add_floats = QD_CPU(add_floats),
+    .score = QD_CPU(score),
+    .norm_squared = QD_CPU(norm_squared),
+    .updates =
+        {
+            [QD_OPTIMIZER_SGD] = QD_CPU(update_sgd),
+            [QD_OPTIMIZER_ADAM] = QD_CPU(update_adam),
+            [QD_OPTIMIZER_ADAMW] = QD_CPU(update_adamw),
+            [QD_OPTIMIZER_LAMB] = QD_CPU(update_lamb),
+            [QD_OPTIMIZER_MUON] = QD_CPU(update_muon),
+        },
+};

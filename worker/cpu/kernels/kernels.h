@@ -1,0 +1,44 @@
+/* kernels.h: what the kernels of one instruction set share. Only for worker/cpu/kernels/. */
+#ifndef QD_WORKER_CPU_KERNELS_KERNELS_H
+#define QD_WORKER_CPU_KERNELS_KERNELS_H
+
+#include "worker/cpu/cpu.h"
+#include "worker/cpu/kernels/isa.h"
+
+extern const qd_cpu_op QD_CPU(linear);
+extern const qd_cpu_op QD_CPU(add);
+extern const qd_cpu_op QD_CPU(layer_norm);
+extern const qd_cpu_op QD_CPU(rms_norm);
+extern const qd_cpu_op QD_CPU(batch_norm);
+extern const qd_cpu_op QD_CPU(dropout);
+extern const qd_cpu_op QD_CPU(embedding);
+extern const qd_cpu_op QD_CPU(position);
+extern const qd_cpu_op QD_CPU(attention);
+extern const qd_cpu_op QD_CPU(convolution);
+extern const qd_cpu_op QD_CPU(max_pool);
+extern const qd_cpu_op QD_CPU(mean_pool);
+extern const qd_cpu_op QD_CPU(activation);
+extern const qd_cpu_op QD_CPU(softmax);
+extern const qd_cpu_op QD_CPU(concat);
+extern const qd_cpu_op QD_CPU(position_mean);
+extern const qd_cpu_op QD_CPU(reshape);
+extern const qd_cpu_op QD_CPU(cross_entropy);
+extern const qd_cpu_op QD_CPU(elementwise_loss);
+extern const qd_cpu_op QD_CPU(kl);
+
+/* into[i] += from[i] */
+void QD_CPU(add_floats)(float *restrict into, const float *restrict from, int64_t count);
+
+/* A gradient that an operator hands on as it is: written to dx, or added to it. */
+void QD_CPU(hand_on)(float *restrict dx, const float *restrict dy, int64_t count, bool adds);
+
+/* How one parameter is moved; contract as qd_backend's update. */
+qd_cpu_update QD_CPU(update_sgd), QD_CPU(update_adam), QD_CPU(update_adamw), QD_CPU(update_lamb),
+    QD_CPU(update_muon);
+
+/* As qd_backend's functions of these names. */
+double QD_CPU(norm_squared)(const float *x, int64_t count);
+void QD_CPU(score)(const float *losses, const float *logits, const int32_t *targets, int64_t n,
+                   int64_t classes, double *loss_sum, int64_t *correct);
+
+#endif

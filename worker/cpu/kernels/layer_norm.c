@@ -1,0 +1,133 @@
+#include <math.h>
+#include <string.h>
+
+#include "worker/cpu/kernels/kernels.h"
+#include "worker/cpu/kernels/lanes.h"
+
+typedef struct rows {
+    int64_t count, width;
+} rows;
+
+static rows rows_of(const qd_graph *graph, const qd_node *node) {
+    const qd_shape *x = &graph->values[node->inputs[0]].shape;
+    int64_t width = x->dim[x->dims - 1];
+    return (rows){qd_shape_elements(x) / width, width};
+}
+
+/* What is saved of a row. */
+typedef struct moments {
+    float mean, inverse; /* 1 / sqrt(variance + epsilon) */
+} moments;
+
+/* In two passes: the difference of mean square and squared mean would lose digits. */
+QD_LANES_INLINE moments moments_of(const float *x, int64_t width, float epsilon) {
+    qd_lanes sum = {0}, squares = {0}, v;
+    for (int64_t i = 0; i < width; i += QD_LANES) {
+        qd_lanes_load(&v, x + i, width - i);
+        sum += v;
+    }
+    float mean = qd_lanes_sum(&sum) / (float)width;
+    int64_t whole = width / QD_LANES * QD_LANES;
+    for (int64_t i = 0; i < whole; i += QD_LANES) {
+        qd_lanes_load(&v, x + i, QD_LANES);
+        v -= mean;
+        squares += v * v;
+    }
+    float square = qd_lanes_sum(&squares);
+    for (int64_t i = whole; i < width; i++)
+        square += (x[i] - mean) * (x[i] - mean);
+    return (moments){mean, 1.0f / sqrtf(square / (float)width + epsilon)};
+}
+
+static void normalise(float *restrict y, float *restrict saved, const float *restrict x,
+                      const float *restrict gain, const float *restrict bias, rows r,
+                      float epsilon) {
+    for (int64_t n = 0; n < r.count; n++, x += r.width, y += r.width, saved += 2) {
+        moments m = moments_of(x, r.width, epsilon);
+        saved[0] = m.mean;
+        saved[1] = m.inverse;
+        for (int64_t i = 0; i < r.width; i++)
+            y[i] = (x[i] - m.mean) * m.inverse * gain[i] + bias[i];
+    }
+}
+
+static int forward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
+                   const qd_operands *operands) {
+    (void)context;
+    normalise(operands->output, operands->saved, operands->inputs[0], operands->params[0],
+              operands->params[1], rows_of(graph, node), node->attributes.norm.epsilon);
+    return 0;
+}
+
+/* dgain += sum over rows of dy x_hat, dbias += sum of dy, row after row. */
+static void add_param_grads(float *restrict dgain, float *restrict dbias, const float *restrict dy,
+                            const float *restrict x, const float *restrict saved, rows r) {
+    for (int64_t n = 0; n < r.count; n++, x += r.width, dy += r.width, saved += 2) {
+        float mean = saved[0], inverse = saved[1];
+        for (int64_t i = 0; i < r.width; i++) {
+            dgain[i] += dy[i] * ((x[i] - mean) * inverse);
+            dbias[i] += dy[i];
+        }
+    }
+}
+
+/* Sums over a row of g = dy gain and of g x_hat. */
+typedef struct row_sums {
+    float g, g_x_hat;
+} row_sums;
+
+QD_LANES_INLINE row_sums sums_of(const float *dy, const float *gain, const float *x, moments m,
+                                 int64_t width) {
+    qd_lanes g_sum = {0}, product_sum = {0}, g, w, v;
+    for (int64_t i = 0; i < width; i += QD_LANES) {
+        qd_lanes_load(&g, dy + i, width - i);
+        qd_lanes_load(&w, gain + i, width - i);
+        qd_lanes_load(&v, x + i, width - i);
+        g *= w; /* zero behind the end, and with it the products below */
+        g_sum += g;
+        product_sum += g * ((v - m.mean) * m.inverse);
+    }
+    return (row_sums){qd_lanes_sum(&g_sum), qd_lanes_sum(&product_sum)};
+}
+
+/* dx = inverse (g - mean(g) - x_hat mean(g x_hat)); adds: to what stands there. */
+static void input_grads(float *restrict dx, const float *restrict dy, const float *restrict x,
+                        const float *restrict gain, const float *restrict saved, rows r,
+                        bool adds) {
+    for (int64_t n = 0; n < r.count; n++) {
+        moments m = {saved[2 * n], saved[2 * n + 1]};
+        row_sums s = sums_of(dy, gain, x, m, r.width);
+        float mean_g = s.g / (float)r.width, mean_product = s.g_x_hat / (float)r.width;
+        if (!adds)
+            memset(dx, 0, (size_t)r.width * sizeof *dx);
+        for (int64_t i = 0; i < r.width; i++) {
+            float x_hat = (x[i] - m.mean) * m.inverse;
+            dx[i] += m.inverse * (dy[i] * gain[i] - mean_g - x_hat * mean_product);
+        }
+        dx += r.width;
+        dy += r.width;
+        x += r.width;
+    }
+}
+
+static float *cleared_unless(bool adds, float *gradient, int64_t count) {
+    if (!adds)
+        memset(gradient, 0, (size_t)count * sizeof *gradient);
+    return gradient;
+}
+
+static int backward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
+                    const qd_operands *operands) {
+    (void)context;
+    rows r = rows_of(graph, node);
+    const float *dy = operands->output_grad, *x = operands->inputs[0];
+    float *dgain = cleared_unless(operands->param_adds[0], operands->param_grads[0], r.width);
+    float *dbias = cleared_unless(operands->param_adds[1], operands->param_grads[1], r.width);
+    add_param_grads(dgain, dbias, dy, x, operands->saved, r);
+    if (operands->input_grads[0])
+        input_grads(operands->input_grads[0], dy, x, operands->params[0], operands->saved, r,
+                    operands->input_adds[0]);
+    return 0;
+}
+
+const qd_cpu_op QD_CPU(layer_norm) = {.forward = forward, .backward = backward};

@@ -1,0 +1,94 @@
+#include <math.h>
+#include <string.h>
+
+#include "worker/cpu/kernels/kernels.h"
+#include "worker/cpu/kernels/lanes.h"
+
+typedef struct rows {
+    int64_t count, width;
+} rows;
+
+static rows rows_of(const qd_graph *graph, const qd_node *node) {
+    const qd_shape *x = &graph->values[node->inputs[0]].shape;
+    int64_t width = x->dim[x->dims - 1];
+    return (rows){qd_shape_elements(x) / width, width};
+}
+
+QD_LANES_INLINE float inverse_of(const float *x, int64_t width, float epsilon) {
+    qd_lanes squares = {0}, v;
+    for (int64_t i = 0; i < width; i += QD_LANES) {
+        qd_lanes_load(&v, x + i, width - i);
+        squares += v * v;
+    }
+    return 1.0f / sqrtf(qd_lanes_sum(&squares) / (float)width + epsilon);
+}
+
+static void normalise(float *restrict y, float *restrict saved, const float *restrict x,
+                      const float *restrict gain, rows r, float epsilon) {
+    for (int64_t n = 0; n < r.count; n++, x += r.width, y += r.width) {
+        float inverse = inverse_of(x, r.width, epsilon);
+        saved[n] = inverse;
+        for (int64_t i = 0; i < r.width; i++)
+            y[i] = x[i] * inverse * gain[i];
+    }
+}
+
+static int forward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
+                   const qd_operands *operands) {
+    (void)context;
+    normalise(operands->output, operands->saved, operands->inputs[0], operands->params[0],
+              rows_of(graph, node), node->attributes.norm.epsilon);
+    return 0;
+}
+
+/* dgain += sum over rows of dy x_hat, row after row. */
+static void add_gain_grads(float *restrict dgain, const float *restrict dy, const float *restrict x,
+                           const float *restrict saved, rows r) {
+    for (int64_t n = 0; n < r.count; n++, x += r.width, dy += r.width)
+        for (int64_t i = 0; i < r.width; i++)
+            dgain[i] += dy[i] * (x[i] * saved[n]);
+}
+
+/* Sum over a row of dy gain x_hat. */
+QD_LANES_INLINE float product_sum(const float *dy, const float *gain, const float *x, float inverse,
+                                  int64_t width) {
+    qd_lanes sum = {0}, g, w, v;
+    for (int64_t i = 0; i < width; i += QD_LANES) {
+        qd_lanes_load(&g, dy + i, width - i);
+        qd_lanes_load(&w, gain + i, width - i);
+        qd_lanes_load(&v, x + i, width - i);
+        sum += (g * w) * (v * inverse);
+    }
+    return qd_lanes_sum(&sum);
+}
+
+/* dx = inverse (dy gain - x_hat mean(dy gain x_hat)); adds: to what stands there. */
+static void input_grads(float *restrict dx, const float *restrict dy, const float *restrict x,
+                        const float *restrict gain, const float *restrict saved, rows r,
+                        bool adds) {
+    for (int64_t n = 0; n < r.count; n++, dx += r.width, dy += r.width, x += r.width) {
+        float inverse = saved[n];
+        float mean = product_sum(dy, gain, x, inverse, r.width) / (float)r.width;
+        if (!adds)
+            memset(dx, 0, (size_t)r.width * sizeof *dx);
+        for (int64_t i = 0; i < r.width; i++)
+            dx[i] += inverse * (dy[i] * gain[i] - x[i] * inverse * mean);
+    }
+}
+
+static int backward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
+                    const qd_operands *operands) {
+    (void)context;
+    rows r = rows_of(graph, node);
+    const float *dy = operands->output_grad, *x = operands->inputs[0];
+    float *dgain = operands->param_grads[0];
+    if (!operands->param_adds[0])
+        memset(dgain, 0, (size_t)r.width * sizeof *dgain);
+    add_gain_grads(dgain, dy, x, operands->saved, r);
+    if (operands->input_grads[0])
+        input_grads(operands->input_grads[0], dy, x, operands->params[0], operands->saved, r,
+                    operands->input_adds[0]);
+    return 0;
+}
+
+const qd_cpu_op QD_CPU(rms_norm) = {.forward = forward, .backward = backward};

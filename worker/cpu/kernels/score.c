@@ -1,0 +1,21 @@
+#include "worker/cpu/kernels/kernels.h"
+
+static int64_t first_greatest(const float *logits, int64_t classes) {
+    int64_t best = 0;
+    for (int64_t j = 1; j < classes; j++)
+        if (logits[j] > logits[best])
+            best = j;
+    return best;
+}
+
+void QD_CPU(score)(const float *losses, const float *logits, const int32_t *targets, int64_t n,
+                   int64_t classes, double *loss_sum, int64_t *correct) {
+    double sum = 0.0;
+    int64_t right = 0;
+    for (int64_t i = 0; i < n; i++) {
+        sum += (double)losses[i];
+        right += first_greatest(logits + i * classes, classes) == targets[i];
+    }
+    *loss_sum = sum;
+    *correct = right;
+}
