@@ -18,6 +18,8 @@ typedef enum {
     QD_OP_EMBEDDING,
     QD_OP_POSITION,
     QD_OP_ATTENTION,
+    QD_OP_LSTM,
+    QD_OP_GRU,
     QD_OP_CONVOLUTION,
     QD_OP_MAX_POOL,
     QD_OP_MEAN_POOL,
@@ -114,6 +116,25 @@ extern const qd_op qd_op_position;
  */
 enum { QD_ATTENTION_BLOCK = 64 };
 extern const qd_op qd_op_attention;
+/*
+ * Recurrent layers over whole sequences; x [n, t, in], y [n, t, width] the hidden state after each
+ * step, the first step starting from zeros. Params as PyTorch's: W_ih [g width, in], W_hh [g width,
+ * width], b_ih and b_hh [g width]. One layer each: deeper ones are several nodes.
+ *
+ * The ops named .._lengths take a second input, lengths [n] I32 of 1 .. t (QD_EDATA elsewhere).
+ * From its length on a sample keeps its state: y[:, t - 1] is every sample's last state, and the
+ * gradients of the repeated states flow to it. What x holds there must be finite; it gets gradient
+ * 0.
+ */
+/* i, f, o = sigmoid, g = tanh, in the order i f g o, of W_ih x + b_ih + W_hh h + b_hh;
+ * c' = f c + i g, h' = o tanh(c'). Hochreiter and Schmidhuber, Neural Computation 9 (1997) 1735,
+ * with the forget gate of Gers et al., Neural Computation 12 (2000) 2451. Saved, step after step:
+ * i f g o, and behind all of them c'. */
+extern const qd_op qd_op_lstm, qd_op_lstm_lengths;
+/* r, z = sigmoid(W_ih x + b_ih + W_hh h + b_hh), n = tanh(W_in x + b_in + r (W_hn h + b_hn)), in
+ * the order r z n; h' = (1 - z) n + z h. Cho et al., arXiv 1406.1078, with the reset behind the
+ * product, as in PyTorch. Saved, step after step: r, z, n and W_hn h + b_hn. */
+extern const qd_op qd_op_gru, qd_op_gru_lengths;
 /*
  * y[n, oh, ow, out] = x[n, h, w, in] * W + b, a cross-correlation as in PyTorch; params: W [out,
  * in / groups, kh, kw] and, optional, b [out]. oh = (h + 2 padding - kh) / stride + 1, rounded

@@ -76,10 +76,13 @@ START_TEST(binary_cross_entropy_is_stable_for_large_logits) {
     };
     ck_assert_int_ge(
         qd_graph_add_node(graph, &qd_op_binary_cross_entropy, "loss", inputs, 2, NULL, 0), 0);
+    qd_backend_context *context;
+    ck_assert_int_eq(qd_backend_cpu.create(1, &context), 0);
     qd_operands operands = {.inputs = {(void *)logits, (void *)targets}, .output = losses};
-    ck_assert_int_eq(qd_backend_cpu.forward(NULL, graph, &graph->nodes[0], &operands), 0);
+    ck_assert_int_eq(qd_backend_cpu.forward(context, graph, &graph->nodes[0], &operands), 0);
     for (int i = 0; i < 6; i++)
         ck_assert_double_eq_tol((double)losses[i], expected[i], 1e-6 * expected[i] + 1e-30);
+    qd_backend_cpu.destroy(context);
     qd_graph_destroy(graph);
 }
 END_TEST
