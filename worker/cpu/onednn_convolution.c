@@ -80,10 +80,11 @@ static int describe(qd_convolution *c, const qd_shape *image, const qd_shape *we
     for (int i = 0; i < 2; i++) {
         c->strides[i] = attributes.stride[i];
         c->padding[i] = attributes.padding[i];
-        /* What the last window reaches beyond the image; less than the padding where the stride
-         * leaves a rest. */
-        c->padding_end[i] = (result->dim[1 + i] - 1) * attributes.stride[i] + weight->dim[2 + i] -
-                            image->dim[1 + i] - attributes.padding[i];
+        /* What the last window reaches beyond the image: less than the padding, or nothing, where
+         * the stride leaves a rest. */
+        int64_t beyond = (result->dim[1 + i] - 1) * attributes.stride[i] + weight->dim[2 + i] -
+                         image->dim[1 + i] - attributes.padding[i];
+        c->padding_end[i] = beyond > 0 ? beyond : 0;
     }
     int rc = describe_image(image, &c->image);
     if (!rc)

@@ -1,49 +1,128 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/error.h"
 #include "worker/cpu/kernels/kernels.h"
 #include "worker/cpu/onednn_convolution.h"
 
+/*
+ * What is made for a node. A 1 x 1 kernel with a stride reads some pixels only: they are gathered
+ * first, and the library sees a stride of 1. (Its own way of doing that writes beyond its workspace
+ * for images with few channels: github.com/uxlfoundation/oneDNN/issues/6035.)
+ *
+ * Scratch: what the operator asks for, for gradients that are to be added; gathered pixels; the
+ * library's.
+ */
+typedef struct prepared {
+    qd_convolution *library;
+    bool gathers;
+    qd_shape seen;                   /* the image as the library sees it */
+    int64_t gathered_at, library_at; /* floats into the scratch */
+} prepared;
+
+static bool gathers(const qd_shape *weight, const qd_convolution_attributes *how) {
+    return weight->dim[2] == 1 && weight->dim[3] == 1 && how->padding[0] == 0 &&
+           how->padding[1] == 0 && (how->stride[0] > 1 || how->stride[1] > 1);
+}
+
+static int64_t round_up(int64_t floats) {
+    return (floats + 15) / 16 * 16;
+}
+
 static int prepare(qd_backend_context *context, const qd_graph *graph, qd_node *node, void **made) {
-    qd_convolution *c;
-    int rc = qd_convolution_create(context->threads, &graph->values[node->inputs[0]].shape,
-                                   &graph->params[node->params[0]].shape,
-                                   &graph->values[node->output].shape, node->param_count == 2,
-                                   node->attributes.convolution, &c);
-    if (rc)
+    const qd_shape *image = &graph->values[node->inputs[0]].shape;
+    const qd_shape *weight = &graph->params[node->params[0]].shape;
+    const qd_shape *result = &graph->values[node->output].shape;
+    qd_convolution_attributes how = node->attributes.convolution;
+    prepared *p = calloc(1, sizeof *p);
+    if (!p)
+        return qd_error_set(QD_ENOMEM, "no memory for a convolution");
+    p->seen = *image;
+    p->gathers = gathers(weight, &how);
+    p->gathered_at = p->library_at = round_up(node->scratch);
+    if (p->gathers) {
+        p->seen.dim[1] = result->dim[1];
+        p->seen.dim[2] = result->dim[2];
+        how.stride[0] = how.stride[1] = 1;
+        p->library_at += round_up(qd_shape_elements(&p->seen));
+    }
+    int rc = qd_convolution_create(context->threads, &p->seen, weight, result,
+                                   node->param_count == 2, how, &p->library);
+    if (rc) {
+        free(p);
         return rc;
-    /* Behind what the operator asks for, which stays for gradients that are to be added. */
-    node->scratch = (node->scratch + 15) / 16 * 16;
-    node->scratch += (int64_t)(qd_convolution_scratch_bytes(c) / sizeof(float));
-    *made = c;
+    }
+    node->scratch =
+        p->library_at + (int64_t)(qd_convolution_scratch_bytes(p->library) / sizeof(float));
+    *made = p;
     return 0;
 }
 
 static void release(void *made) {
-    qd_convolution_destroy(made);
+    prepared *p = made;
+    qd_convolution_destroy(p->library);
+    free(p);
 }
 
-/* The library's part of the scratch. */
-static void *library_scratch(const qd_convolution *c, const qd_node *node,
-                             const qd_operands *operands) {
-    int64_t own = node->scratch - (int64_t)(qd_convolution_scratch_bytes(c) / sizeof(float));
-    return (float *)operands->scratch + own;
+/* ---- gathering ---- */
+
+/* Calls for each pixel that is read: where it lies in the image, and among those gathered. */
+typedef void visit_pixel(float *image, float *gathered, int64_t channels);
+
+static void visit(const prepared *p, const qd_shape *image, const int64_t stride[2],
+                  visit_pixel *visitor, float *x, float *gathered) {
+    int64_t rows = p->seen.dim[1], columns = p->seen.dim[2], channels = p->seen.dim[3];
+    for (int64_t n = 0; n < p->seen.dim[0]; n++)
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < columns; j++, gathered += channels) {
+                int64_t pixel = (n * image->dim[1] + i * stride[0]) * image->dim[2] + j * stride[1];
+                visitor(x + pixel * channels, gathered, channels);
+            }
 }
+
+static void take_pixel(float *image, float *gathered, int64_t channels) {
+    memcpy(gathered, image, (size_t)channels * sizeof *gathered);
+}
+
+static void add_pixel(float *image, float *gathered, int64_t channels) {
+    QD_CPU(add_floats)(image, gathered, channels);
+}
+
+static float *scratch_at(const qd_operands *operands, int64_t floats) {
+    return (float *)operands->scratch + floats;
+}
+
+/* The image as the library is to see it. */
+static const float *seen_image(const prepared *p, const qd_graph *graph, const qd_node *node,
+                               const qd_operands *operands) {
+    float *gathered = scratch_at(operands, p->gathered_at);
+    if (!p->gathers)
+        return operands->inputs[0];
+    visit(p, &graph->values[node->inputs[0]].shape, node->attributes.convolution.stride, take_pixel,
+          operands->inputs[0], gathered);
+    return gathered;
+}
+
+/* ---- forward and backward ---- */
 
 static int forward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                    const qd_operands *operands) {
-    (void)graph;
-    qd_convolution *c = qd_cpu_prepared(context, node);
-    return qd_convolution_forward(c, operands->inputs[0], operands->params[0], operands->params[1],
-                                  operands->output, library_scratch(c, node, operands));
+    const prepared *p = qd_cpu_prepared(context, node);
+    return qd_convolution_forward(p->library, seen_image(p, graph, node, operands),
+                                  operands->params[0], operands->params[1], operands->output,
+                                  scratch_at(operands, p->library_at));
 }
 
-static int backward_params(qd_convolution *c, const qd_graph *graph, const qd_node *node,
+static int backward_params(const prepared *p, const qd_graph *graph, const qd_node *node,
                            const qd_operands *operands) {
     int64_t weights = qd_shape_elements(&graph->params[node->params[0]].shape);
     int64_t biases = graph->params[node->params[0]].shape.dim[0];
     float *dw = operands->param_grads[0], *db = operands->param_grads[1], *own = operands->scratch;
     float *new_dw = operands->param_adds[0] ? own : dw;
-    float *new_db = operands->param_adds[1] ? own + (weights + 15) / 16 * 16 : db;
-    int rc = qd_convolution_backward_weights(c, operands->inputs[0], operands->output_grad, new_dw,
-                                             new_db, library_scratch(c, node, operands));
+    float *new_db = operands->param_adds[1] ? own + round_up(weights) : db;
+    int rc = qd_convolution_backward_weights(p->library, seen_image(p, graph, node, operands),
+                                             operands->output_grad, new_dw, new_db,
+                                             scratch_at(operands, p->library_at));
     if (!rc && new_dw != dw)
         QD_CPU(add_floats)(dw, new_dw, weights);
     if (!rc && new_db != db)
@@ -51,19 +130,39 @@ static int backward_params(qd_convolution *c, const qd_graph *graph, const qd_no
     return rc;
 }
 
-static int backward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
-                    const qd_operands *operands) {
-    qd_convolution *c = qd_cpu_prepared(context, node);
-    float *dx = operands->input_grads[0];
-    int rc = backward_params(c, graph, node, operands);
-    if (rc || !dx)
+/* Into the pixels that were read; the others get nothing. */
+static int backward_gathered(const prepared *p, const qd_graph *graph, const qd_node *node,
+                             const qd_operands *operands) {
+    const qd_shape *image = &graph->values[node->inputs[0]].shape;
+    float *dx = operands->input_grads[0], *gathered = scratch_at(operands, p->gathered_at);
+    int rc = qd_convolution_backward_data(p->library, operands->output_grad, operands->params[0],
+                                          gathered, scratch_at(operands, p->library_at));
+    if (rc)
         return rc;
+    if (!operands->input_adds[0])
+        memset(dx, 0, (size_t)qd_shape_elements(image) * sizeof *dx);
+    visit(p, image, node->attributes.convolution.stride, add_pixel, dx, gathered);
+    return 0;
+}
+
+static int backward_input(const prepared *p, const qd_graph *graph, const qd_node *node,
+                          const qd_operands *operands) {
+    float *dx = operands->input_grads[0];
     float *new_dx = operands->input_adds[0] ? operands->scratch : dx;
-    rc = qd_convolution_backward_data(c, operands->output_grad, operands->params[0], new_dx,
-                                      library_scratch(c, node, operands));
+    int rc = qd_convolution_backward_data(p->library, operands->output_grad, operands->params[0],
+                                          new_dx, scratch_at(operands, p->library_at));
     if (!rc && new_dx != dx)
         QD_CPU(add_floats)(dx, new_dx, qd_shape_elements(&graph->values[node->inputs[0]].shape));
     return rc;
+}
+
+static int backward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
+                    const qd_operands *operands) {
+    const prepared *p = qd_cpu_prepared(context, node);
+    int rc = backward_params(p, graph, node, operands);
+    if (rc || !operands->input_grads[0])
+        return rc;
+    return (p->gathers ? backward_gathered : backward_input)(p, graph, node, operands);
 }
 
 const qd_cpu_op QD_CPU(convolution) = {
