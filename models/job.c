@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/graph.h"
 #include "models/job_rules.h"
 #include "runtime/error.h"
 #include "runtime/schema.h"
@@ -194,6 +195,8 @@ static const qd_field schedule_fields[] = {
  * optimizers have some of their own: job_rules.c. */
 static const qd_field slots_fields[] = {
     {"data", QD_FIELD_INT, RESULT, AT(slots_data), .min = 1, .max = QD_JOB_MAX_SLOTS},
+    {"tensor", QD_FIELD_INT, RESULT, AT(slots_tensor), .min = 1, .max = QD_MAX_TENSOR_SLOTS,
+     .preset = "1"},
     {0},
 };
 

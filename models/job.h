@@ -127,6 +127,7 @@ typedef struct qd_job {
     qd_train_spec train;
     qd_optimizer_spec optimizer;
     qd_schedule_spec schedule;    /* of optimizer.learning_rate */
+    int64_t slots_tensor;         /* parts that layers are cut into; see DESIGN 3.4 */
     int64_t slots_data;           /* divides train.batch; see DESIGN 3.4 */
     int64_t ranks_min, ranks_max; /* bounds of the gang; ranks_max <= slots_data */
     int64_t layout_dp;            /* 0: auto, within the bounds */

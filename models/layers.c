@@ -19,26 +19,24 @@ static int64_t last_dim(const qd_graph *graph, int value) {
 }
 
 static int add_linear(qd_graph *graph, const char *name, int x, int64_t out, bool flatten,
-                      qd_init weight, qd_init bias) {
+                      qd_linear_spec spec) {
     const qd_shape *shape = &graph->values[x].shape;
     int64_t in = flatten ? qd_shape_elements(shape) / graph->samples : last_dim(graph, x);
     qd_shape weight_shape = {.dims = 2, .dim = {out, in}};
     qd_shape bias_shape = {.dims = 1, .dim = {out}};
-    int params[2] = {add_param(graph, name, "weight", &weight_shape, weight), 0};
+    int params[2] = {add_param(graph, name, "weight", &weight_shape, spec.weight), 0};
     if (params[0] < 0)
         return params[0];
-    params[1] = add_param(graph, name, "bias", &bias_shape, bias);
+    params[1] = add_param(graph, name, "bias", &bias_shape, spec.bias);
     if (params[1] < 0)
         return params[1];
-    return qd_graph_add_node_with(graph, &qd_op_linear, name, &x, 1, params, 2,
-                                  (qd_op_attributes){.linear = {flatten}});
+    qd_op_attributes attributes = {
+        .linear = {.flatten = flatten, .cut = spec.cut, .unit = spec.unit}};
+    return qd_graph_add_node_with(graph, &qd_op_linear, name, &x, 1, params, 2, attributes);
 }
 
-int qd_layer_linear(qd_graph *graph, const char *name, int x, int64_t out, qd_init weight,
-                    qd_init bias) {
-    if (x < 0)
-        return x;
-    return add_linear(graph, name, x, out, false, weight, bias);
+int qd_layer_linear(qd_graph *graph, const char *name, int x, int64_t out, qd_linear_spec spec) {
+    return x < 0 ? x : add_linear(graph, name, x, out, false, spec);
 }
 
 static qd_init within(int64_t fan_in) {
@@ -49,7 +47,8 @@ int qd_layer_dense(qd_graph *graph, const char *name, int x, int64_t out) {
     if (x < 0)
         return x;
     int64_t in = qd_shape_elements(&graph->values[x].shape) / graph->samples;
-    return add_linear(graph, name, x, out, true, within(in), within(in));
+    return add_linear(graph, name, x, out, true,
+                      (qd_linear_spec){.weight = within(in), .bias = within(in)});
 }
 
 static const qd_op *const activations[] = {

@@ -10,9 +10,15 @@
 #include "models/job.h"
 #include "models/op.h"
 
+/* How a linear layer starts, and how tensor slots cut it (models/graph.h). */
+typedef struct qd_linear_spec {
+    qd_init weight, bias;
+    qd_cut cut;
+    int64_t unit;
+} qd_linear_spec;
+
 /* x[.., in] -> [.., out] */
-int qd_layer_linear(qd_graph *graph, const char *name, int x, int64_t out, qd_init weight,
-                    qd_init bias);
+int qd_layer_linear(qd_graph *graph, const char *name, int x, int64_t out, qd_linear_spec spec);
 
 /* The same, starting as PyTorch's nn.Linear does: weight and bias uniform within 1 / sqrt(in),
  * where in may span several of x's last dimensions, all but the first (flatten). */

@@ -14,15 +14,21 @@
 static const float norm_epsilon = 1e-5f;
 static const float weight_std = 0.02f;
 
-static const qd_init zero = {QD_INIT_ZERO, 0};
-
 static qd_init normal(float std) {
     return (qd_init){QD_INIT_NORMAL, std};
 }
 
-/* Projections onto the residual stream start smaller, by the root of their number. */
-static qd_init residual(const qd_model_spec *model) {
-    return normal(weight_std / sqrtf(2.0f * (float)model->layers));
+/* A layer that spreads out from the residual stream: tensor slots deal out its outputs, in units
+ * that belong together. */
+static qd_linear_spec spread(int64_t unit) {
+    return (qd_linear_spec){.weight = normal(weight_std), .cut = QD_CUT_OUT, .unit = unit};
+}
+
+/* One that comes back to it, and takes what the slots hold. Such projections start smaller, by the
+ * root of their number. */
+static qd_linear_spec gather(const qd_model_spec *model, int64_t unit) {
+    float std = weight_std / sqrtf(2.0f * (float)model->layers);
+    return (qd_linear_spec){.weight = normal(std), .cut = QD_CUT_IN, .unit = unit};
 }
 
 static const char *part(char name[QD_MAX_NAME], int64_t layer, const char *what) {
@@ -31,25 +37,26 @@ static const char *part(char name[QD_MAX_NAME], int64_t layer, const char *what)
 }
 
 static int add_attention(qd_graph *g, const qd_model_spec *model, int64_t layer, int x) {
+    int64_t head = model->width / model->heads;
     char name[QD_MAX_NAME];
     int y = qd_layer_norm(g, part(name, layer, "norm1"), x, norm_epsilon);
-    y = qd_layer_linear(g, part(name, layer, "qkv"), y, 3 * model->width, normal(weight_std), zero);
+    y = qd_layer_linear(g, part(name, layer, "qkv"), y, 3 * model->width, spread(3 * head));
     if (y < 0)
         return y;
     qd_op_attributes attributes = {
         .attention = {.heads = model->heads, .kv_heads = model->heads, .causal = true}};
     y = qd_graph_add_node_with(g, &qd_op_attention, part(name, layer, "attention"), &y, 1, NULL, 0,
                                attributes);
-    y = qd_layer_linear(g, part(name, layer, "proj"), y, model->width, residual(model), zero);
+    y = qd_layer_linear(g, part(name, layer, "proj"), y, model->width, gather(model, head));
     return qd_layer_add(g, part(name, layer, "add1"), x, y);
 }
 
 static int add_feed_forward(qd_graph *g, const qd_model_spec *model, int64_t layer, int x) {
     char name[QD_MAX_NAME];
     int y = qd_layer_norm(g, part(name, layer, "norm2"), x, norm_epsilon);
-    y = qd_layer_linear(g, part(name, layer, "up"), y, 4 * model->width, normal(weight_std), zero);
+    y = qd_layer_linear(g, part(name, layer, "up"), y, 4 * model->width, spread(1));
     y = qd_layer_apply(g, &qd_op_gelu_tanh, part(name, layer, "gelu"), y);
-    y = qd_layer_linear(g, part(name, layer, "down"), y, model->width, residual(model), zero);
+    y = qd_layer_linear(g, part(name, layer, "down"), y, model->width, gather(model, 1));
     return qd_layer_add(g, part(name, layer, "add2"), x, y);
 }
 
@@ -75,7 +82,10 @@ static int add_layers(qd_graph *g, const qd_model_spec *model) {
         x = x < 0 ? x : add_feed_forward(g, model, layer, x);
     }
     x = qd_layer_norm(g, "norm", x, norm_epsilon);
-    return x < 0 ? x : qd_graph_add_node(g, &qd_op_linear, "head", &x, 1, &tokens, 1);
+    if (x < 0)
+        return x;
+    return qd_graph_add_node_with(g, &qd_op_linear, "head", &x, 1, &tokens, 1,
+                                  (qd_op_attributes){.linear = {.cut = QD_CUT_OUT}});
 }
 
 static int build(const qd_job *job, qd_graph *g) {
@@ -90,8 +100,9 @@ static int build(const qd_job *job, qd_graph *g) {
     g->logits = add_layers(g, model);
     if (g->logits < 0)
         return g->logits;
-    g->loss = qd_graph_add_node(g, &qd_op_cross_entropy, "loss", (int[]){g->logits, g->target}, 2,
-                                NULL, 0);
+    g->loss =
+        qd_graph_add_node_with(g, &qd_op_cross_entropy, "loss", (int[]){g->logits, g->target}, 2,
+                               NULL, 0, (qd_op_attributes){.cross_entropy = {.cut = true}});
     return g->loss < 0 ? g->loss : 0;
 }
 

@@ -1,6 +1,6 @@
 /*
- * step MODEL DTYPE THREADS STEPS: the time of a training step (forward, backward, update) of the
- * engine alone, on one rank, with random data. One line of JSON:
+ * step MODEL DTYPE THREADS STEPS [TENSOR_SLOTS]: the time of a training step (forward, backward,
+ * update) of the engine alone, on one rank, with random data. One line of JSON:
  *
  *   step_ms            median over STEPS steps, after two that are not counted
  *   roofline_fraction  t_min / t, t_min = FLOPs of the model / peak + bytes of Adam / triad: read
@@ -18,8 +18,8 @@
 #include "models/family.h"
 #include "runtime/clock.h"
 #include "runtime/error.h"
-#include "runtime/random.h"
 #include "runtime/isa.h"
+#include "runtime/random.h"
 #include "test/bench/limits.h"
 #include "worker/engine.h"
 
@@ -152,13 +152,15 @@ static int measure(bench *b, const char *name, int threads, int steps) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 5 || strcmp(argv[2], "fp32") != 0 || atoi(argv[3]) < 1 || atoi(argv[4]) < 1) {
-        fprintf(stderr, "usage: %s MODEL fp32 THREADS STEPS\n", argv[0]);
+    if (argc < 5 || argc > 6 || strcmp(argv[2], "fp32") != 0 || atoi(argv[3]) < 1 ||
+        atoi(argv[4]) < 1) {
+        fprintf(stderr, "usage: %s MODEL fp32 THREADS STEPS [TENSOR_SLOTS]\n", argv[0]);
         return 64;
     }
     bench b = {0};
     int threads = atoi(argv[3]);
     int rc = load_job(argv[1], &b.job);
+    b.job.slots_tensor = argc > 5 ? atoi(argv[5]) : 1;
     if (!rc)
         rc = qd_engine_create(&b.job, 0, 1, &qd_backend_cpu, threads, &b.engine);
     if (!rc)

@@ -113,9 +113,10 @@ static double evaluate(const golden *g, qd_engine *engine) {
     return loss / (double)(g->job.train.batch * g->spec.targets);
 }
 
-static void check_family(const char *name, int64_t micro_batches) {
+static void check_family(const char *name, int64_t micro_batches, int64_t tensor_slots) {
     golden g = open_golden(name);
     g.job.train.micro_batches = micro_batches;
+    g.job.slots_tensor = tensor_slots;
     const json_t *losses = json_object_get(g.json, "losses");
     int64_t slots = g.job.slots_data, slot_samples = g.job.train.batch / slots;
     qd_engine *engine;
@@ -145,15 +146,22 @@ static void check_family(const char *name, int64_t micro_batches) {
 }
 
 START_TEST(twenty_steps_have_the_losses_of_pytorch) {
-    check_family(families[_i], 1);
+    check_family(families[_i], 1, 1);
 }
 END_TEST
 
 /* Whatever a slot is cut into. Not where batch norms measure what they are given. */
 START_TEST(micro_batches_add_up_to_the_same_steps) {
-    check_family("gpt-tiny", 2);
-    check_family("cnn-tiny", 2);
-    check_family("cnn-tiny", 4);
+    check_family("gpt-tiny", 2, 1);
+    check_family("cnn-tiny", 2, 1);
+    check_family("cnn-tiny", 4, 1);
+}
+END_TEST
+
+/* Three heads, so that four and five slots leave some without one. */
+START_TEST(tensor_slots_compute_the_same_steps) {
+    for (int slots = 2; slots <= 5; slots++)
+        check_family("gpt-tiny", 1, slots);
 }
 END_TEST
 
@@ -162,6 +170,7 @@ int main(void) {
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, twenty_steps_have_the_losses_of_pytorch, 0, FAMILIES);
     tcase_add_test(tc, micro_batches_add_up_to_the_same_steps);
+    tcase_add_test(tc, tensor_slots_compute_the_same_steps);
     Suite *suite = suite_create("worker/families");
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
