@@ -36,6 +36,7 @@ int qd_family_build(const qd_job *job, qd_graph **graph) {
     int rc = qd_graph_create(samples, &g);
     if (rc)
         return rc;
+    g->precision = job->train.precision;
     g->tensor_slots = job->slots_tensor > 0 ? (int)job->slots_tensor : 1;
     rc = qd_family_of(job)->build(job, g);
     if (rc) {

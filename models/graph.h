@@ -19,6 +19,10 @@ typedef enum { QD_F32, QD_I32 } qd_dtype;
 
 size_t qd_dtype_bytes(qd_dtype dtype);
 
+/* What products of matrices are computed in. Parameters, their gradients, sums and values between
+ * operators are floats in both; in bf16 the operands of a product are rounded first. */
+typedef enum { QD_PRECISION_FP32, QD_PRECISION_BF16 } qd_precision;
+
 typedef struct qd_shape {
     int dims;
     int64_t dim[QD_MAX_DIMS];
@@ -133,6 +137,7 @@ typedef struct qd_node {
 typedef struct qd_graph {
     int64_t samples;  /* dimension 0 it was built for */
     int tensor_slots; /* that layers are cut into; 1: not cut */
+    qd_precision precision;
     qd_value *values;
     int value_count;
     qd_param *params;

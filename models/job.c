@@ -132,7 +132,12 @@ static const qd_field data_fields[] = {
     {0},
 };
 
+static const char *const precisions[] = {
+    [QD_PRECISION_FP32] = "fp32", [QD_PRECISION_BF16] = "bf16", NULL};
+
 static const qd_field train_fields[] = {
+    {"precision", QD_FIELD_CHOICE, RESULT, AT(train.precision), .choices = precisions,
+     .preset = "fp32"},
     {"batch", QD_FIELD_INT, REQUIRED | RESULT, AT(train.batch), .min = 1, .max = MAX_BATCH},
     {"steps", QD_FIELD_INT, QD_FIELD_OMIT_ZERO, AT(train.steps), .min = 1, .max = MAX_STEPS},
     {"epochs", QD_FIELD_REAL, QD_FIELD_OMIT_ZERO | QD_FIELD_ABOVE_MIN, AT(train.epochs),

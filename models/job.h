@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "models/graph.h"
 #include "models/schedule.h"
 #include "runtime/text.h"
 
@@ -92,6 +93,7 @@ typedef struct qd_data_spec {
 } qd_data_spec;
 
 typedef struct qd_train_spec {
+    qd_precision precision;
     int64_t batch;          /* global batch, samples */
     int64_t steps;          /* exactly one of steps and epochs is > 0 */
     double epochs;          /* passes over the training split */

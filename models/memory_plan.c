@@ -222,6 +222,11 @@ int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, int slot_cou
     p->value_grad = offsets + graph->value_count;
     p->saved = offsets + 2 * graph->value_count;
     p->scratch = p->gradients + (size_t)p->gradient_slots * gradient_bytes;
+    p->narrow_params = SIZE_MAX;
+    if (graph->precision == QD_PRECISION_BF16) {
+        p->narrow_params = p->scratch;
+        p->scratch += round_up(param_bytes / 2);
+    }
     rc = place_values(graph, p, p->scratch + scratch_bytes(job, graph));
     if (rc)
         goto out;

@@ -21,6 +21,7 @@ typedef struct qd_memory_plan {
     size_t gradients;          /* offset of gradient_slots vectors of gradient_elements floats */
     int gradient_slots;        /* partial sums a member may hold at once while adding slots up */
     int64_t gradient_elements; /* param_elements and the totals behind them, rounded to 16 */
+    size_t narrow_params;      /* offset of the parameters in bf16, for products; SIZE_MAX: none */
     size_t scratch;            /* offset of what operators, and the updates of parameters, use while
                                   they run, one after another */
     size_t *value;             /* [value_count] offset of each value */

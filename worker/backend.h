@@ -29,6 +29,7 @@ typedef struct qd_run_state {
 typedef struct qd_operands {
     void *inputs[QD_MAX_OPERANDS];
     void *params[QD_MAX_OPERANDS];
+    void *narrow_params[QD_MAX_OPERANDS]; /* in bf16, where the graph's precision is that */
     void *output;
     void *input_grads[QD_MAX_OPERANDS];
     void *param_grads[QD_MAX_OPERANDS];
@@ -62,6 +63,9 @@ typedef struct qd_backend {
                    const qd_operands *operands);
     int (*backward)(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                     const qd_operands *operands);
+
+    /* to[i] = from[i] in bf16, to the nearest, ties to even. */
+    int (*narrow)(qd_backend_context *context, void *to, const float *from, int64_t count);
 
     /* into[i] += from[i] */
     int (*add)(qd_backend_context *context, float *into, const float *from, int64_t count);

@@ -12,6 +12,7 @@ _Static_assert(QD_TOTALS <= (int)QD_MEMORY_TOTALS, "the plan keeps too little ro
 /* Everything but the gradients of parameters stays where it is from slot to slot. */
 static void place_operands(qd_engine *e) {
     const qd_memory_plan *plan = e->plan;
+    uint16_t *narrow = qd_engine_at(e, plan->narrow_params);
     for (int n = 0; n < e->graph->node_count; n++) {
         const qd_node *node = &e->graph->nodes[n];
         qd_operands *o = &e->operands[n];
@@ -20,8 +21,12 @@ static void place_operands(qd_engine *e) {
             o->input_grads[i] = qd_engine_at(e, plan->value_grad[node->inputs[i]]);
             o->input_adds[i] = qd_graph_adds_to_input(e->graph, n, i);
         }
-        for (int i = 0; i < node->param_count; i++)
-            o->params[i] = e->params + e->graph->params[node->params[i]].offset;
+        for (int i = 0; i < node->param_count; i++) {
+            int64_t offset = e->graph->params[node->params[i]].offset;
+            o->params[i] = e->params + offset;
+            if (narrow)
+                o->narrow_params[i] = narrow + offset;
+        }
         o->run = &e->run;
         o->saved = qd_engine_at(e, plan->saved[n]);
         o->scratch = node->scratch ? qd_engine_at(e, plan->scratch) : NULL;

@@ -27,6 +27,7 @@ struct qd_engine {
     qd_operands *operands; /* [node_count]; param_grads and param_adds change with each run */
 
     qd_run_state run;
+    bool stale; /* the parameters have changed since they were narrowed */
     qd_tree_stack stack;
     float totals[QD_TOTALS]; /* to be added to the first leaf */
     double gradient_norm;    /* of the last update */

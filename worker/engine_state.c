@@ -19,6 +19,7 @@ static float initial_value(qd_init init, qd_random_key key, uint64_t i) {
 }
 
 void qd_engine_reset(qd_engine *engine) {
+    engine->stale = true;
     for (int i = 0; i < engine->plan->optimizer_vectors; i++)
         memset(engine->optimizer_state[i], 0,
                (size_t)engine->graph->param_elements * sizeof(float));
@@ -37,6 +38,7 @@ int qd_engine_state_count(const qd_engine *engine) {
 
 /* The parameters first, then each of the optimizer's vectors, cut in the same way. */
 void qd_engine_state(qd_engine *engine, int i, qd_state_tensor *tensor) {
+    engine->stale = true; /* whoever asks may write */
     int vector = i / engine->graph->param_count - 1;
     const qd_param *param = &engine->graph->params[i % engine->graph->param_count];
     tensor->shape = param->shape;

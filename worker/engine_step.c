@@ -39,7 +39,19 @@ static void load(qd_engine *e, const qd_batch *batch, int64_t valid) {
     memset(targets + filled * target_bytes, 0, (samples - filled) * target_bytes);
 }
 
+/* For products in bf16; once after each change of the parameters. */
+static int narrow_params(qd_engine *e) {
+    void *narrow = qd_engine_at(e, e->plan->narrow_params);
+    if (!narrow || !e->stale)
+        return 0;
+    e->stale = false;
+    return e->backend->narrow(e->context, narrow, e->params, e->graph->param_elements);
+}
+
 static int run_forward(qd_engine *e) {
+    int narrowed = narrow_params(e);
+    if (narrowed)
+        return narrowed;
     for (int n = 0; n < e->graph->node_count; n++) {
         const qd_node *node = &e->graph->nodes[n];
         int rc = e->backend->forward(e->context, e->graph, node, &e->operands[n]);
@@ -224,6 +236,7 @@ int qd_engine_update(qd_engine *engine, int64_t total_steps) {
         return rc;
     qd_optimizer_prepare(&engine->job, engine->run.step, total_steps, engine->gradient_norm,
                          &scalars);
+    engine->stale = true;
     for (int p = 0; p < g->param_count && !rc; p++) {
         const qd_param *param = &g->params[p];
         if (param->kind == QD_PARAM_STATISTIC)

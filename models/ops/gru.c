@@ -25,14 +25,23 @@ static int64_t saved(const qd_graph *graph, const qd_node *node) {
     return (GATES + 1) * qd_recurrence_states(graph, node);
 }
 
-/* Backward takes as much as forward, or more: the gradients of all that is saved, inputs or states
- * of all steps in order of time, the gradient carried from step to step; a row of zeros, one of
- * sums. Forward: inputs in order of time, one step's product of the state (3), the state. */
+/* Inputs in order of time, one step's product of the states, the states and their weights. */
+static int64_t forward_scratch(qd_recurrence_sizes s) {
+    return s.samples * (s.length * s.in + (GATES + 1) * s.width) + GATES * s.width * s.width;
+}
+
+/* The gradients of all that is saved, inputs or states of all steps in order of time, the gradient
+ * carried from step to step, a row of zeros, one of sums. */
+static int64_t backward_scratch(qd_recurrence_sizes s) {
+    int64_t widest = s.in > s.width ? s.in : s.width;
+    return s.samples * (s.length * ((GATES + 1) * s.width + widest) + s.width) +
+           (1 + GATES + 1) * s.width;
+}
+
 static int64_t scratch(const qd_graph *graph, const qd_node *node) {
     qd_recurrence_sizes s = qd_recurrence_sizes_of(graph, node);
-    int64_t widest = s.in > s.width ? s.in : s.width;
-    return s.samples * s.length * ((GATES + 1) * s.width + widest) + s.samples * s.width +
-           (1 + GATES + 1) * s.width;
+    int64_t forward = forward_scratch(s), backward = backward_scratch(s);
+    return forward > backward ? forward : backward;
 }
 
 #define GRU(NAME, INPUTS)                                                                          \

@@ -25,13 +25,24 @@ static int64_t saved(const qd_graph *graph, const qd_node *node) {
     return (GATES + 1) * qd_recurrence_states(graph, node);
 }
 
-/* Backward takes more than forward: the gates' gradients of all steps, inputs or states of all
- * steps in order of time, two gradients carried from step to step; a row of zeros, one of sums. */
+/* Inputs in order of time, the states, a row of zeros, one of biases, the states' weights. */
+static int64_t forward_scratch(qd_recurrence_sizes s) {
+    return s.samples * (s.length * s.in + s.width) + (1 + GATES) * s.width +
+           GATES * s.width * s.width;
+}
+
+/* The gates' gradients of all steps, inputs or states of all steps in order of time, two gradients
+ * carried from step to step, a row of zeros, one of sums. */
+static int64_t backward_scratch(qd_recurrence_sizes s) {
+    int64_t widest = s.in > s.width ? s.in : s.width;
+    return s.samples * (s.length * (GATES * s.width + widest) + 2 * s.width) +
+           (1 + GATES) * s.width;
+}
+
 static int64_t scratch(const qd_graph *graph, const qd_node *node) {
     qd_recurrence_sizes s = qd_recurrence_sizes_of(graph, node);
-    int64_t widest = s.in > s.width ? s.in : s.width;
-    return s.samples * s.length * (GATES * s.width + widest) + 2 * s.samples * s.width +
-           (1 + GATES) * s.width;
+    int64_t forward = forward_scratch(s), backward = backward_scratch(s);
+    return forward > backward ? forward : backward;
 }
 
 #define LSTM(NAME, INPUTS)                                                                         \

@@ -57,18 +57,50 @@ __attribute__((target("avx2,fma"))) static float multiply_add_256(long n) {
     return sum;
 }
 
-double limits_fp32_gflops(int threads) {
-    const long n = 5000000;
-    bool wide = __builtin_cpu_supports("avx512f");
-    double flops = (double)n * CHAINS * (wide ? 16 : 8) * 2 * threads, rates[ROUNDS];
+__attribute__((target("avx512f,avx512bf16"))) static float multiply_add_bf16(long n) {
+    __m512 c[CHAINS];
+    __m512bh a = (__m512bh)_mm512_set1_epi32(0x3f803f80),
+             b = (__m512bh)_mm512_set1_epi32(0x3a003a00);
+    for (int i = 0; i < CHAINS; i++)
+        c[i] = _mm512_set1_ps((float)i);
+    for (long k = 0; k < n; k++) {
+#pragma GCC unroll 16
+        for (int i = 0; i < CHAINS; i++)
+            c[i] = _mm512_dpbf16_ps(c[i], a, b);
+        __asm__ volatile("" : "+v"(a), "+v"(b));
+    }
+    float sum = 0;
+    for (int i = 0; i < CHAINS; i++)
+        sum += _mm512_reduce_add_ps(c[i]);
+    return sum;
+}
+
+/* Runs a loop of `flops` each n on all threads; 1e9 FLOPs a second. */
+static double rate_of(float (*loop)(long), long n, double flops, int threads) {
+    double rates[ROUNDS];
     float sum = 0; /* used, so that the work is done */
     for (int r = 0; r < ROUNDS; r++) {
         double from = seconds();
 #pragma omp parallel num_threads(threads) reduction(+ : sum)
-        sum += wide ? multiply_add_512(n) : multiply_add_256(n);
-        rates[r] = sum != 0 ? flops / (seconds() - from) * 1e-9 : 0;
+        sum += loop(n);
+        rates[r] = sum != 0 ? (double)n * flops * threads / (seconds() - from) * 1e-9 : 0;
     }
     return median(rates, ROUNDS);
+}
+
+enum { ITERATIONS = 5000000 };
+
+double limits_fp32_gflops(int threads) {
+    if (__builtin_cpu_supports("avx512f"))
+        return rate_of(multiply_add_512, ITERATIONS, CHAINS * 16 * 2, threads);
+    return rate_of(multiply_add_256, ITERATIONS, CHAINS * 8 * 2, threads);
+}
+
+/* Tiles are not measured yet. */
+double limits_bf16_gflops(int threads) {
+    if (!__builtin_cpu_supports("avx512bf16"))
+        return 0;
+    return rate_of(multiply_add_bf16, ITERATIONS, CHAINS * 32 * 2, threads);
 }
 
 double limits_triad_gbps(int threads) {

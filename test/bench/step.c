@@ -110,10 +110,25 @@ static long minor_faults(void) {
     return usage.ru_minflt;
 }
 
+/* Forgets the peak of resident memory so far, which measuring the limits made (proc(5)). */
+static void forget_peak_memory(void) {
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+    if (!file)
+        return;
+    fputs("5", file);
+    fclose(file);
+}
+
 static size_t peak_memory(void) {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (size_t)usage.ru_maxrss * 1024;
+    size_t kib = 0;
+    char line[128];
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "VmHWM: %zu", &kib) == 1)
+            break;
+    if (file)
+        fclose(file);
+    return kib * 1024;
 }
 
 static double roofline_s(const qd_graph *graph, double gflops, double gbps) {
@@ -123,7 +138,11 @@ static double roofline_s(const qd_graph *graph, double gflops, double gbps) {
 }
 
 static int measure(bench *b, const char *name, int threads, int steps) {
-    double gflops = limits_fp32_gflops(threads), gbps = limits_triad_gbps(threads);
+    bool narrow = b->job.train.precision == QD_PRECISION_BF16;
+    double wide_gflops = limits_fp32_gflops(threads), gbps = limits_triad_gbps(threads);
+    double narrow_gflops = narrow ? limits_bf16_gflops(threads) : 0;
+    double gflops = narrow_gflops > wide_gflops ? narrow_gflops : wide_gflops;
+    forget_peak_memory();
     double *ms = calloc((size_t)steps, sizeof *ms);
     long faults = 0;
     int rc = ms ? 0 : qd_error_set(QD_ENOMEM, "no memory for %d times", steps);
@@ -140,26 +159,27 @@ static int measure(bench *b, const char *name, int threads, int steps) {
         qsort(ms, (size_t)steps, sizeof *ms, by_value);
         double step = ms[steps / 2];
         double least = roofline_s(qd_engine_graph(b->engine), gflops, gbps) * 1e3;
-        printf("{\"model\": \"%s\", \"dtype\": \"fp32\", \"threads\": %d, \"step_ms\": %.4g, "
+        printf("{\"model\": \"%s\", \"dtype\": \"%s\", \"threads\": %d, \"step_ms\": %.4g, "
                "\"roofline_fraction\": %.3f, \"isa\": \"%s\", \"peak_gflops\": %.1f, "
                "\"triad_gbps\": %.1f, \"minor_faults\": %ld, \"arena_bytes\": %zu, "
                "\"peak_memory_bytes\": %zu}\n",
-               name, threads, step, least / step, qd_isa_in_use_name(), gflops, gbps, faults,
-               qd_engine_arena_bytes(b->engine), peak_memory());
+               name, narrow ? "bf16" : "fp32", threads, step, least / step, qd_isa_in_use_name(),
+               gflops, gbps, faults, qd_engine_arena_bytes(b->engine), peak_memory());
     }
     free(ms);
     return rc;
 }
 
 int main(int argc, char **argv) {
-    if (argc < 5 || argc > 6 || strcmp(argv[2], "fp32") != 0 || atoi(argv[3]) < 1 ||
-        atoi(argv[4]) < 1) {
-        fprintf(stderr, "usage: %s MODEL fp32 THREADS STEPS [TENSOR_SLOTS]\n", argv[0]);
+    if (argc < 5 || argc > 6 || (strcmp(argv[2], "fp32") != 0 && strcmp(argv[2], "bf16") != 0) ||
+        atoi(argv[3]) < 1 || atoi(argv[4]) < 1) {
+        fprintf(stderr, "usage: %s MODEL fp32|bf16 THREADS STEPS [TENSOR_SLOTS]\n", argv[0]);
         return 64;
     }
     bench b = {0};
     int threads = atoi(argv[3]);
     int rc = load_job(argv[1], &b.job);
+    b.job.train.precision = strcmp(argv[2], "bf16") == 0 ? QD_PRECISION_BF16 : QD_PRECISION_FP32;
     b.job.slots_tensor = argc > 5 ? atoi(argv[5]) : 1;
     if (!rc)
         rc = qd_engine_create(&b.job, 0, 1, &qd_backend_cpu, threads, &b.engine);

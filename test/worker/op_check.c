@@ -38,6 +38,16 @@ static float *random_buffer(int64_t count, uint32_t site) {
     return data;
 }
 
+/* Drops what bf16 does not hold. */
+static void truncate_to_bf16(float *data, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &data[i], sizeof bits);
+        bits &= 0xffff0000u;
+        memcpy(&data[i], &bits, sizeof bits);
+    }
+}
+
 static double *widen(const float *data, int64_t count) {
     ck_assert_int_gt(count, 0);
     double *wide = calloc((size_t)count, sizeof *wide);
@@ -75,6 +85,7 @@ static void build_graph(bench *b) {
     int inputs[QD_MAX_OPERANDS], params[QD_MAX_OPERANDS];
     ck_assert_int_eq(qd_graph_create(c->inputs[0].dim[0], &b->graph), 0);
     b->graph->tensor_slots = c->tensor_slots ? c->tensor_slots : 1;
+    b->graph->precision = c->precision;
     for (int i = 0; i < c->input_count; i++) {
         inputs[i] =
             qd_graph_add_value(b->graph, "x", c->is_target[i] ? QD_VALUE_TARGET : QD_VALUE_INPUT,
@@ -109,6 +120,15 @@ static float *given_or_random(const float *given, int64_t count, uint32_t site) 
     return data;
 }
 
+static void narrow_param(bench *b, int i) {
+    int64_t count = count_of(&b->c->params[i]);
+    truncate_to_bf16(b->operands.params[i], count);
+    b->operands.narrow_params[i] = buffer((count + 1) / 2);
+    ck_assert_int_eq(qd_backend_cpu.narrow(b->context, b->operands.narrow_params[i],
+                                           b->operands.params[i], count),
+                     0);
+}
+
 static void fill(bench *b) {
     const op_case *c = b->c;
     qd_operands *o = &b->operands;
@@ -117,15 +137,21 @@ static void fill(bench *b) {
         o->inputs[i] = c->indices[i]
                            ? integers(c->indices[i], count)
                            : (void *)given_or_random(c->floats[i], count, (uint32_t)(1 + i));
+        if (c->precision == QD_PRECISION_BF16 && !c->indices[i])
+            truncate_to_bf16(o->inputs[i], count);
         b->inputs[i] = c->indices[i] ? NULL : widen(o->inputs[i], count);
     }
     for (int i = 0; i < c->param_count; i++) {
         o->params[i] =
             given_or_random(c->param_floats[i], count_of(&c->params[i]), (uint32_t)(11 + i));
+        if (c->precision == QD_PRECISION_BF16)
+            narrow_param(b, i);
         b->params[i] = widen(o->params[i], count_of(&c->params[i]));
     }
     o->output = buffer(b->outputs);
     o->output_grad = random_buffer(b->outputs, 21);
+    if (c->precision == QD_PRECISION_BF16)
+        truncate_to_bf16(o->output_grad, b->outputs);
     if (c->op->saved)
         o->saved = buffer(c->op->saved(b->graph, b->node));
     if (b->node->scratch)
@@ -144,6 +170,7 @@ static void close_bench(bench *b) {
     for (int i = 0; i < QD_MAX_OPERANDS; i++) {
         free(o->inputs[i]);
         free(o->params[i]);
+        free(o->narrow_params[i]);
         free(b->inputs[i]);
         free(b->params[i]);
     }

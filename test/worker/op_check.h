@@ -19,8 +19,10 @@ struct op_case {
     const int32_t *indices[QD_MAX_OPERANDS]; /* the input's contents, where it holds integers */
     const float *floats[QD_MAX_OPERANDS]; /* likewise, where random floats won't do; NULL: random */
     bool is_target[QD_MAX_OPERANDS];      /* the input takes no gradient */
-    int tensor_slots;                     /* 0: 1 */
-    int threads;                          /* 0: 1 */
+    qd_precision precision; /* bf16: what is random is representable in it, so that products are
+                               exact and the same tolerance holds */
+    int tensor_slots;       /* 0: 1 */
+    int threads;            /* 0: 1 */
     const float *param_floats[QD_MAX_OPERANDS]; /* as floats, for params */
     bool evaluates;                             /* forward as in an evaluation; no backward */
     double tolerance; /* of |a - b| <= tolerance (1 + |b|); 0: the default */

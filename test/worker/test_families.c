@@ -12,7 +12,8 @@
 #include "runtime/file.h"
 #include "worker/engine.h"
 
-static const double tolerance = 1e-5; /* relative, of each step's loss */
+/* Relative, of each step's loss. */
+static const double tolerances[] = {[QD_PRECISION_FP32] = 1e-5, [QD_PRECISION_BF16] = 1e-2};
 
 static const char *const families[] = {"gpt-tiny", "cnn-tiny", "resnet18-tiny", "resnet50-tiny"};
 enum { FAMILIES = sizeof families / sizeof *families };
@@ -113,10 +114,13 @@ static double evaluate(const golden *g, qd_engine *engine) {
     return loss / (double)(g->job.train.batch * g->spec.targets);
 }
 
-static void check_family(const char *name, int64_t micro_batches, int64_t tensor_slots) {
+static void check_family(const char *name, int64_t micro_batches, int64_t tensor_slots,
+                         qd_precision precision) {
     golden g = open_golden(name);
     g.job.train.micro_batches = micro_batches;
     g.job.slots_tensor = tensor_slots;
+    g.job.train.precision = precision;
+    double tolerance = tolerances[precision];
     const json_t *losses = json_object_get(g.json, "losses");
     int64_t slots = g.job.slots_data, slot_samples = g.job.train.batch / slots;
     qd_engine *engine;
@@ -138,7 +142,8 @@ static void check_family(const char *name, int64_t micro_batches, int64_t tensor
     }
     double evaluated = evaluate(&g, engine);
     double expected = json_real_value(json_object_get(g.json, "evaluation"));
-    ck_assert_msg(fabs(evaluated - expected) <= tolerance * expected,
+    ck_assert_msg(precision == QD_PRECISION_BF16 ||
+                      fabs(evaluated - expected) <= tolerance * expected,
                   "%s: evaluated as %.9g, by PyTorch as %.9g", name, evaluated, expected);
     printf("%s: losses within %.2g of PyTorch's\n", name, worst);
     qd_engine_destroy(engine);
@@ -146,22 +151,27 @@ static void check_family(const char *name, int64_t micro_batches, int64_t tensor
 }
 
 START_TEST(twenty_steps_have_the_losses_of_pytorch) {
-    check_family(families[_i], 1, 1);
+    check_family(families[_i], 1, 1, QD_PRECISION_FP32);
 }
 END_TEST
 
 /* Whatever a slot is cut into. Not where batch norms measure what they are given. */
 START_TEST(micro_batches_add_up_to_the_same_steps) {
-    check_family("gpt-tiny", 2, 1);
-    check_family("cnn-tiny", 2, 1);
-    check_family("cnn-tiny", 4, 1);
+    check_family("gpt-tiny", 2, 1, QD_PRECISION_FP32);
+    check_family("cnn-tiny", 2, 1, QD_PRECISION_FP32);
+    check_family("cnn-tiny", 4, 1, QD_PRECISION_FP32);
 }
 END_TEST
 
 /* Three heads, so that four and five slots leave some without one. */
 START_TEST(tensor_slots_compute_the_same_steps) {
     for (int slots = 2; slots <= 5; slots++)
-        check_family("gpt-tiny", 1, slots);
+        check_family("gpt-tiny", 1, slots, QD_PRECISION_FP32);
+}
+END_TEST
+
+START_TEST(twenty_steps_in_bf16_stay_near) {
+    check_family(families[_i], 1, 1, QD_PRECISION_BF16);
 }
 END_TEST
 
@@ -171,6 +181,7 @@ int main(void) {
     tcase_add_loop_test(tc, twenty_steps_have_the_losses_of_pytorch, 0, FAMILIES);
     tcase_add_test(tc, micro_batches_add_up_to_the_same_steps);
     tcase_add_test(tc, tensor_slots_compute_the_same_steps);
+    tcase_add_loop_test(tc, twenty_steps_in_bf16_stay_near, 0, FAMILIES);
     Suite *suite = suite_create("worker/families");
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

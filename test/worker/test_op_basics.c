@@ -71,6 +71,22 @@ START_TEST(linear_is_the_same_layer_in_any_number_of_tensor_slots) {
 }
 END_TEST
 
+START_TEST(linear_in_bf16_is_exact_for_what_bf16_holds) {
+    static const qd_cut cuts[] = {QD_CUT_NONE, QD_CUT_OUT, QD_CUT_IN};
+    for (int c = 0; c < 3; c++)
+        for (int i = 0; i < SIZES; i++)
+            op_check(&(op_case){.op = &qd_op_linear,
+                                .attributes.linear.cut = cuts[c],
+                                .precision = QD_PRECISION_BF16,
+                                .tensor_slots = 3,
+                                .input_count = 1,
+                                .param_count = 2,
+                                .inputs = {SHAPE(2, 3, sizes[i])},
+                                .params = {SHAPE(7, sizes[i]), SHAPE(7)},
+                                .reference = linear_reference});
+}
+END_TEST
+
 static void add_reference(const op_case *c, double *const *inputs, double *const *params,
                           double *y) {
     (void)params;
@@ -254,6 +270,7 @@ int main(void) {
     tcase_add_test(tc, linear_takes_any_leading_dimensions);
     tcase_add_test(tc, linear_may_flatten_all_but_the_samples);
     tcase_add_test(tc, linear_is_the_same_layer_in_any_number_of_tensor_slots);
+    tcase_add_test(tc, linear_in_bf16_is_exact_for_what_bf16_holds);
     tcase_add_test(tc, add_is_the_sum_and_hands_its_gradient_to_both);
     tcase_add_test(tc, activations_agree_with_float64_for_odd_sizes);
     tcase_add_test(tc, layer_norm_agrees_with_float64_for_odd_sizes);

@@ -18,6 +18,11 @@ static int create(int threads, qd_backend_context **context) {
         return qd_error_set(QD_ENOMEM, "cpu: no memory for a context");
     c->threads = threads;
     c->isa = isa;
+    rc = isa >= QD_ISA_AVX512_BF16 ? qd_bf16_products_create(threads, &c->products) : 0;
+    if (rc) {
+        free(c);
+        return rc;
+    }
     c->kernels = isa == QD_ISA_AVX2 ? &qd_cpu_kernels_avx2 : &qd_cpu_kernels_avx512;
     *context = c;
     return 0;
@@ -33,6 +38,7 @@ static void destroy(qd_backend_context *context) {
     for (int n = 0; context->prepared && n < context->graph->node_count; n++)
         if (context->prepared[n])
             op_of(context, &context->graph->nodes[n])->release(context->prepared[n]);
+    qd_bf16_products_destroy(context->products);
     free(context->prepared);
     free(context);
 }
@@ -63,6 +69,11 @@ static int forward(qd_backend_context *context, const qd_graph *graph, const qd_
 static int backward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                     const qd_operands *operands) {
     return op_of(context, node)->backward(context, graph, node, operands);
+}
+
+static int narrow(qd_backend_context *context, void *to, const float *from, int64_t count) {
+    context->kernels->narrow(to, from, count);
+    return 0;
 }
 
 static int add(qd_backend_context *context, float *into, const float *from, int64_t count) {
@@ -102,6 +113,7 @@ const qd_backend qd_backend_cpu = {
     .release = qd_cpu_release,
     .forward = forward,
     .backward = backward,
+    .narrow = narrow,
     .add = add,
     .score = score,
     .norm_squared = norm_squared,

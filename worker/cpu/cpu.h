@@ -7,6 +7,7 @@
 
 #include "runtime/isa.h"
 #include "worker/backend.h"
+#include "worker/cpu/onednn_bf16.h"
 
 typedef int qd_cpu_run(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                        const qd_operands *operands);
@@ -26,6 +27,7 @@ typedef int qd_cpu_update(qd_backend_context *context, const qd_optimizer_spec *
 /* Everything that is compiled once for each instruction set (worker/cpu/kernels/isa.h). */
 typedef struct qd_cpu_kernels {
     const qd_cpu_op *ops[QD_OP_KINDS];
+    void (*narrow)(qd_bf16 *restrict to, const float *restrict from, int64_t count);
     void (*add_floats)(float *restrict into, const float *restrict from, int64_t count);
     void (*score)(const float *losses, const float *logits, const int32_t *targets, int64_t n,
                   int64_t classes, double *loss_sum, int64_t *correct);
@@ -39,8 +41,9 @@ struct qd_backend_context {
     int threads;
     qd_isa isa;
     const qd_cpu_kernels *kernels;
-    const qd_graph *graph; /* the one prepared for */
-    void **prepared;       /* [graph->node_count] what an operator made for a node; NULL: nothing */
+    qd_bf16_products *products; /* where the processor knows bf16 */
+    const qd_graph *graph;      /* the one prepared for */
+    void **prepared; /* [graph->node_count] what an operator made for a node; NULL: nothing */
 };
 
 /* What prepare made for a node. */

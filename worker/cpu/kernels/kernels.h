@@ -14,6 +14,8 @@ extern const qd_cpu_op QD_CPU(dropout);
 extern const qd_cpu_op QD_CPU(embedding);
 extern const qd_cpu_op QD_CPU(position);
 extern const qd_cpu_op QD_CPU(attention);
+extern const qd_cpu_op QD_CPU(lstm);
+extern const qd_cpu_op QD_CPU(gru);
 extern const qd_cpu_op QD_CPU(convolution);
 extern const qd_cpu_op QD_CPU(max_pool);
 extern const qd_cpu_op QD_CPU(mean_pool);
@@ -25,6 +27,9 @@ extern const qd_cpu_op QD_CPU(reshape);
 extern const qd_cpu_op QD_CPU(cross_entropy);
 extern const qd_cpu_op QD_CPU(elementwise_loss);
 extern const qd_cpu_op QD_CPU(kl);
+
+/* to[i] = from[i], to the nearest, ties to even. */
+void QD_CPU(narrow)(qd_bf16 *restrict to, const float *restrict from, int64_t count);
 
 /* into[i] += from[i] */
 void QD_CPU(add_floats)(float *restrict into, const float *restrict from, int64_t count);

@@ -1,25 +1,38 @@
 /*
- * recurrence.h: what lstm and gru share: the products over all steps, and the order of time. Values
- * come sample after sample; inside, everything lies step after step, [t, n, ..], so that a step is
- * one matrix without gaps. Only for worker/cpu/kernels/.
+ * recurrence.h: what lstm and gru share: the products, and the order of time. Values lie sample
+ * after sample; inside, everything lies step after step, [t, n, ..], so that a step is one matrix
+ * without gaps. Only for worker/cpu/kernels/.
  */
 #ifndef QD_WORKER_CPU_KERNELS_RECURRENCE_H
 #define QD_WORKER_CPU_KERNELS_RECURRENCE_H
 
 #include "worker/cpu/kernels/kernels.h"
-#include "worker/cpu/onednn.h"
 
 /* A layer at work. */
 typedef struct qd_recurrence {
     int threads;
     int64_t n, t, in, width; /* width: of the hidden state */
-    int64_t gates;           /* blocks of rows in the weights */
+    int64_t rows;            /* of the weights: gates x width */
     const float *x, *w_ih, *w_hh, *b_ih, *b_hh;
     const int32_t *lengths; /* [n]; NULL: all are t */
 } qd_recurrence;
 
-void QD_CPU(recurrence_of)(const qd_backend_context *context, const qd_graph *graph,
-                           const qd_node *node, const qd_operands *operands, qd_recurrence *r);
+/* These columns of a row of gradients belong to the weights' rows from `row` on. */
+typedef struct qd_gate_range {
+    int64_t column, row, count;
+} qd_gate_range;
+
+/* Gradients of what the products gave, step after step. */
+typedef struct qd_gate_grads {
+    float *rows;             /* [t, n, stride] */
+    float *sums;             /* [stride]: their sum over steps and samples */
+    int64_t stride;          /* columns of a row */
+    qd_gate_range inputs[2]; /* those of W_ih x + b_ih; an empty one may stand second */
+    qd_gate_range states;    /* those of W_hh h + b_hh */
+} qd_gate_grads;
+
+qd_recurrence QD_CPU(recurrence_of)(const qd_backend_context *context, const qd_graph *graph,
+                                    const qd_node *node, const qd_operands *operands);
 
 /* QD_EDATA for a length outside of 1 .. t. */
 int QD_CPU(recurrence_check)(const qd_recurrence *r);
@@ -29,28 +42,27 @@ static inline bool qd_recurrence_is_active(const qd_recurrence *r, int64_t sampl
     return !r->lengths || step < r->lengths[sample];
 }
 
-/* Rows of width floats, step after step, from rows sample after sample, and back. */
-void QD_CPU(recurrence_by_step)(float *restrict to, const float *restrict from, int64_t n,
-                                int64_t t, int64_t width);
-void QD_CPU(recurrence_by_sample)(float *restrict to, const float *restrict from, int64_t n,
-                                  int64_t t, int64_t width, bool adds);
+/* gates[t, n, stride] = bias + x W_ih^T in the first columns, for all steps in one product; by_step
+ * is room for x, [t, n, in]. */
+int QD_CPU(recurrence_inputs)(const qd_recurrence *r, const float *bias, float *gates,
+                              int64_t stride, float *by_step);
 
-/* Each of count rows, stride floats apart, becomes the bias. */
-void QD_CPU(recurrence_fill)(float *restrict rows, int64_t stride, int64_t count,
-                             const float *restrict bias, int64_t width);
+/* turned[width, rows] = W_hh^T. The library would turn it again in every step: of 16 samples of
+ * width 512 the products then take twice as long. */
+void QD_CPU(recurrence_turn)(const qd_recurrence *r, float *turned);
 
-/* sums[width] += each row of rows[count, width] */
-void QD_CPU(recurrence_add_rows)(float *restrict sums, const float *restrict rows, int64_t count,
-                                 int64_t width);
+/* gates[n, rows], stride apart, += h[n, width] W_hh^T: one step. */
+int QD_CPU(recurrence_states)(const qd_recurrence *r, const float *h, const float *turned,
+                              float *gates, int64_t stride);
 
-/* gates = x W_ih^T + what stands there, for all steps; stride is that of a row of gates. by_step:
- * scratch of [t, n, in]. */
-int QD_CPU(recurrence_inputs)(const qd_recurrence *r, float *gates, int64_t stride, float *by_step);
+/* The step's rows of gradients are complete: adds them to their sum, and what they make of the
+ * gradient of the state before to dh[n, width]. */
+int QD_CPU(recurrence_step_back)(const qd_recurrence *r, const qd_gate_grads *g, int64_t step,
+                                 float *dh);
 
-/* rows [first, end) of a weight's gradient, from the columns of grads [rows, ..] that begin at
- * grads.data, and from rows [rows, columns]: grads^T rows. */
-int QD_CPU(recurrence_weights)(const qd_recurrence *r, qd_matrix grads, int64_t outputs,
-                               const float *rows, int64_t count, int64_t columns, float *dw,
-                               bool adds);
+/* The gradients that the operands ask for, from those of all steps; by_step is room for inputs or
+ * states, [t, n, max(in, width)]. */
+int QD_CPU(recurrence_grads)(const qd_recurrence *r, const qd_gate_grads *g,
+                             const qd_operands *operands, float *by_step);
 
 #endif

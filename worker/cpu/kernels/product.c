@@ -1,0 +1,76 @@
+#include "worker/cpu/kernels/product.h"
+
+#include <string.h>
+
+static bool knows_bf16(const qd_backend_context *context) {
+    return context->isa >= QD_ISA_AVX512_BF16;
+}
+
+static int64_t round_up(int64_t floats) {
+    return (floats + 15) / 16 * 16;
+}
+
+/* To the nearest, ties to even; a NaN stays one. */
+static inline __attribute__((always_inline)) uint32_t rounded_bits(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    uint32_t rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+    return x == x ? rounded : bits | 0x400000u;
+}
+
+void QD_CPU(narrow)(qd_bf16 *restrict to, const float *restrict from, int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        to[i] = (qd_bf16)(rounded_bits(from[i]) >> 16);
+}
+
+static void round_floats(float *restrict to, const float *restrict from, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t bits = rounded_bits(from[i]) & 0xffff0000u;
+        memcpy(&to[i], &bits, sizeof bits);
+    }
+}
+
+int QD_CPU(product)(qd_backend_context *context, int64_t m, int64_t n, int64_t k, qd_operand a,
+                    qd_operand b, qd_product c) {
+    if (a.tensor.wide)
+        return qd_onednn_sgemm(context->threads, m, n, k,
+                               (qd_matrix){a.tensor.wide + a.first, a.transposed, a.stride},
+                               (qd_matrix){b.tensor.wide + b.first, b.transposed, b.stride}, c);
+    return qd_bf16_product(context->products, m, n, k,
+                           (qd_matrix16){a.tensor.narrow + a.first, a.transposed, a.stride},
+                           (qd_matrix16){b.tensor.narrow + b.first, b.transposed, b.stride}, c);
+}
+
+int64_t QD_CPU(take_scratch)(const qd_backend_context *context, const qd_graph *graph,
+                             int64_t count) {
+    if (graph->precision == QD_PRECISION_FP32)
+        return 0;
+    return round_up(knows_bf16(context) ? (count + 1) / 2 : count);
+}
+
+qd_tensor QD_CPU(take)(const qd_backend_context *context, const qd_graph *graph, const float *x,
+                       int64_t count, float **scratch) {
+    float *to = *scratch;
+    *scratch += QD_CPU(take_scratch)(context, graph, count);
+    if (graph->precision == QD_PRECISION_FP32)
+        return (qd_tensor){.wide = x};
+    if (knows_bf16(context)) {
+        QD_CPU(narrow)((qd_bf16 *)(void *)to, x, count);
+        return (qd_tensor){.narrow = (const qd_bf16 *)(const void *)to};
+    }
+    round_floats(to, x, count);
+    return (qd_tensor){.wide = to};
+}
+
+int64_t QD_CPU(take_param_scratch)(const qd_backend_context *context, const qd_graph *graph,
+                                   int64_t count) {
+    return knows_bf16(context) ? 0 : QD_CPU(take_scratch)(context, graph, count);
+}
+
+qd_tensor QD_CPU(take_param)(const qd_backend_context *context, const qd_graph *graph,
+                             const float *wide, const void *narrow, int64_t count,
+                             float **scratch) {
+    if (graph->precision == QD_PRECISION_BF16 && knows_bf16(context))
+        return (qd_tensor){.narrow = narrow};
+    return QD_CPU(take)(context, graph, wide, count, scratch);
+}

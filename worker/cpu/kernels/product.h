@@ -1,0 +1,43 @@
+/*
+ * product.h: products of matrices in the precision of the graph: floats, or bf16 with sums in
+ * float. Where the processor does not know bf16, floats that were rounded to it take its place: a
+ * product of two of them is exact in float, so that only the order of the sums differs.
+ */
+#ifndef QD_WORKER_CPU_KERNELS_PRODUCT_H
+#define QD_WORKER_CPU_KERNELS_PRODUCT_H
+
+#include "worker/cpu/kernels/kernels.h"
+#include "worker/cpu/onednn_bf16.h"
+
+/* A matrix as the products of this graph take it: one of the two is set. */
+typedef struct qd_tensor {
+    const float *wide;
+    const qd_bf16 *narrow;
+} qd_tensor;
+
+typedef struct qd_operand {
+    qd_tensor tensor;
+    int64_t first;   /* element that the matrix begins with */
+    bool transposed; /* as in qd_matrix */
+    int64_t stride;
+} qd_operand;
+
+/* C[m, n] = A[m, k] B[k, n] + beta C. Both operands are of one kind. */
+int QD_CPU(product)(qd_backend_context *context, int64_t m, int64_t n, int64_t k, qd_operand a,
+                    qd_operand b, qd_product c);
+
+/* Floats of scratch that qd_cpu_take of that many elements takes. */
+int64_t QD_CPU(take_scratch)(const qd_backend_context *context, const qd_graph *graph,
+                             int64_t count);
+
+/* x[count] for the products of the graph: as it is, or rounded into the scratch, which moves on. */
+qd_tensor QD_CPU(take)(const qd_backend_context *context, const qd_graph *graph, const float *x,
+                       int64_t count, float **scratch);
+
+/* A parameter likewise; it has been narrowed already where the processor knows bf16. */
+int64_t QD_CPU(take_param_scratch)(const qd_backend_context *context, const qd_graph *graph,
+                                   int64_t count);
+qd_tensor QD_CPU(take_param)(const qd_backend_context *context, const qd_graph *graph,
+                             const float *wide, const void *narrow, int64_t count, float **scratch);
+
+#endif
