@@ -56,14 +56,14 @@ static int open_engine(qd_generator *g, const qd_checkpoint_info *info, int thre
     if (rc)
         return rc;
     qd_sample_spec spec = qd_family_sample_spec(&g->job);
-    if (spec.input_dtype != QD_I32 || spec.targets != spec.inputs)
+    if (!spec.next_token)
         return qd_error_set(QD_ECONFIG,
                             "%s: model.family %s does not predict the next token; runs of family "
                             "gpt can be continued",
                             info->folder, qd_family_of(&g->job)->name);
     qd_job one = one_sample(&g->job);
     g->context = one.model.context;
-    g->vocabulary = one.model.classes;
+    g->vocabulary = one.model.vocabulary;
     g->tokens = calloc((size_t)g->context, sizeof *g->tokens);
     g->targets = calloc((size_t)g->context, sizeof *g->targets);
     g->candidates = calloc((size_t)g->vocabulary, sizeof *g->candidates);

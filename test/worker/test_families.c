@@ -12,8 +12,8 @@
 #include "runtime/file.h"
 #include "worker/engine.h"
 
-/* Relative, of each step's loss. */
-static const double tolerances[] = {[QD_PRECISION_FP32] = 1e-5, [QD_PRECISION_BF16] = 1e-2};
+/* Relative, of each step's loss; training carries the rounding of bf16 on from step to step. */
+static const double tolerances[] = {[QD_PRECISION_FP32] = 1e-5, [QD_PRECISION_BF16] = 3e-2};
 
 static const char *const families[] = {"gpt-tiny", "cnn-tiny", "resnet18-tiny", "resnet50-tiny"};
 enum { FAMILIES = sizeof families / sizeof *families };

@@ -291,7 +291,8 @@ END_TEST
 
 static qd_job token_job(void) {
     qd_job job = small_job();
-    job.model = (qd_model_spec){.family = QD_FAMILY_GPT, .length = 3, .context = 3, .classes = 300};
+    job.model =
+        (qd_model_spec){.family = QD_FAMILY_GPT, .length = 3, .context = 3, .vocabulary = 300};
     job.data.mean = 0;
     job.data.std = 1;
     write_npy("x.npy", DICT("<i4", "(1, 3)"), (int32_t[]){5, 299, 0}, 12);

@@ -100,6 +100,26 @@ START_TEST(the_bias_may_be_left_out) {
 }
 END_TEST
 
+START_TEST(convolution_in_bf16_is_exact_for_what_bf16_holds) {
+    static const qd_shape images[] = {{4, {2, 7, 5, 3}}, {4, {1, 8, 8, 4}}, {4, {2, 8, 8, 16}}};
+    static const qd_shape weights[] = {{4, {4, 3, 3, 3}}, {4, {4, 4, 1, 1}}, {4, {16, 16, 3, 3}}};
+    for (int64_t stride = 1; stride <= 2; stride++)
+        for (int i = 0; i < 3; i++)
+            op_check(&(op_case){
+                .op = &qd_op_convolution,
+                .attributes.convolution = {{stride, stride},
+                                           {weights[i].dim[2] / 2, weights[i].dim[2] / 2},
+                                           1},
+                .precision = QD_PRECISION_BF16,
+                .input_count = 1,
+                .param_count = 2,
+                .inputs = {images[i]},
+                .params = {weights[i], SHAPE(weights[i].dim[0])},
+                .reference = convolution_reference,
+            });
+}
+END_TEST
+
 static void max_reference(const op_case *c, double *const *inputs, double *const *params,
                           double *y) {
     (void)params;
@@ -155,6 +175,7 @@ int main(void) {
     tcase_add_test(tc, strides_may_leave_a_rest);
     tcase_add_test(tc, groups_see_their_own_channels_only);
     tcase_add_test(tc, the_bias_may_be_left_out);
+    tcase_add_test(tc, convolution_in_bf16_is_exact_for_what_bf16_holds);
     tcase_add_test(tc, pools_agree_with_their_definition_in_float64);
     Suite *suite = suite_create("worker/op_images");
     suite_add_tcase(suite, tc);

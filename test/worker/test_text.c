@@ -14,7 +14,7 @@ static qd_job job_of(int64_t context, int64_t stride, double share, int64_t voca
                             .width = 4,
                             .context = context,
                             .length = context,
-                            .classes = vocabulary},
+                            .vocabulary = vocabulary},
                   .data = {.format = QD_DATA_TEXT, .stride = stride, .validation_share = share},
                   .train = {.batch = 1}};
     snprintf(job.data.folder, sizeof job.data.folder, "%s", temp_folder);

@@ -13,7 +13,7 @@ static qd_job job_of(qd_token_kind dtype, int64_t length, double share, int64_t 
                             .width = 4,
                             .context = length,
                             .length = length,
-                            .classes = vocabulary},
+                            .vocabulary = vocabulary},
                   .data = {.format = QD_DATA_TOKENS,
                            .token_dtype = dtype,
                            .stride = 2,

@@ -33,9 +33,12 @@ typedef struct pass {
 struct qd_convolution {
     int threads;
     bool biased;
+    dnnl_data_type_t type; /* of what is multiplied */
     dnnl_engine_t engine;
     dnnl_stream_t stream;
-    dnnl_memory_desc_t image, plain_weights, any_weights, bias, result;
+    dnnl_memory_desc_t image, result, plain_weights, any_weights; /* as they are multiplied */
+    dnnl_memory_desc_t image_grad, result_sum, plain_weights_grad, any_weights_grad; /* float */
+    dnnl_memory_desc_t bias;
     dnnl_dims_t strides, padding, padding_end;
     pass forward, backward_data, backward_weights;
 };
@@ -53,24 +56,24 @@ static size_t round_up(size_t bytes) {
 }
 
 /* [n, h, w, c] of ours is [n, c, h, w] of the library's, stored with the channels last. */
-static int describe_image(const qd_shape *shape, dnnl_memory_desc_t *desc) {
+static int describe_image(const qd_shape *shape, dnnl_data_type_t type, dnnl_memory_desc_t *desc) {
     dnnl_dims_t dims = {shape->dim[0], shape->dim[3], shape->dim[1], shape->dim[2]};
-    return check(dnnl_memory_desc_init_by_tag(desc, 4, dims, dnnl_f32, dnnl_nhwc), "an image");
+    return check(dnnl_memory_desc_init_by_tag(desc, 4, dims, type, dnnl_nhwc), "an image");
 }
 
-static int describe_weights(const qd_shape *shape, int64_t groups, dnnl_memory_desc_t *plain,
-                            dnnl_memory_desc_t *any) {
+static int describe_weights(const qd_shape *shape, int64_t groups, dnnl_data_type_t type,
+                            dnnl_memory_desc_t *plain, dnnl_memory_desc_t *any) {
     dnnl_dims_t whole = {shape->dim[0], shape->dim[1], shape->dim[2], shape->dim[3]};
     dnnl_dims_t grouped = {groups, shape->dim[0] / groups, shape->dim[1], shape->dim[2],
                            shape->dim[3]};
     bool one = groups == 1;
     int dims = one ? 4 : 5;
     const int64_t *dim = one ? whole : grouped;
-    int rc = check(
-        dnnl_memory_desc_init_by_tag(plain, dims, dim, dnnl_f32, one ? dnnl_oihw : dnnl_goihw),
-        "weights");
+    int rc =
+        check(dnnl_memory_desc_init_by_tag(plain, dims, dim, type, one ? dnnl_oihw : dnnl_goihw),
+              "weights");
     return rc ? rc
-              : check(dnnl_memory_desc_init_by_tag(any, dims, dim, dnnl_f32, dnnl_format_tag_any),
+              : check(dnnl_memory_desc_init_by_tag(any, dims, dim, type, dnnl_format_tag_any),
                       "weights");
 }
 
@@ -86,11 +89,19 @@ static int describe(qd_convolution *c, const qd_shape *image, const qd_shape *we
                          image->dim[1 + i] - attributes.padding[i];
         c->padding_end[i] = beyond > 0 ? beyond : 0;
     }
-    int rc = describe_image(image, &c->image);
+    int64_t groups = attributes.groups;
+    int rc = describe_image(image, c->type, &c->image);
     if (!rc)
-        rc = describe_image(result, &c->result);
+        rc = describe_image(image, dnnl_f32, &c->image_grad);
     if (!rc)
-        rc = describe_weights(weight, attributes.groups, &c->plain_weights, &c->any_weights);
+        rc = describe_image(result, c->type, &c->result);
+    if (!rc)
+        rc = describe_image(result, dnnl_f32, &c->result_sum);
+    if (!rc)
+        rc = describe_weights(weight, groups, c->type, &c->plain_weights, &c->any_weights);
+    if (!rc)
+        rc = describe_weights(weight, groups, dnnl_f32, &c->plain_weights_grad,
+                              &c->any_weights_grad);
     if (!rc)
         rc = check(dnnl_memory_desc_init_by_tag(&c->bias, 1, bias, dnnl_f32, dnnl_a), "a bias");
     return rc;
@@ -174,7 +185,7 @@ static int make_forward(qd_convolution *c, dnnl_primitive_desc_t *made) {
     dnnl_convolution_desc_t desc;
     int rc = check(dnnl_convolution_forward_desc_init(&desc, dnnl_forward_training,
                                                       dnnl_convolution_direct, &c->image,
-                                                      &c->any_weights, bias_of(c), &c->result,
+                                                      &c->any_weights, bias_of(c), &c->result_sum,
                                                       c->strides, c->padding, c->padding_end),
                    "a convolution");
     if (!rc)
@@ -183,7 +194,7 @@ static int make_forward(qd_convolution *c, dnnl_primitive_desc_t *made) {
         rc = make_reorder(c, &c->plain_weights, &p->weights, &p->reorder);
     const operand operands[] = {{DNNL_ARG_SRC, &c->image},
                                 {DNNL_ARG_WEIGHTS, &p->weights},
-                                {DNNL_ARG_DST, &c->result},
+                                {DNNL_ARG_DST, &c->result_sum},
                                 {DNNL_ARG_BIAS, &c->bias}};
     return rc ? rc : add_operands(c, p, operands, c->biased ? 4 : 3);
 }
@@ -192,9 +203,9 @@ static int make_backward_data(qd_convolution *c, const_dnnl_primitive_desc_t hin
     pass *p = &c->backward_data;
     dnnl_convolution_desc_t desc;
     dnnl_primitive_desc_t made = NULL;
-    int rc = check(dnnl_convolution_backward_data_desc_init(&desc, dnnl_convolution_direct,
-                                                            &c->image, &c->any_weights, &c->result,
-                                                            c->strides, c->padding, c->padding_end),
+    int rc = check(dnnl_convolution_backward_data_desc_init(
+                       &desc, dnnl_convolution_direct, &c->image_grad, &c->any_weights, &c->result,
+                       c->strides, c->padding, c->padding_end),
                    "a convolution's gradient");
     if (!rc)
         rc = make_primitive(c, &desc, hint, dnnl_query_weights_md, p, &made);
@@ -203,7 +214,7 @@ static int make_backward_data(qd_convolution *c, const_dnnl_primitive_desc_t hin
         rc = make_reorder(c, &c->plain_weights, &p->weights, &p->reorder);
     const operand operands[] = {{DNNL_ARG_DIFF_DST, &c->result},
                                 {DNNL_ARG_WEIGHTS, &p->weights},
-                                {DNNL_ARG_DIFF_SRC, &c->image}};
+                                {DNNL_ARG_DIFF_SRC, &c->image_grad}};
     return rc ? rc : add_operands(c, p, operands, 3);
 }
 
@@ -212,14 +223,14 @@ static int make_backward_weights(qd_convolution *c, const_dnnl_primitive_desc_t 
     dnnl_convolution_desc_t desc;
     dnnl_primitive_desc_t made = NULL;
     int rc = check(dnnl_convolution_backward_weights_desc_init(
-                       &desc, dnnl_convolution_direct, &c->image, &c->any_weights, bias_of(c),
+                       &desc, dnnl_convolution_direct, &c->image, &c->any_weights_grad, bias_of(c),
                        &c->result, c->strides, c->padding, c->padding_end),
                    "a convolution's weight gradient");
     if (!rc)
         rc = make_primitive(c, &desc, hint, dnnl_query_diff_weights_md, p, &made);
     dnnl_primitive_desc_destroy(made);
     if (!rc)
-        rc = make_reorder(c, &p->weights, &c->plain_weights, &p->reorder);
+        rc = make_reorder(c, &p->weights, &c->plain_weights_grad, &p->reorder);
     const operand operands[] = {{DNNL_ARG_SRC, &c->image},
                                 {DNNL_ARG_DIFF_DST, &c->result},
                                 {DNNL_ARG_DIFF_WEIGHTS, &p->weights},
@@ -239,13 +250,14 @@ static int make_passes(qd_convolution *c) {
 }
 
 int qd_convolution_create(int threads, const qd_shape *image, const qd_shape *weight,
-                          const qd_shape *result, bool biased, qd_convolution_attributes attributes,
-                          qd_convolution **convolution) {
+                          const qd_shape *result, bool biased, bool narrow,
+                          qd_convolution_attributes attributes, qd_convolution **convolution) {
     qd_convolution *c = calloc(1, sizeof *c);
     if (!c)
         return qd_error_set(QD_ENOMEM, "no memory for a convolution");
     c->threads = threads;
     c->biased = biased;
+    c->type = narrow ? dnnl_bf16 : dnnl_f32;
     omp_set_num_threads(threads); /* the primitives are made for as many */
     int rc = check(dnnl_engine_create(&c->engine, dnnl_cpu, 0), "an engine");
     if (!rc)
@@ -313,7 +325,7 @@ static int execute(qd_convolution *c, prepared_call *call, const void *const *da
 
 /* The weights in the layout that the pass wants: as they are, or brought into it behind the
  * scratchpad. */
-static int take_weights(qd_convolution *c, pass *p, const float *w, char *scratch,
+static int take_weights(qd_convolution *c, pass *p, const void *w, char *scratch,
                         const void **weights) {
     *weights = w;
     if (!p->reorder.primitive)
@@ -322,7 +334,7 @@ static int take_weights(qd_convolution *c, pass *p, const float *w, char *scratc
     return execute(c, &p->reorder, (const void *const[]){w, *weights});
 }
 
-int qd_convolution_forward(qd_convolution *c, const float *x, const float *w, const float *b,
+int qd_convolution_forward(qd_convolution *c, const void *x, const void *w, const float *b,
                            float *y, void *scratch) {
     const void *weights;
     omp_set_num_threads(c->threads);
@@ -332,7 +344,7 @@ int qd_convolution_forward(qd_convolution *c, const float *x, const float *w, co
     return execute(c, &c->forward.compute, (const void *const[]){scratch, x, weights, y, b});
 }
 
-int qd_convolution_backward_data(qd_convolution *c, const float *dy, const float *w, float *dx,
+int qd_convolution_backward_data(qd_convolution *c, const void *dy, const void *w, float *dx,
                                  void *scratch) {
     const void *weights;
     omp_set_num_threads(c->threads);
@@ -342,7 +354,7 @@ int qd_convolution_backward_data(qd_convolution *c, const float *dy, const float
     return execute(c, &c->backward_data.compute, (const void *const[]){scratch, dy, weights, dx});
 }
 
-int qd_convolution_backward_weights(qd_convolution *c, const float *x, const float *dy, float *dw,
+int qd_convolution_backward_weights(qd_convolution *c, const void *x, const void *dy, float *dw,
                                     float *db, void *scratch) {
     pass *p = &c->backward_weights;
     bool reorder = p->reorder.primitive != NULL;

@@ -14,11 +14,13 @@
 
 typedef struct qd_convolution qd_convolution;
 
-/* image: [n, h, w, in]; weight: [out, in / groups, kh, kw]; result: [n, h', w', out]. threads: to
- * be used in each call. Takes up to some milliseconds. QD_EINTERNAL, QD_ENOMEM. */
+/* What is multiplied is float, or bf16 where narrow is set (the processor must know it); what comes
+ * out, and biases, are float in both. image: [n, h, w, in]; weight: [out, in / groups, kh, kw];
+ * result: [n, h', w', out]. threads: to be used in each call. Takes up to some milliseconds.
+ * QD_EINTERNAL, QD_ENOMEM. */
 int qd_convolution_create(int threads, const qd_shape *image, const qd_shape *weight,
-                          const qd_shape *result, bool biased, qd_convolution_attributes attributes,
-                          qd_convolution **convolution);
+                          const qd_shape *result, bool biased, bool narrow,
+                          qd_convolution_attributes attributes, qd_convolution **convolution);
 void qd_convolution_destroy(qd_convolution *convolution);
 
 /* Bytes, a multiple of 64, that every call below must be given as scratch, 64-byte aligned. */
@@ -26,11 +28,11 @@ size_t qd_convolution_scratch_bytes(const qd_convolution *convolution);
 
 /* y = x * w + b; b and db are NULL where it is not biased. Everything is written, nothing added to.
  * QD_EINTERNAL. */
-int qd_convolution_forward(qd_convolution *c, const float *x, const float *w, const float *b,
+int qd_convolution_forward(qd_convolution *c, const void *x, const void *w, const float *b,
                            float *y, void *scratch);
-int qd_convolution_backward_data(qd_convolution *c, const float *dy, const float *w, float *dx,
+int qd_convolution_backward_data(qd_convolution *c, const void *dy, const void *w, float *dx,
                                  void *scratch);
-int qd_convolution_backward_weights(qd_convolution *c, const float *x, const float *dy, float *dw,
+int qd_convolution_backward_weights(qd_convolution *c, const void *x, const void *dy, float *dw,
                                     float *db, void *scratch);
 
 #endif

@@ -8,7 +8,7 @@
 #include "runtime/error.h"
 
 static const char *classes_key(const qd_sample_spec *spec) {
-    return spec->input_dtype == QD_I32 ? "model.vocabulary" : "model.classes";
+    return spec->next_token ? "model.vocabulary" : "model.classes";
 }
 
 int qd_number_rule_inputs(const qd_job *job, const qd_sample_spec *spec, qd_number_rule *rule) {
@@ -20,8 +20,8 @@ int qd_number_rule_inputs(const qd_job *job, const qd_sample_spec *spec, qd_numb
     *rule = (qd_number_rule){.dtype = spec->input_dtype,
                              .mean = job->data.mean,
                              .std = job->data.std,
-                             .classes = spec->classes,
-                             .key = classes_key(spec)};
+                             .classes = spec->vocabulary,
+                             .key = "model.vocabulary"};
     return 0;
 }
 

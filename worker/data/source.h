@@ -35,6 +35,7 @@ extern const qd_source_format qd_source_text;
 extern const qd_source_format qd_source_tokens;
 extern const qd_source_format qd_source_npy;
 extern const qd_source_format qd_source_csv;
+extern const qd_source_format qd_source_lines;
 
 const qd_source_format *qd_source_format_of(const qd_job *job);
 

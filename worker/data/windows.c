@@ -50,8 +50,7 @@ static void windows_close(void *self) {
 }
 
 int qd_windows_check_model(const qd_job *job, const qd_sample_spec *spec) {
-    if (spec->input_dtype == QD_I32 && spec->target_dtype == QD_I32 &&
-        spec->targets == spec->inputs)
+    if (spec->next_token)
         return 0;
     return qd_error_set(QD_ECONFIG,
                         "data.format %s is for models that predict the next token; use "

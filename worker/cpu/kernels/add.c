@@ -24,7 +24,7 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
     for (int i = 0; i < 2; i++)
         if (operands->input_grads[i])
             QD_CPU(hand_on)
-            (operands->input_grads[i], operands->output_grad, count, operands->input_adds[i]);
+    (operands->input_grads[i], operands->output_grad, count, operands->input_adds[i]);
     return 0;
 }
 

@@ -10,17 +10,19 @@ typedef struct sizes {
     int64_t heads, kv_heads, width; /* width of one head */
     int64_t stride;                 /* of a position of the input, which holds all heads */
     bool causal;
-    float scale; /* 1 / sqrt(width) */
+    float scale;            /* 1 / sqrt(width) */
+    const int32_t *lengths; /* keys of each sample; NULL: all */
 } sizes;
 
-static sizes sizes_of(const qd_graph *graph, const qd_node *node) {
+static sizes sizes_of(const qd_graph *graph, const qd_node *node, const qd_operands *operands) {
     const qd_shape *x = &graph->values[node->inputs[0]].shape;
     sizes s = {.samples = x->dim[0],
                .length = x->dim[1],
                .heads = node->attributes.attention.heads,
                .kv_heads = node->attributes.attention.kv_heads,
                .stride = x->dim[2],
-               .causal = node->attributes.attention.causal};
+               .causal = node->attributes.attention.causal,
+               .lengths = node->input_count == 2 ? operands->inputs[1] : NULL};
     s.width = s.stride / (s.heads + 2 * s.kv_heads);
     s.scale = (float)(1.0 / sqrt((double)s.width));
     return s;
@@ -29,8 +31,9 @@ static sizes sizes_of(const qd_graph *graph, const qd_node *node) {
 /* One head of one sample: where its parts begin in the input, or in the input's gradient. */
 typedef struct head {
     int64_t q, k, v;
-    int64_t y;   /* in the output */
-    int64_t row; /* in what is saved */
+    int64_t y;    /* in the output */
+    int64_t row;  /* in what is saved */
+    int64_t keys; /* that the sample has */
 } head;
 
 static head head_of(sizes s, int64_t sample, int64_t h) {
@@ -43,6 +46,7 @@ static head head_of(sizes s, int64_t sample, int64_t h) {
         .v = base + (queries + 1) * s.width,
         .y = (sample * s.length * s.heads + h) * s.width,
         .row = (sample * s.heads + h) * s.length,
+        .keys = s.lengths ? s.lengths[sample] : s.length,
     };
 }
 
@@ -51,17 +55,17 @@ typedef struct block {
     int64_t first, rows, keys;
 } block;
 
-static block block_at(sizes s, int64_t first) {
-    block b = {.first = first, .rows = s.length - first, .keys = s.length};
+static block block_at(sizes s, head h, int64_t first) {
+    block b = {.first = first, .rows = s.length - first, .keys = h.keys};
     if (b.rows > QD_ATTENTION_BLOCK)
         b.rows = QD_ATTENTION_BLOCK;
-    if (s.causal)
+    if (s.causal && first + b.rows < b.keys)
         b.keys = first + b.rows;
     return b;
 }
 
 static int64_t keys_seen(sizes s, block b, int64_t row) {
-    return s.causal ? b.first + row + 1 : b.keys;
+    return s.causal && b.first + row < b.keys ? b.first + row + 1 : b.keys;
 }
 
 static int take_scores(int threads, sizes s, block b, head h, const float *x, float *scores) {
@@ -120,7 +124,7 @@ static int run_head(int threads, sizes s, head h, const qd_operands *operands) {
     int64_t y_stride = s.heads * s.width;
     int rc = 0;
     for (int64_t first = 0; first < s.length && !rc; first += QD_ATTENTION_BLOCK) {
-        block b = block_at(s, first);
+        block b = block_at(s, h, first);
         rc = take_scores(threads, s, b, h, x, weights);
         if (rc)
             return rc;
@@ -134,9 +138,9 @@ static int run_head(int threads, sizes s, head h, const qd_operands *operands) {
 
 static int forward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                    const qd_operands *operands) {
-    sizes s = sizes_of(graph, node);
-    int rc = 0;
-    for (int64_t n = 0; n < s.samples; n++)
+    sizes s = sizes_of(graph, node, operands);
+    int rc = QD_CPU(check_lengths)(s.lengths, s.samples, s.length);
+    for (int64_t n = 0; n < s.samples && !rc; n++)
         for (int64_t h = 0; h < s.heads && !rc; h++)
             rc = run_head(context->threads, s, head_of(s, n, h), operands);
     return rc;
@@ -171,7 +175,7 @@ static int run_head_back(int threads, sizes s, head h, const qd_operands *operan
     int64_t y_stride = s.heads * s.width;
     int rc = 0;
     for (int64_t first = 0; first < s.length && !rc; first += QD_ATTENTION_BLOCK) {
-        block b = block_at(s, first);
+        block b = block_at(s, h, first);
         float *grads = weights + b.rows * b.keys;
         rc = take_scores(threads, s, b, h, x, weights);
         if (rc)
@@ -191,7 +195,7 @@ static int run_head_back(int threads, sizes s, head h, const qd_operands *operan
 
 static int backward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                     const qd_operands *operands) {
-    sizes s = sizes_of(graph, node);
+    sizes s = sizes_of(graph, node, operands);
     float *dx = operands->input_grads[0];
     int rc = 0;
     if (!dx)

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "runtime/error.h"
-#include "worker/cpu/kernels/kernels.h"
+#include "worker/cpu/kernels/product.h"
 #include "worker/cpu/onednn_convolution.h"
 
 /*
@@ -10,14 +10,14 @@
  * first, and the library sees a stride of 1. (Its own way of doing that writes beyond its workspace
  * for images with few channels: github.com/uxlfoundation/oneDNN/issues/6035.)
  *
- * Scratch: what the operator asks for, for gradients that are to be added; gathered pixels; the
- * library's.
+ * Scratch: what the operator asks for, for gradients that are to be added; gathered pixels; what
+ * products take of image, weights and result; the library's.
  */
 typedef struct prepared {
     qd_convolution *library;
     bool gathers;
-    qd_shape seen;                   /* the image as the library sees it */
-    int64_t gathered_at, library_at; /* floats into the scratch */
+    qd_shape seen;                             /* the image as the library sees it */
+    int64_t gathered_at, taken_at, library_at; /* floats into the scratch */
 } prepared;
 
 static bool gathers(const qd_shape *weight, const qd_convolution_attributes *how) {
@@ -39,15 +39,20 @@ static int prepare(qd_backend_context *context, const qd_graph *graph, qd_node *
         return qd_error_set(QD_ENOMEM, "no memory for a convolution");
     p->seen = *image;
     p->gathers = gathers(weight, &how);
-    p->gathered_at = p->library_at = round_up(node->scratch);
+    p->gathered_at = p->taken_at = round_up(node->scratch);
     if (p->gathers) {
         p->seen.dim[1] = result->dim[1];
         p->seen.dim[2] = result->dim[2];
         how.stride[0] = how.stride[1] = 1;
-        p->library_at += round_up(qd_shape_elements(&p->seen));
+        p->taken_at += round_up(qd_shape_elements(&p->seen));
     }
-    int rc = qd_convolution_create(context->threads, &p->seen, weight, result,
-                                   node->param_count == 2, how, &p->library);
+    p->library_at = p->taken_at +
+                    QD_CPU(take_scratch)(context, graph, qd_shape_elements(&p->seen)) +
+                    QD_CPU(take_scratch)(context, graph, qd_shape_elements(result)) +
+                    QD_CPU(take_param_scratch)(context, graph, qd_shape_elements(weight));
+    int rc =
+        qd_convolution_create(context->threads, &p->seen, weight, result, node->param_count == 2,
+                              QD_CPU(takes_narrow)(context, graph), how, &p->library);
     if (rc) {
         free(p);
         return rc;
@@ -92,6 +97,11 @@ static float *scratch_at(const qd_operands *operands, int64_t floats) {
     return (float *)operands->scratch + floats;
 }
 
+/* The operands of a call as products take them. */
+typedef struct operands_taken {
+    qd_tensor x, w, dy;
+} operands_taken;
+
 /* The image as the library is to see it. */
 static const float *seen_image(const prepared *p, const qd_graph *graph, const qd_node *node,
                                const qd_operands *operands) {
@@ -103,26 +113,46 @@ static const float *seen_image(const prepared *p, const qd_graph *graph, const q
     return gathered;
 }
 
+static operands_taken take(const qd_backend_context *context, const prepared *p,
+                           const qd_graph *graph, const qd_node *node, const qd_operands *operands,
+                           bool backward) {
+    const qd_shape *weight = &graph->params[node->params[0]].shape;
+    const qd_shape *result = &graph->values[node->output].shape;
+    float *scratch = scratch_at(operands, p->taken_at);
+    operands_taken t = {0};
+    t.x = QD_CPU(take)(context, graph, seen_image(p, graph, node, operands),
+                       qd_shape_elements(&p->seen), &scratch);
+    t.w = QD_CPU(take_param)(context, graph, operands->params[0], operands->narrow_params[0],
+                             qd_shape_elements(weight), &scratch);
+    if (backward)
+        t.dy = QD_CPU(take)(context, graph, operands->output_grad, qd_shape_elements(result),
+                            &scratch);
+    return t;
+}
+
+static const void *data_of(qd_tensor tensor) {
+    return tensor.wide ? (const void *)tensor.wide : tensor.narrow;
+}
+
 /* ---- forward and backward ---- */
 
 static int forward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                    const qd_operands *operands) {
     const prepared *p = qd_cpu_prepared(context, node);
-    return qd_convolution_forward(p->library, seen_image(p, graph, node, operands),
-                                  operands->params[0], operands->params[1], operands->output,
-                                  scratch_at(operands, p->library_at));
+    operands_taken t = take(context, p, graph, node, operands, false);
+    return qd_convolution_forward(p->library, data_of(t.x), data_of(t.w), operands->params[1],
+                                  operands->output, scratch_at(operands, p->library_at));
 }
 
 static int backward_params(const prepared *p, const qd_graph *graph, const qd_node *node,
-                           const qd_operands *operands) {
+                           const qd_operands *operands, const operands_taken *t) {
     int64_t weights = qd_shape_elements(&graph->params[node->params[0]].shape);
     int64_t biases = graph->params[node->params[0]].shape.dim[0];
     float *dw = operands->param_grads[0], *db = operands->param_grads[1], *own = operands->scratch;
     float *new_dw = operands->param_adds[0] ? own : dw;
     float *new_db = operands->param_adds[1] ? own + round_up(weights) : db;
-    int rc = qd_convolution_backward_weights(p->library, seen_image(p, graph, node, operands),
-                                             operands->output_grad, new_dw, new_db,
-                                             scratch_at(operands, p->library_at));
+    int rc = qd_convolution_backward_weights(p->library, data_of(t->x), data_of(t->dy), new_dw,
+                                             new_db, scratch_at(operands, p->library_at));
     if (!rc && new_dw != dw)
         QD_CPU(add_floats)(dw, new_dw, weights);
     if (!rc && new_db != db)
@@ -132,11 +162,11 @@ static int backward_params(const prepared *p, const qd_graph *graph, const qd_no
 
 /* Into the pixels that were read; the others get nothing. */
 static int backward_gathered(const prepared *p, const qd_graph *graph, const qd_node *node,
-                             const qd_operands *operands) {
+                             const qd_operands *operands, const operands_taken *t) {
     const qd_shape *image = &graph->values[node->inputs[0]].shape;
     float *dx = operands->input_grads[0], *gathered = scratch_at(operands, p->gathered_at);
-    int rc = qd_convolution_backward_data(p->library, operands->output_grad, operands->params[0],
-                                          gathered, scratch_at(operands, p->library_at));
+    int rc = qd_convolution_backward_data(p->library, data_of(t->dy), data_of(t->w), gathered,
+                                          scratch_at(operands, p->library_at));
     if (rc)
         return rc;
     if (!operands->input_adds[0])
@@ -146,11 +176,11 @@ static int backward_gathered(const prepared *p, const qd_graph *graph, const qd_
 }
 
 static int backward_input(const prepared *p, const qd_graph *graph, const qd_node *node,
-                          const qd_operands *operands) {
+                          const qd_operands *operands, const operands_taken *t) {
     float *dx = operands->input_grads[0];
     float *new_dx = operands->input_adds[0] ? operands->scratch : dx;
-    int rc = qd_convolution_backward_data(p->library, operands->output_grad, operands->params[0],
-                                          new_dx, scratch_at(operands, p->library_at));
+    int rc = qd_convolution_backward_data(p->library, data_of(t->dy), data_of(t->w), new_dx,
+                                          scratch_at(operands, p->library_at));
     if (!rc && new_dx != dx)
         QD_CPU(add_floats)(dx, new_dx, qd_shape_elements(&graph->values[node->inputs[0]].shape));
     return rc;
@@ -159,10 +189,11 @@ static int backward_input(const prepared *p, const qd_graph *graph, const qd_nod
 static int backward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                     const qd_operands *operands) {
     const prepared *p = qd_cpu_prepared(context, node);
-    int rc = backward_params(p, graph, node, operands);
+    operands_taken t = take(context, p, graph, node, operands, true);
+    int rc = backward_params(p, graph, node, operands, &t);
     if (rc || !operands->input_grads[0])
         return rc;
-    return (p->gathers ? backward_gathered : backward_input)(p, graph, node, operands);
+    return (p->gathers ? backward_gathered : backward_input)(p, graph, node, operands, &t);
 }
 
 const qd_cpu_op QD_CPU(convolution) = {

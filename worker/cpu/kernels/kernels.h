@@ -23,6 +23,8 @@ extern const qd_cpu_op QD_CPU(activation);
 extern const qd_cpu_op QD_CPU(softmax);
 extern const qd_cpu_op QD_CPU(concat);
 extern const qd_cpu_op QD_CPU(position_mean);
+extern const qd_cpu_op QD_CPU(position_take);
+extern const qd_cpu_op QD_CPU(token_lengths);
 extern const qd_cpu_op QD_CPU(reshape);
 extern const qd_cpu_op QD_CPU(cross_entropy);
 extern const qd_cpu_op QD_CPU(elementwise_loss);
@@ -30,6 +32,9 @@ extern const qd_cpu_op QD_CPU(kl);
 
 /* to[i] = from[i], to the nearest, ties to even. */
 void QD_CPU(narrow)(qd_bf16 *restrict to, const float *restrict from, int64_t count);
+
+/* QD_EDATA for one of the n lengths outside of 1 .. t; lengths may be NULL. */
+int QD_CPU(check_lengths)(const int32_t *lengths, int64_t n, int64_t t);
 
 /* into[i] += from[i] */
 void QD_CPU(add_floats)(float *restrict into, const float *restrict from, int64_t count);

@@ -41,6 +41,10 @@ int QD_CPU(product)(qd_backend_context *context, int64_t m, int64_t n, int64_t k
                            (qd_matrix16){b.tensor.narrow + b.first, b.transposed, b.stride}, c);
 }
 
+bool QD_CPU(takes_narrow)(const qd_backend_context *context, const qd_graph *graph) {
+    return graph->precision == QD_PRECISION_BF16 && knows_bf16(context);
+}
+
 int64_t QD_CPU(take_scratch)(const qd_backend_context *context, const qd_graph *graph,
                              int64_t count) {
     if (graph->precision == QD_PRECISION_FP32)
@@ -70,7 +74,7 @@ int64_t QD_CPU(take_param_scratch)(const qd_backend_context *context, const qd_g
 qd_tensor QD_CPU(take_param)(const qd_backend_context *context, const qd_graph *graph,
                              const float *wide, const void *narrow, int64_t count,
                              float **scratch) {
-    if (graph->precision == QD_PRECISION_BF16 && knows_bf16(context))
+    if (QD_CPU(takes_narrow)(context, graph))
         return (qd_tensor){.narrow = narrow};
     return QD_CPU(take)(context, graph, wide, count, scratch);
 }

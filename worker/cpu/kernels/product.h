@@ -26,6 +26,9 @@ typedef struct qd_operand {
 int QD_CPU(product)(qd_backend_context *context, int64_t m, int64_t n, int64_t k, qd_operand a,
                     qd_operand b, qd_product c);
 
+/* Whether the products of this graph take bf16 itself. */
+bool QD_CPU(takes_narrow)(const qd_backend_context *context, const qd_graph *graph);
+
 /* Floats of scratch that qd_cpu_take of that many elements takes. */
 int64_t QD_CPU(take_scratch)(const qd_backend_context *context, const qd_graph *graph,
                              int64_t count);

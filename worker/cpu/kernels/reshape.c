@@ -18,8 +18,8 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
     (void)context;
     if (operands->input_grads[0])
         QD_CPU(hand_on)
-        (operands->input_grads[0], operands->output_grad, elements(graph, node),
-         operands->input_adds[0]);
+    (operands->input_grads[0], operands->output_grad, elements(graph, node),
+     operands->input_adds[0]);
     return 0;
 }
 
