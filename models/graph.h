@@ -72,6 +72,7 @@ typedef struct qd_op qd_op; /* models/op.h */
 typedef struct qd_convolution_attributes {
     int64_t stride[2], padding[2]; /* stride >= 1 */
     int64_t groups;                /* divides the channels of input and output */
+    bool rectifies;                /* y = max(x * W + b, 0) */
 } qd_convolution_attributes;
 
 typedef struct qd_pool_attributes {
@@ -111,6 +112,9 @@ typedef union qd_op_attributes {
     struct {
         qd_shape shape; /* of the output, samples included */
     } reshape;
+    struct {
+        int64_t position; /* counted from 0 */
+    } position_take;
     struct {
         int64_t heads;    /* of queries */
         int64_t kv_heads; /* of keys and values: divides heads */

@@ -74,16 +74,18 @@ int qd_layer_perceptron(qd_graph *graph, const qd_model_spec *model, int x) {
 }
 
 static int add_convolution(qd_graph *graph, const char *name, int x, const int *params,
-                           int param_count, int64_t kernel, int64_t stride) {
+                           int param_count, int64_t kernel, int64_t stride, bool rectifies) {
     int64_t padding = (kernel - 1) / 2;
-    qd_op_attributes attributes = {
-        .convolution = {.stride = {stride, stride}, .padding = {padding, padding}, .groups = 1}};
+    qd_op_attributes attributes = {.convolution = {.stride = {stride, stride},
+                                                   .padding = {padding, padding},
+                                                   .groups = 1,
+                                                   .rectifies = rectifies}};
     return qd_graph_add_node_with(graph, &qd_op_convolution, name, &x, 1, params, param_count,
                                   attributes);
 }
 
 int qd_layer_convolution(qd_graph *graph, const char *name, int x, int64_t out, int64_t kernel,
-                         int64_t stride) {
+                         int64_t stride, bool rectifies) {
     if (x < 0)
         return x;
     int64_t in = last_dim(graph, x);
@@ -96,7 +98,7 @@ int qd_layer_convolution(qd_graph *graph, const char *name, int x, int64_t out, 
     params[1] = add_param(graph, name, "bias", &bias_shape, init);
     if (params[1] < 0)
         return params[1];
-    return add_convolution(graph, name, x, params, 2, kernel, stride);
+    return add_convolution(graph, name, x, params, 2, kernel, stride, rectifies);
 }
 
 int qd_layer_convolution_norm(qd_graph *graph, const char *name, int x, int64_t out, int64_t kernel,
@@ -112,7 +114,7 @@ int qd_layer_convolution_norm(qd_graph *graph, const char *name, int x, int64_t 
     char norm[2 * QD_MAX_NAME];
     snprintf(norm, sizeof norm, "%s.norm", name);
     return qd_layer_batch_norm(graph, norm,
-                               add_convolution(graph, name, x, &weight, 1, kernel, stride));
+                               add_convolution(graph, name, x, &weight, 1, kernel, stride, false));
 }
 
 /* PyTorch's. */
@@ -194,4 +196,53 @@ int qd_layer_add(qd_graph *graph, const char *name, int a, int b) {
     if (a < 0 || b < 0)
         return a < 0 ? a : b;
     return qd_graph_add_node(graph, &qd_op_add, name, (int[]){a, b}, 2, NULL, 0);
+}
+
+int qd_layer_embedding(qd_graph *graph, const char *name, int tokens, int64_t vocabulary,
+                       int64_t width, qd_init init) {
+    if (tokens < 0)
+        return tokens;
+    qd_shape shape = {.dims = 2, .dim = {vocabulary, width}};
+    int table = add_param(graph, name, "weight", &shape, init);
+    return table < 0 ? table
+                     : qd_graph_add_node(graph, &qd_op_embedding, name, &tokens, 1, &table, 1);
+}
+
+int qd_layer_position(qd_graph *graph, const char *name, int x, qd_init init) {
+    if (x < 0)
+        return x;
+    const int64_t *dim = graph->values[x].shape.dim;
+    qd_shape shape = {.dims = 2, .dim = {dim[1], dim[2]}};
+    int table = add_param(graph, name, "weight", &shape, init);
+    return table < 0 ? table : qd_graph_add_node(graph, &qd_op_position, name, &x, 1, &table, 1);
+}
+
+qd_text_input qd_layer_text_input(qd_graph *graph, const qd_model_spec *model) {
+    qd_shape shape = {.dims = 2, .dim = {graph->samples, model->context}};
+    graph->input = qd_graph_add_value(graph, "input", QD_VALUE_INPUT, QD_I32, &shape);
+    int lengths = qd_layer_apply(graph, &qd_op_token_lengths, "lengths", graph->input);
+    return (qd_text_input){lengths < 0 ? lengths : graph->input, lengths};
+}
+
+qd_sample_spec qd_text_sample(const qd_model_spec *model) {
+    return (qd_sample_spec){.input_dtype = QD_I32,
+                            .inputs = model->context,
+                            .targets = 1,
+                            .target_dtype = QD_I32,
+                            .vocabulary = model->vocabulary,
+                            .classes = model->classes};
+}
+
+int qd_layer_apply_lengths(qd_graph *graph, const qd_op *op, const char *name, int x, int lengths,
+                           qd_op_attributes attributes) {
+    if (x < 0 || lengths < 0)
+        return x < 0 ? x : lengths;
+    return qd_graph_add_node_with(graph, op, name, (int[]){x, lengths}, 2, NULL, 0, attributes);
+}
+
+int qd_layer_position_take(qd_graph *graph, const char *name, int x, int64_t position) {
+    qd_op_attributes attributes = {.position_take = {position}};
+    return x < 0 ? x
+                 : qd_graph_add_node_with(graph, &qd_op_position_take, name, &x, 1, NULL, 0,
+                                          attributes);
 }

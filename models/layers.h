@@ -6,6 +6,7 @@
 #ifndef QD_MODELS_LAYERS_H
 #define QD_MODELS_LAYERS_H
 
+#include "models/family.h"
 #include "models/graph.h"
 #include "models/job.h"
 #include "models/op.h"
@@ -16,6 +17,31 @@ typedef struct qd_linear_spec {
     qd_cut cut;
     int64_t unit;
 } qd_linear_spec;
+
+/* Tokens [n, t] -> [n, t, width]; table NAME.weight [vocabulary, width]. */
+int qd_layer_embedding(qd_graph *graph, const char *name, int tokens, int64_t vocabulary,
+                       int64_t width, qd_init init);
+
+/* Adds a row of the table NAME.weight to each position of x[n, t, width]. */
+int qd_layer_position(qd_graph *graph, const char *name, int x, qd_init init);
+
+/* Of a model that tells the class of a text: the input, [n, context] tokens, and their lengths,
+ * without the padding behind them. Both are below 0 on error. */
+typedef struct qd_text_input {
+    int tokens, lengths;
+} qd_text_input;
+
+qd_text_input qd_layer_text_input(qd_graph *graph, const qd_model_spec *model);
+
+/* Such a model's sample. */
+qd_sample_spec qd_text_sample(const qd_model_spec *model);
+
+/* An operator of x and the lengths of its samples. */
+int qd_layer_apply_lengths(qd_graph *graph, const qd_op *op, const char *name, int x, int lengths,
+                           qd_op_attributes attributes);
+
+/* [n, t, width] -> [n, width]: what stands at that position. */
+int qd_layer_position_take(qd_graph *graph, const char *name, int x, int64_t position);
 
 /* x[.., in] -> [.., out] */
 int qd_layer_linear(qd_graph *graph, const char *name, int x, int64_t out, qd_linear_spec spec);
@@ -31,7 +57,7 @@ int qd_layer_perceptron(qd_graph *graph, const qd_model_spec *model, int x);
 /* A square kernel, padded so that a stride of 1 keeps the image's size; starts as PyTorch's
  * nn.Conv2d does. */
 int qd_layer_convolution(qd_graph *graph, const char *name, int x, int64_t out, int64_t kernel,
-                         int64_t stride);
+                         int64_t stride, bool rectifies);
 
 /* A convolution without bias and the batch norm behind it, NAME.norm; weights normal with variance
  * 2 / fan-out (He et al., arXiv 1502.01852). */

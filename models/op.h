@@ -32,6 +32,8 @@ typedef enum {
     QD_OP_SOFTMAX,
     QD_OP_CONCAT,
     QD_OP_POSITION_MEAN,
+    QD_OP_POSITION_TAKE,
+    QD_OP_TOKEN_LENGTHS,
     QD_OP_RESHAPE,
     QD_OP_CROSS_ENTROPY,
     QD_OP_MSE,
@@ -113,9 +115,12 @@ extern const qd_op qd_op_position;
  * Computed for blocks of QD_ATTENTION_BLOCK queries, whose scores are scratch, so that no [t, t]
  * matrix is kept; saved: the logsumexp of each query's scores, from which backward makes them anew
  * (Dao et al., arXiv 2205.14135, 3.1).
+ *
+ * With a second input, lengths [n] I32 of 1 .. t (QD_EDATA elsewhere), a sample's keys and values
+ * are its first ones only; queries behind them still see those.
  */
 enum { QD_ATTENTION_BLOCK = 64 };
-extern const qd_op qd_op_attention;
+extern const qd_op qd_op_attention, qd_op_attention_lengths;
 /*
  * Recurrent layers over whole sequences; x [n, t, in], y [n, t, width] the hidden state after each
  * step, the first step starting from zeros. Params as PyTorch's: W_ih [g width, in], W_hh [g width,
@@ -139,6 +144,7 @@ extern const qd_op qd_op_gru, qd_op_gru_lengths;
  * y[n, oh, ow, out] = x[n, h, w, in] * W + b, a cross-correlation as in PyTorch; params: W [out,
  * in / groups, kh, kw] and, optional, b [out]. oh = (h + 2 padding - kh) / stride + 1, rounded
  * down.
+ * Where attributes.convolution.rectifies is set, y = max(that, 0): two passes over y less.
  */
 extern const qd_op qd_op_convolution;
 /* The greatest, and the mean, of each window of x[n, h, w, c]; padding is never the greatest, and
@@ -157,8 +163,14 @@ extern const qd_op qd_op_sigmoid; /* 1 / (1 + e^-x) */
 extern const qd_op qd_op_softmax;
 /* y[.., a + b] = x0[.., a] beside x1[.., b]; leading dimensions alike. */
 extern const qd_op qd_op_concat;
-/* y[n, c] = the mean of x[n, t, c] over the positions t. */
-extern const qd_op qd_op_position_mean;
+/* y[n, c] = the mean of x[n, t, c] over the positions t; with a second input, lengths [n] I32 of
+ * 1 .. t (QD_EDATA elsewhere), over the sample's first ones, the others getting gradient 0. */
+extern const qd_op qd_op_position_mean, qd_op_position_mean_lengths;
+/* y[n, c] = x[n, attributes.position_take.position, c]. */
+extern const qd_op qd_op_position_take;
+/* y[n] I32 = how many of the tokens x[n, t] I32 there are up to the last that is not 0, padding;
+ * of padding alone 1, so that every sample has a position. */
+extern const qd_op qd_op_token_lengths;
 /* The same elements in the same order as attributes.reshape.shape says, which keeps their number
  * and that of the samples. */
 extern const qd_op qd_op_reshape;

@@ -9,9 +9,11 @@ static int add_convolutions(qd_graph *g, const qd_model_spec *model, int x) {
     char name[QD_MAX_NAME];
     for (int i = 0; i < model->filters_count; i++) {
         snprintf(name, sizeof name, "conv%d", i);
-        x = qd_layer_convolution(g, name, x, model->filters[i], 3, 1);
+        bool relu = model->activation == QD_ACTIVATION_RELU;
+        x = qd_layer_convolution(g, name, x, model->filters[i], 3, 1, relu);
         snprintf(name, sizeof name, "conv%d.activation", i);
-        x = qd_layer_activation(g, model->activation, name, x);
+        if (!relu)
+            x = qd_layer_activation(g, model->activation, name, x);
         snprintf(name, sizeof name, "pool%d", i);
         x = qd_layer_max_pool(g, name, x, 2, 2, 0);
     }

@@ -40,7 +40,8 @@ static void convolution_reference(const op_case *c, double *const *inputs, doubl
                     for (int64_t k = 0; k < in; k++)
                         sum += inputs[0][((n * x.h + i) * x.w + j) * x.c + first + k] *
                                params[0][((o * in + k) * w_dim[2] + ki) * w_dim[3] + kj];
-                    y[((n * rows + r) * columns + l) * out + o] = sum;
+                    y[((n * rows + r) * columns + l) * out + o] =
+                        how->rectifies ? fmax(sum, 0) : sum;
                 }
 }
 
@@ -79,6 +80,23 @@ START_TEST(groups_see_their_own_channels_only) {
     check_convolution(SHAPE(2, 5, 5, 6), SHAPE(4, 3, 3, 3), 1, 1, 2);
     check_convolution(SHAPE(1, 6, 6, 8), SHAPE(8, 1, 3, 3), 2, 1, 8);
     check_convolution(SHAPE(1, 4, 4, 32), SHAPE(32, 16, 3, 3), 1, 1, 2);
+}
+END_TEST
+
+START_TEST(what_is_rectified_has_no_gradient_where_it_is_zero) {
+    static const qd_precision precisions[] = {QD_PRECISION_FP32, QD_PRECISION_BF16};
+    for (int p = 0; p < 2; p++)
+        op_check(&(op_case){
+            .op = &qd_op_convolution,
+            .attributes.convolution = {{1, 1}, {1, 1}, 1, true},
+            .precision = precisions[p],
+            .input_count = 1,
+            .param_count = 2,
+            .inputs = {SHAPE(2, 5, 6, 3)},
+            .params = {SHAPE(17, 3, 3, 3), SHAPE(17)},
+            .tolerance = 5e-6,
+            .reference = convolution_reference,
+        });
 }
 END_TEST
 
@@ -176,6 +194,7 @@ int main(void) {
     tcase_add_test(tc, groups_see_their_own_channels_only);
     tcase_add_test(tc, the_bias_may_be_left_out);
     tcase_add_test(tc, convolution_in_bf16_is_exact_for_what_bf16_holds);
+    tcase_add_test(tc, what_is_rectified_has_no_gradient_where_it_is_zero);
     tcase_add_test(tc, pools_agree_with_their_definition_in_float64);
     Suite *suite = suite_create("worker/op_images");
     suite_add_tcase(suite, tc);

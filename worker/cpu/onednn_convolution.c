@@ -32,7 +32,7 @@ typedef struct pass {
 
 struct qd_convolution {
     int threads;
-    bool biased;
+    bool biased, rectifies;
     dnnl_data_type_t type; /* of what is multiplied */
     dnnl_engine_t engine;
     dnnl_stream_t stream;
@@ -138,18 +138,35 @@ static int make_reorder(const qd_convolution *c, const dnnl_memory_desc_t *from,
     return rc;
 }
 
+/* Attributes of a pass: its scratch is given in each call, and the forward one may end in
+ * max(., 0). */
+static int make_attributes(bool rectifies, dnnl_primitive_attr_t *attr) {
+    dnnl_post_ops_t ops = NULL;
+    int rc = check(dnnl_primitive_attr_create(attr), "attributes");
+    if (rc)
+        return rc;
+    rc = check(dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user),
+               "attributes");
+    if (rc || !rectifies)
+        return rc;
+    rc = check(dnnl_post_ops_create(&ops), "attributes");
+    if (!rc)
+        rc = check(dnnl_post_ops_append_eltwise(ops, 1.0f, dnnl_eltwise_relu, 0.0f, 0.0f),
+                   "attributes");
+    if (!rc)
+        rc = check(dnnl_primitive_attr_set_post_ops(*attr, ops), "attributes");
+    dnnl_post_ops_destroy(ops);
+    return rc;
+}
+
 /* The primitive of a pass, with its scratch to be given in each call. weights: which of its
  * operands they are. hint: the forward pass's descriptor, for backward ones. *made is left to the
  * caller to destroy. */
 static int make_primitive(const qd_convolution *c, const dnnl_convolution_desc_t *desc,
                           const_dnnl_primitive_desc_t hint, dnnl_query_t weights, pass *p,
                           dnnl_primitive_desc_t *made) {
-    dnnl_primitive_attr_t attr;
-    int rc = check(dnnl_primitive_attr_create(&attr), "attributes");
-    if (rc)
-        return rc;
-    rc = check(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user),
-               "attributes");
+    dnnl_primitive_attr_t attr = NULL;
+    int rc = make_attributes(c->rectifies && !hint, &attr);
     if (!rc)
         rc = check(dnnl_primitive_desc_create(made, desc, attr, c->engine, hint), "a convolution");
     dnnl_primitive_attr_destroy(attr);
@@ -257,6 +274,7 @@ int qd_convolution_create(int threads, const qd_shape *image, const qd_shape *we
         return qd_error_set(QD_ENOMEM, "no memory for a convolution");
     c->threads = threads;
     c->biased = biased;
+    c->rectifies = attributes.rectifies;
     c->type = narrow ? dnnl_bf16 : dnnl_f32;
     omp_set_num_threads(threads); /* the primitives are made for as many */
     int rc = check(dnnl_engine_create(&c->engine, dnnl_cpu, 0), "an engine");

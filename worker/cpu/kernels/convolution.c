@@ -10,14 +10,15 @@
  * first, and the library sees a stride of 1. (Its own way of doing that writes beyond its workspace
  * for images with few channels: github.com/uxlfoundation/oneDNN/issues/6035.)
  *
- * Scratch: what the operator asks for, for gradients that are to be added; gathered pixels; what
+ * Scratch: what the operator asks for, for gradients that are to be added; gathered pixels; the
+ * result's gradient where it was rectified; what
  * products take of image, weights and result; the library's.
  */
 typedef struct prepared {
     qd_convolution *library;
     bool gathers;
-    qd_shape seen;                             /* the image as the library sees it */
-    int64_t gathered_at, taken_at, library_at; /* floats into the scratch */
+    qd_shape seen;                                        /* the image as the library sees it */
+    int64_t gathered_at, masked_at, taken_at, library_at; /* floats into the scratch */
 } prepared;
 
 static bool gathers(const qd_shape *weight, const qd_convolution_attributes *how) {
@@ -46,6 +47,10 @@ static int prepare(qd_backend_context *context, const qd_graph *graph, qd_node *
         how.stride[0] = how.stride[1] = 1;
         p->taken_at += round_up(qd_shape_elements(&p->seen));
     }
+    /* What is left of the result's gradient where it was rectified. */
+    p->masked_at = p->taken_at;
+    if (how.rectifies)
+        p->taken_at += round_up(qd_shape_elements(result));
     p->library_at = p->taken_at +
                     QD_CPU(take_scratch)(context, graph, qd_shape_elements(&p->seen)) +
                     QD_CPU(take_scratch)(context, graph, qd_shape_elements(result)) +
@@ -113,6 +118,22 @@ static const float *seen_image(const prepared *p, const qd_graph *graph, const q
     return gathered;
 }
 
+static void mask(float *restrict to, const float *restrict dy, const float *restrict y,
+                 int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        to[i] = y[i] <= 0.0f ? 0.0f : dy[i];
+}
+
+/* The gradient of what the library computes. */
+static const float *result_grad(const prepared *p, const qd_node *node, int64_t count,
+                                const qd_operands *operands) {
+    float *masked = scratch_at(operands, p->masked_at);
+    if (!node->attributes.convolution.rectifies)
+        return operands->output_grad;
+    mask(masked, operands->output_grad, operands->output, count);
+    return masked;
+}
+
 static operands_taken take(const qd_backend_context *context, const prepared *p,
                            const qd_graph *graph, const qd_node *node, const qd_operands *operands,
                            bool backward) {
@@ -125,8 +146,9 @@ static operands_taken take(const qd_backend_context *context, const prepared *p,
     t.w = QD_CPU(take_param)(context, graph, operands->params[0], operands->narrow_params[0],
                              qd_shape_elements(weight), &scratch);
     if (backward)
-        t.dy = QD_CPU(take)(context, graph, operands->output_grad, qd_shape_elements(result),
-                            &scratch);
+        t.dy =
+            QD_CPU(take)(context, graph, result_grad(p, node, qd_shape_elements(result), operands),
+                         qd_shape_elements(result), &scratch);
     return t;
 }
 

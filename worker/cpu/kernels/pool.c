@@ -92,6 +92,50 @@ static void clear_unless_added(const sizes *s, const qd_operands *operands) {
         memset(operands->input_grads[0], 0, count * sizeof(float));
 }
 
+/* Where windows neither overlap nor reach beyond the image, every pixel in one gets its gradient,
+ * or zero, at once. */
+static bool are_disjoint(const sizes *s) {
+    const qd_pool_attributes *how = s->how;
+    return how->padding[0] == 0 && how->padding[1] == 0 && how->stride[0] >= how->window[0] &&
+           how->stride[1] >= how->window[1];
+}
+
+static void put_pixel(float *restrict dx, const float *restrict dy, const int32_t *restrict places,
+                      int32_t place, int64_t channels, bool adds) {
+    if (adds)
+        for (int64_t c = 0; c < channels; c++)
+            dx[c] += places[c] == place ? dy[c] : 0.0f;
+    else
+        for (int64_t c = 0; c < channels; c++)
+            dx[c] = places[c] == place ? dy[c] : 0.0f;
+}
+
+static void put_window(const sizes *s, window w, float *dx, const float *dy, const int32_t *places,
+                       bool adds) {
+    for (int64_t i = w.top; i < w.bottom; i++)
+        for (int64_t j = w.left; j < w.right; j++) {
+            int64_t pixel = i * s->width + j;
+            put_pixel(dx + pixel * s->channels, dy, places, (int32_t)pixel, s->channels, adds);
+        }
+}
+
+/* Whether the windows leave no pixel out, so that nothing need be cleared before. */
+static bool cover_all(const sizes *s) {
+    const qd_pool_attributes *how = s->how;
+    return how->stride[0] == how->window[0] && how->stride[1] == how->window[1] &&
+           s->rows * how->stride[0] == s->height && s->columns * how->stride[1] == s->width;
+}
+
+static void put_all(const sizes *s, const qd_operands *operands, bool adds) {
+    const float *dy = operands->output_grad;
+    const int32_t *places = operands->saved;
+    float *dx = operands->input_grads[0];
+    for (int64_t n = 0; n < s->samples; n++, dx += s->height * s->width * s->channels)
+        for (int64_t i = 0; i < s->rows; i++)
+            for (int64_t j = 0; j < s->columns; j++, dy += s->channels, places += s->channels)
+                put_window(s, window_at(s, i, j), dx, dy, places, adds);
+}
+
 static int max_backward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                         const qd_operands *operands) {
     (void)context;
@@ -101,7 +145,12 @@ static int max_backward(qd_backend_context *context, const qd_graph *graph, cons
     float *dx = operands->input_grads[0];
     if (!dx)
         return 0;
-    clear_unless_added(&s, operands);
+    if (!are_disjoint(&s) || !cover_all(&s))
+        clear_unless_added(&s, operands);
+    if (are_disjoint(&s)) {
+        put_all(&s, operands, operands->input_adds[0]);
+        return 0;
+    }
     for (int64_t n = 0; n < s.samples; n++, dx += s.height * s.width * s.channels)
         for (int64_t p = 0; p < s.rows * s.columns; p++, dy += s.channels, places += s.channels)
             for (int64_t c = 0; c < s.channels; c++)
