@@ -9,6 +9,9 @@ static const qd_family *const families[QD_FAMILY_KINDS] = {
     [QD_FAMILY_CNN] = &qd_family_cnn,
     [QD_FAMILY_RESNET] = &qd_family_resnet,
     [QD_FAMILY_GPT] = &qd_family_gpt,
+    [QD_FAMILY_EMBEDDING] = &qd_family_embedding,
+    [QD_FAMILY_BERT] = &qd_family_bert,
+    [QD_FAMILY_LSTM] = &qd_family_lstm,
 };
 
 const qd_family *qd_family_of(const qd_job *job) {

@@ -13,8 +13,10 @@ typedef struct qd_sample_spec {
     qd_dtype input_dtype;
     int64_t inputs;  /* elements of the input */
     int64_t targets; /* elements of the target */
-    int64_t classes; /* int32 inputs and targets are each 0 .. classes-1 */
     qd_dtype target_dtype;
+    bool next_token;    /* targets are the inputs, each one position on */
+    int64_t vocabulary; /* int32 inputs are 0 .. vocabulary-1 */
+    int64_t classes;    /* int32 targets are 0 .. classes-1 */
 } qd_sample_spec;
 
 typedef struct qd_family {
@@ -34,6 +36,13 @@ extern const qd_family qd_family_cnn;
 extern const qd_family qd_family_resnet;
 /* A causal Transformer that predicts the next token, GPT-2's. */
 extern const qd_family qd_family_gpt;
+/* The class of a text. What follows the last token that is not 0 is padding, and takes no part. */
+/* By the mean of its tokens' embeddings: Joulin et al., arXiv 1607.01759. */
+extern const qd_family qd_family_embedding;
+/* By a Transformer whose positions all see each other, BERT's. */
+extern const qd_family qd_family_bert;
+/* By stacked LSTMs. */
+extern const qd_family qd_family_lstm;
 
 /* The row of job->model.family; never NULL for a parsed job. */
 const qd_family *qd_family_of(const qd_job *job);

@@ -31,15 +31,22 @@ static const char *const families[] = {[QD_FAMILY_MLP] = "mlp",
                                        [QD_FAMILY_CNN] = "cnn",
                                        [QD_FAMILY_RESNET] = "resnet",
                                        [QD_FAMILY_GPT] = "gpt",
+                                       [QD_FAMILY_EMBEDDING] = "embedding",
+                                       [QD_FAMILY_BERT] = "bert",
+                                       [QD_FAMILY_LSTM] = "lstm",
                                        NULL};
 static const char *const activations[] = {
     [QD_ACTIVATION_RELU] = "relu",       [QD_ACTIVATION_GELU] = "gelu",
     [QD_ACTIVATION_SILU] = "silu",       [QD_ACTIVATION_TANH] = "tanh",
     [QD_ACTIVATION_SIGMOID] = "sigmoid", NULL};
 static const char *const stems[] = {[QD_STEM_LARGE] = "large", [QD_STEM_SMALL] = "small", NULL};
-static const char *const formats[] = {
-    [QD_DATA_IDX] = "idx", [QD_DATA_TEXT] = "text", [QD_DATA_TOKENS] = "tokens",
-    [QD_DATA_NPY] = "npy", [QD_DATA_CSV] = "csv",   NULL};
+static const char *const formats[] = {[QD_DATA_IDX] = "idx",
+                                      [QD_DATA_TEXT] = "text",
+                                      [QD_DATA_TOKENS] = "tokens",
+                                      [QD_DATA_NPY] = "npy",
+                                      [QD_DATA_CSV] = "csv",
+                                      [QD_DATA_LINES] = "lines",
+                                      NULL};
 static const char *const token_dtypes[] = {
     [QD_TOKENS_UINT16] = "uint16", [QD_TOKENS_UINT32] = "uint32", NULL};
 static const char *const optimizers[] = {
@@ -75,23 +82,23 @@ static const qd_field model_fields[] = {
      OF_FAMILY("cnn")},
     {"hidden", QD_FIELD_INT_LIST, REQUIRED | RESULT, AT(model.hidden), .size = QD_JOB_MAX_LAYERS,
      .count_offset = offsetof(qd_job, model.hidden_count), .min = 1, .max = MAX_WIDTH,
-     OF_FAMILY("mlp cnn")},
+     OF_FAMILY("mlp cnn embedding")},
     {"activation", QD_FIELD_CHOICE, RESULT, AT(model.activation), .choices = activations,
-     .preset = "relu", OF_FAMILY("mlp cnn")},
+     .preset = "relu", OF_FAMILY("mlp cnn embedding")},
     {"classes", QD_FIELD_INT, REQUIRED | RESULT, AT(model.classes), .min = 2, .max = MAX_WIDTH,
-     OF_FAMILY("mlp cnn resnet")},
+     OF_FAMILY("mlp cnn resnet embedding bert lstm")},
     {"layers", QD_FIELD_INT, REQUIRED | RESULT, AT(model.layers), .min = 1, .max = 1000,
-     OF_FAMILY("gpt")},
+     OF_FAMILY("gpt bert lstm")},
     {"heads", QD_FIELD_INT, REQUIRED | RESULT, AT(model.heads), .min = 1, .max = 1000,
-     OF_FAMILY("gpt")},
+     OF_FAMILY("gpt bert")},
     {"width", QD_FIELD_INT, RESULT, AT(model.width), .min = 1, .max = MAX_WIDTH,
-     OF_FAMILY("resnet gpt")},
+     OF_FAMILY("resnet gpt embedding bert lstm")},
     {"context", QD_FIELD_INT, REQUIRED | RESULT, AT(model.context), .min = 1, .max = MAX_WIDTH,
-     OF_FAMILY("gpt")},
+     OF_FAMILY("gpt embedding bert lstm")},
     {"length", QD_FIELD_INT, RESULT, AT(model.length), .min = 1, .max = MAX_WIDTH,
      OF_FAMILY("gpt")},
-    {"vocabulary", QD_FIELD_INT, REQUIRED | RESULT, AT(model.classes), .min = 2, .max = MAX_WIDTH,
-     OF_FAMILY("gpt")},
+    {"vocabulary", QD_FIELD_INT, REQUIRED | RESULT, AT(model.vocabulary), .min = 2,
+     .max = MAX_WIDTH, OF_FAMILY("gpt embedding bert lstm")},
     {0},
 };
 
@@ -111,11 +118,11 @@ static const qd_field data_fields[] = {
     {"test_inputs", QD_FIELD_TEXT, OPTIONAL | RESULT, TEXT_AT(data.test_inputs), OF_FORMAT("npy")},
     {"test_targets", QD_FIELD_TEXT, OPTIONAL | RESULT, TEXT_AT(data.test_targets),
      OF_FORMAT("npy")},
-    {"train", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.train), OF_FORMAT("csv")},
-    {"test", QD_FIELD_TEXT, OPTIONAL | RESULT, TEXT_AT(data.test), OF_FORMAT("csv")},
+    {"train", QD_FIELD_TEXT, REQUIRED | RESULT, TEXT_AT(data.train), OF_FORMAT("csv lines")},
+    {"test", QD_FIELD_TEXT, OPTIONAL | RESULT, TEXT_AT(data.test), OF_FORMAT("csv lines")},
     {"header", QD_FIELD_BOOL, RESULT, AT(data.header), .preset = "false", OF_FORMAT("csv")},
     {"validation", QD_FIELD_INT, RESULT, AT(data.validation), .max = 1e12, .preset = "0",
-     OF_FORMAT("idx npy csv")},
+     OF_FORMAT("idx npy csv lines")},
     {"mean", QD_FIELD_REAL, RESULT, AT(data.mean), .min = -1e6, .max = 1e6, .preset = "0",
      OF_FORMAT("idx npy csv")},
     {"std", QD_FIELD_REAL, RESULT | QD_FIELD_ABOVE_MIN, AT(data.std), .max = 1e6, .preset = "1",

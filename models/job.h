@@ -24,6 +24,9 @@ typedef enum {
     QD_FAMILY_CNN,
     QD_FAMILY_RESNET,
     QD_FAMILY_GPT,
+    QD_FAMILY_EMBEDDING,
+    QD_FAMILY_BERT,
+    QD_FAMILY_LSTM,
     QD_FAMILY_KINDS
 } qd_family_kind;
 typedef enum {
@@ -33,7 +36,14 @@ typedef enum {
     QD_ACTIVATION_TANH,
     QD_ACTIVATION_SIGMOID,
 } qd_activation_kind;
-typedef enum { QD_DATA_IDX, QD_DATA_TEXT, QD_DATA_TOKENS, QD_DATA_NPY, QD_DATA_CSV } qd_data_kind;
+typedef enum {
+    QD_DATA_IDX,
+    QD_DATA_TEXT,
+    QD_DATA_TOKENS,
+    QD_DATA_NPY,
+    QD_DATA_CSV,
+    QD_DATA_LINES
+} qd_data_kind;
 typedef enum { QD_TOKENS_UINT16, QD_TOKENS_UINT32 } qd_token_kind;
 typedef enum {
     QD_OPTIMIZER_SGD,
@@ -55,15 +65,17 @@ typedef struct qd_model_spec {
     int filters_count;
     int64_t depth;                     /* resnet: 18, 34 or 50 */
     qd_stem_kind stem;                 /* resnet: a quarter of the image's size is left, or all */
-    int64_t hidden[QD_JOB_MAX_LAYERS]; /* mlp, cnn: widths of the hidden linear layers */
+    int64_t hidden[QD_JOB_MAX_LAYERS]; /* mlp, cnn, embedding: widths of the hidden linear layers */
     int hidden_count;
     qd_activation_kind activation;
     int64_t inputs;        /* mlp: features of a sample */
-    int64_t classes;       /* width of the last layer; labels (gpt: tokens) are 0 .. classes-1 */
-    int64_t layers, heads; /* gpt: blocks; heads of attention, dividing width */
-    int64_t width;         /* gpt: of the residual stream; resnet: channels of the first stage */
-    int64_t context;       /* gpt: tokens that a sample may have: rows of positions */
-    int64_t length;        /* gpt: tokens of a sample while training, at most context */
+    int64_t classes;       /* width of the last layer; labels are 0 .. classes-1 */
+    int64_t vocabulary;    /* tokens are 0 .. vocabulary-1; gpt: the width of its last layer, too */
+    int64_t layers, heads; /* gpt, bert: blocks; heads of attention, dividing width; lstm: LSTMs */
+    int64_t width;   /* of the residual stream; embedding: of a token; resnet: channels of the first
+                        stage */
+    int64_t context; /* tokens of a sample; gpt: that a sample may have: rows of positions */
+    int64_t length;  /* gpt: tokens of a sample while training, at most context */
 } qd_model_spec;
 
 typedef struct qd_data_spec {
@@ -84,10 +96,11 @@ typedef struct qd_data_spec {
     char train_targets[QD_JOB_PATH_BYTES];
     char test_inputs[QD_JOB_PATH_BYTES];
     char test_targets[QD_JOB_PATH_BYTES];
-    char train[QD_JOB_PATH_BYTES]; /* csv */
-    char test[QD_JOB_PATH_BYTES];  /* csv: or "" */
+    char train[QD_JOB_PATH_BYTES]; /* csv, lines */
+    char test[QD_JOB_PATH_BYTES];  /* csv, lines: or "" */
     bool header;                   /* csv: the first line is no sample */
-    int64_t validation; /* idx, npy, csv: samples set apart from the end of the training file */
+    int64_t
+        validation; /* idx, npy, csv, lines: samples set apart from the end of the training file */
     double mean, std; /* idx: a byte b becomes (b / 255 - mean) / std; npy, csv: an input v becomes
                          (v - mean) / std */
 } qd_data_spec;

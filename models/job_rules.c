@@ -54,8 +54,11 @@ static int add_slots_remedy(int rc, const qd_job *job, int64_t ranks) {
 
 enum { RESNET_WIDTH = 64 }; /* the paper's */
 
+/* Only a resnet has a width to start from. */
 static int check_width(const rules *r, const qd_job *job) {
-    if (job->model.family == QD_FAMILY_GPT && !job->model.width)
+    bool wide = job->model.family != QD_FAMILY_MLP && job->model.family != QD_FAMILY_CNN &&
+                job->model.family != QD_FAMILY_RESNET;
+    if (wide && !job->model.width)
         return qd_error_set(QD_ECONFIG, "%s:%d: missing key \"width\" in model", r->file,
                             qd_schema_line(r->lines, "model"));
     return 0;
@@ -79,7 +82,7 @@ static int check_image(const rules *r, const qd_job *job) {
 
 static int check_model(const rules *r, const qd_job *job) {
     int64_t heads = job->model.heads, width = job->model.width;
-    if (job->model.family != QD_FAMILY_GPT)
+    if (!heads)
         return 0;
     if (job->model.length > job->model.context)
         return qd_error_set(QD_ECONFIG,

@@ -240,6 +240,26 @@ int qd_layer_apply_lengths(qd_graph *graph, const qd_op *op, const char *name, i
     return qd_graph_add_node_with(graph, op, name, (int[]){x, lengths}, 2, NULL, 0, attributes);
 }
 
+int qd_layer_lstm(qd_graph *graph, const char *name, int x, int lengths, int64_t width) {
+    if (x < 0 || lengths < 0)
+        return x < 0 ? x : lengths;
+    int64_t rows = 4 * width;
+    const struct {
+        const char *suffix;
+        qd_shape shape;
+    } parts[] = {{"weight_ih", {.dims = 2, .dim = {rows, last_dim(graph, x)}}},
+                 {"weight_hh", {.dims = 2, .dim = {rows, width}}},
+                 {"bias_ih", {.dims = 1, .dim = {rows}}},
+                 {"bias_hh", {.dims = 1, .dim = {rows}}}};
+    int params[4];
+    for (int i = 0; i < 4; i++) {
+        params[i] = add_param(graph, name, parts[i].suffix, &parts[i].shape, within(width));
+        if (params[i] < 0)
+            return params[i];
+    }
+    return qd_graph_add_node(graph, &qd_op_lstm_lengths, name, (int[]){x, lengths}, 2, params, 4);
+}
+
 int qd_layer_position_take(qd_graph *graph, const char *name, int x, int64_t position) {
     qd_op_attributes attributes = {.position_take = {position}};
     return x < 0 ? x

@@ -40,6 +40,10 @@ qd_sample_spec qd_text_sample(const qd_model_spec *model);
 int qd_layer_apply_lengths(qd_graph *graph, const qd_op *op, const char *name, int x, int lengths,
                            qd_op_attributes attributes);
 
+/* x[n, t, in] -> [n, t, width], the states of samples of these lengths; starts as PyTorch's nn.LSTM
+ * does. Parameters NAME.weight_ih, .weight_hh, .bias_ih, .bias_hh. */
+int qd_layer_lstm(qd_graph *graph, const char *name, int x, int lengths, int64_t width);
+
 /* [n, t, width] -> [n, width]: what stands at that position. */
 int qd_layer_position_take(qd_graph *graph, const char *name, int x, int64_t position);
 

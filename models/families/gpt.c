@@ -62,7 +62,7 @@ static int add_feed_forward(qd_graph *g, const qd_model_spec *model, int64_t lay
 
 /* Token and position tables; returns the embedded tokens' value. */
 static int add_embeddings(qd_graph *g, const qd_model_spec *model, int *tokens) {
-    qd_shape token_shape = {.dims = 2, .dim = {model->classes, model->width}};
+    qd_shape token_shape = {.dims = 2, .dim = {model->vocabulary, model->width}};
     qd_shape position_shape = {.dims = 2, .dim = {model->context, model->width}};
     *tokens = qd_graph_add_param(g, "tokens.weight", &token_shape, normal(weight_std));
     if (*tokens < 0)
@@ -110,8 +110,10 @@ static qd_sample_spec sample(const qd_job *job) {
     return (qd_sample_spec){.input_dtype = QD_I32,
                             .inputs = job->model.length,
                             .targets = job->model.length,
-                            .classes = job->model.classes,
-                            .target_dtype = QD_I32};
+                            .target_dtype = QD_I32,
+                            .next_token = true,
+                            .vocabulary = job->model.vocabulary,
+                            .classes = job->model.vocabulary};
 }
 
 const qd_family qd_family_gpt = {.name = "gpt", .sample = sample, .build = build};

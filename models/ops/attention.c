@@ -1,6 +1,7 @@
 #include <inttypes.h>
 
 #include "models/op.h"
+#include "models/ops/lengths.h"
 #include "runtime/error.h"
 
 static int64_t heads_of_all(const qd_node *node) {
@@ -27,10 +28,11 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     output->dtype = QD_F32;
     output->shape = x->shape;
     output->shape.dim[2] = x->shape.dim[2] / heads_of_all(node) * heads;
-    return 0;
+    return node->input_count == 2 ? qd_lengths_check(graph, node) : 0;
 }
 
-/* Multiply-adds of one product of all queries with the keys they see, times 2. */
+/* Multiply-adds of one product of all queries with the keys they see, times 2. What lengths spare
+ * is not known here. */
 static double product_flops(const qd_graph *graph, const qd_node *node) {
     const qd_shape *y = &graph->values[node->output].shape;
     double length = (double)y->dim[1];
@@ -58,15 +60,12 @@ static int64_t scratch(const qd_graph *graph, const qd_node *node) {
     return 2 * QD_ATTENTION_BLOCK * graph->values[node->inputs[0]].shape.dim[1];
 }
 
-const qd_op qd_op_attention = {
-    .kind = QD_OP_ATTENTION,
-    .name = "attention",
-    .inputs = 1,
-    .params = 0,
-    .keep = QD_KEEP_INPUTS,
-    .infer = infer,
-    .forward_flops = forward_flops,
-    .backward_flops = backward_flops,
-    .saved = saved,
-    .scratch = scratch,
-};
+#define ATTENTION(NAME, INPUTS)                                                                    \
+    {                                                                                              \
+        .kind = QD_OP_ATTENTION, .name = NAME, .inputs = INPUTS, .params = 0,                      \
+        .keep = QD_KEEP_INPUTS, .infer = infer, .forward_flops = forward_flops,                    \
+        .backward_flops = backward_flops, .saved = saved, .scratch = scratch,                      \
+    }
+
+const qd_op qd_op_attention = ATTENTION("attention", 1);
+const qd_op qd_op_attention_lengths = ATTENTION("attention_lengths", 2);

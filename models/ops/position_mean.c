@@ -1,4 +1,5 @@
 #include "models/op.h"
+#include "models/ops/lengths.h"
 #include "runtime/error.h"
 
 static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
@@ -10,7 +11,7 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
                             node->name, qd_shape_text(&x->shape, text, sizeof text));
     output->dtype = QD_F32;
     output->shape = (qd_shape){.dims = 2, .dim = {x->shape.dim[0], x->shape.dim[2]}};
-    return 0;
+    return node->input_count == 2 ? qd_lengths_check(graph, node) : 0;
 }
 
 /* An addition for each element; the same to hand the gradient to all of them. */
@@ -23,6 +24,17 @@ const qd_op qd_op_position_mean = {
     .name = "position_mean",
     .inputs = 1,
     .params = 0,
+    .infer = infer,
+    .forward_flops = flops,
+    .backward_flops = flops,
+};
+
+const qd_op qd_op_position_mean_lengths = {
+    .kind = QD_OP_POSITION_MEAN,
+    .name = "position_mean_lengths",
+    .inputs = 2,
+    .params = 0,
+    .keep = QD_KEEP_INPUTS,
     .infer = infer,
     .forward_flops = flops,
     .backward_flops = flops,

@@ -262,11 +262,148 @@ slots: {data: 1}
         return linear(w, "fc", x.mean((2, 3)))
 
 
+class Texts:
+    """Texts of their own lengths, padded with 0; the class is that of the tokens they prefer."""
+
+    input_type = "<i4"
+    classes, vocabulary, context, batch = 5, 29, 11, 8
+    rate = 0.01
+
+    job = f"""\
+data: {{format: lines, folder: none, train: none}}
+train: {{batch: {batch}, steps: {STEPS}}}
+optimizer: {{kind: adam, learning_rate: RATE}}
+slots: {{data: 2}}
+"""
+
+    def data(self, rng):
+        targets = rng.integers(0, self.classes, size=(STEPS, self.batch, 1))
+        tokens = rng.integers(1, self.vocabulary, size=(STEPS, self.batch, self.context))
+        preferred = 1 + (tokens % 5 + 5 * targets) % (self.vocabulary - 1)
+        tokens = np.where(rng.random(tokens.shape) < 0.5, preferred, tokens)
+        lengths = rng.integers(1, self.context + 1, size=(STEPS, self.batch, 1))
+        return np.where(np.arange(self.context) < lengths, tokens, 0), targets
+
+    def optimizer(self, parameters):
+        return torch.optim.Adam(parameters, self.rate)
+
+    def learning_rate(self, step):
+        return self.rate
+
+    def loss(self, w, x, y, training):
+        return F.cross_entropy(self.logits(w, x, x != 0), y[:, 0])
+
+
+class Embedding(Texts):
+    job = (
+        """\
+name: embedding-tiny
+model: {family: embedding, vocabulary: 29, context: 11, width: 7, hidden: [13], activation: tanh, classes: 5}
+"""
+        + Texts.job
+    )
+
+    def weights(self, w):
+        w.make("tokens.weight", (self.vocabulary, 7), std=1.0)
+        w.linear("layer0", 13, 7)
+        w.linear("layer1", self.classes, 13)
+
+    def logits(self, w, x, real):
+        tokens = w["tokens.weight"][x] * real[..., None]
+        mean = tokens.sum(1) / real.sum(1, keepdim=True)
+        return linear(w, "layer1", torch.tanh(linear(w, "layer0", mean)))
+
+
+class Bert(Texts):
+    layers, heads, width = 2, 3, 24
+    rate = 0.002
+
+    job = (
+        """\
+name: bert-tiny
+model: {family: bert, layers: 2, heads: 3, width: 24, vocabulary: 29, context: 11, classes: 5}
+"""
+        + Texts.job
+    )
+
+    def weights(self, w):
+        w.make("tokens.weight", (self.vocabulary, self.width))
+        w.make("positions.weight", (self.context, self.width))
+        w.norm("norm", self.width)
+        for layer in range(self.layers):
+            block = f"block{layer}"
+            w.linear(f"{block}.qkv", 3 * self.width, self.width)
+            w.linear(f"{block}.proj", self.width, self.width)
+            w.norm(f"{block}.norm1", self.width)
+            w.linear(f"{block}.up", 4 * self.width, self.width)
+            w.linear(f"{block}.down", self.width, 4 * self.width)
+            w.norm(f"{block}.norm2", self.width)
+        w.linear("pooler", self.width, self.width)
+        w.linear("head", self.classes, self.width)
+
+    def attention(self, x, real):
+        batch, length, _ = x.shape
+        q, k, v = x.view(batch, length, self.heads, 3, -1).permute(3, 0, 2, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=real[:, None, None, :])
+        return mixed.transpose(1, 2).reshape(batch, length, self.width)
+
+    def norm(self, w, name, x):
+        weight = w[f"{name}.weight"]
+        return F.layer_norm(x, weight.shape, weight, w[f"{name}.bias"], 1e-12)
+
+    def logits(self, w, x, real):
+        x = self.norm(w, "norm", w["tokens.weight"][x] + w["positions.weight"])
+        for layer in range(self.layers):
+            block = f"block{layer}"
+            mixed = self.attention(linear(w, f"{block}.qkv", x), real)
+            x = self.norm(w, f"{block}.norm1", x + linear(w, f"{block}.proj", mixed))
+            wide = F.gelu(linear(w, f"{block}.up", x))
+            x = self.norm(w, f"{block}.norm2", x + linear(w, f"{block}.down", wide))
+        return linear(w, "head", torch.tanh(linear(w, "pooler", x[:, 0])))
+
+
+class Lstm(Texts):
+    layers, width = 2, 9
+
+    job = (
+        """\
+name: lstm-tiny
+model: {family: lstm, layers: 2, width: 9, vocabulary: 29, context: 11, classes: 5}
+"""
+        + Texts.job
+    )
+
+    def weights(self, w):
+        w.make("tokens.weight", (self.vocabulary, self.width), std=1.0)
+        for layer in range(self.layers):
+            for part in "weight_ih", "weight_hh", "bias_ih", "bias_hh":
+                rows = (4 * self.width,)
+                shape = rows + (self.width,) if part.startswith("weight") else rows
+                w.make(f"lstm{layer}.{part}", shape, std=self.width**-0.5)
+        w.linear("head", self.classes, self.width)
+
+    def logits(self, w, x, real):
+        lstm = torch.nn.LSTM(self.width, self.width, self.layers, batch_first=True)
+        weights = {
+            f"{part}_l{layer}": w[f"lstm{layer}.{part}"]
+            for layer in range(self.layers)
+            for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        }
+        packed = torch.nn.utils.rnn.pack_padded_sequence(
+            w["tokens.weight"][x], real.sum(1), batch_first=True, enforce_sorted=False
+        )
+        _, (states, _) = torch.func.functional_call(lstm, weights, (packed,))
+        return linear(w, "head", states[-1])
+
+
 FAMILIES = {
     "gpt-tiny": Gpt,
     "cnn-tiny": Cnn,
     "resnet18-tiny": lambda: Resnet(18, "small"),
     "resnet50-tiny": lambda: Resnet(50, "small"),
+    "embedding-tiny": Embedding,
+    "bert-tiny": Bert,
+    "lstm-tiny": Lstm,
 }
 
 

@@ -15,7 +15,9 @@
 /* Relative, of each step's loss; training carries the rounding of bf16 on from step to step. */
 static const double tolerances[] = {[QD_PRECISION_FP32] = 1e-5, [QD_PRECISION_BF16] = 3e-2};
 
-static const char *const families[] = {"gpt-tiny", "cnn-tiny", "resnet18-tiny", "resnet50-tiny"};
+static const char *const families[] = {"gpt-tiny",      "cnn-tiny",       "resnet18-tiny",
+                                       "resnet50-tiny", "embedding-tiny", "bert-tiny",
+                                       "lstm-tiny"};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 typedef struct golden {
@@ -159,14 +161,18 @@ END_TEST
 START_TEST(micro_batches_add_up_to_the_same_steps) {
     check_family("gpt-tiny", 2, 1, QD_PRECISION_FP32);
     check_family("cnn-tiny", 2, 1, QD_PRECISION_FP32);
+    check_family("bert-tiny", 2, 1, QD_PRECISION_FP32);
+    check_family("lstm-tiny", 4, 1, QD_PRECISION_FP32);
     check_family("cnn-tiny", 4, 1, QD_PRECISION_FP32);
 }
 END_TEST
 
 /* Three heads, so that four and five slots leave some without one. */
 START_TEST(tensor_slots_compute_the_same_steps) {
-    for (int slots = 2; slots <= 5; slots++)
+    for (int slots = 2; slots <= 5; slots++) {
         check_family("gpt-tiny", 1, slots, QD_PRECISION_FP32);
+        check_family("bert-tiny", 1, slots, QD_PRECISION_FP32);
+    }
 }
 END_TEST
 

@@ -310,7 +310,7 @@ START_TEST(inputs_may_be_tokens) {
     ck_assert_mem_eq(target, ((int32_t[]){299, 0, 7}), sizeof target);
     qd_dataset_close(d);
     d = NULL;
-    job.model.classes = 299;
+    job.model.vocabulary = 299;
     assert_fails(qd_dataset_open(&job, &d), QD_EDATA,
                  "%s/x.npy: element 1 (sample 0): 299; model.vocabulary 299 allows 0 to 298",
                  temp_folder);

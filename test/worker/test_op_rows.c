@@ -1,6 +1,7 @@
 /* Operators over the rows of the last dimension, and those that move elements. */
 #include <check.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "runtime/error.h"
@@ -113,6 +114,97 @@ START_TEST(position_mean_agrees_with_float64_for_odd_sizes) {
 }
 END_TEST
 
+static void position_mean_lengths_reference(const op_case *c, double *const *inputs,
+                                            double *const *params, double *y) {
+    (void)params;
+    int64_t length = c->inputs[0].dim[1], width = c->inputs[0].dim[2];
+    for (int64_t i = 0; i < c->inputs[0].dim[0] * width; i++) {
+        int32_t counted = c->indices[1][i / width];
+        y[i] = 0;
+        for (int64_t t = 0; t < counted; t++)
+            y[i] += inputs[0][(i / width * length + t) * width + i % width] / (double)counted;
+    }
+}
+
+START_TEST(position_mean_leaves_out_what_is_behind_a_length) {
+    for (int i = 0; i < SIZES; i++) {
+        int32_t length = (int32_t)sizes[i], lengths[] = {length, 1, (length + 1) / 2};
+        op_check(&(op_case){.op = &qd_op_position_mean_lengths,
+                            .input_count = 2,
+                            .inputs = {SHAPE(3, sizes[i], 5), SHAPE(3)},
+                            .indices = {NULL, lengths},
+                            .tolerance = 1e-6,
+                            .reference = position_mean_lengths_reference});
+    }
+}
+END_TEST
+
+static void position_take_reference(const op_case *c, double *const *inputs, double *const *params,
+                                    double *y) {
+    (void)params;
+    int64_t length = c->inputs[0].dim[1], width = c->inputs[0].dim[2];
+    int64_t position = c->attributes.position_take.position;
+    for (int64_t i = 0; i < c->inputs[0].dim[0] * width; i++)
+        y[i] = inputs[0][(i / width * length + position) * width + i % width];
+}
+
+START_TEST(position_take_takes_one_position) {
+    for (int64_t position = 0; position < 4; position++)
+        op_check(&(op_case){.op = &qd_op_position_take,
+                            .attributes.position_take = {position},
+                            .input_count = 1,
+                            .inputs = {SHAPE(3, 4, 7)},
+                            .reference = position_take_reference});
+}
+END_TEST
+
+/* Runs an operator of an input and lengths forward, alone. */
+static int forward_of(const qd_op *op, qd_dtype dtype, qd_shape shape, int input_count,
+                      void *const inputs[2], void *output) {
+    qd_graph *graph;
+    qd_backend_context *context;
+    qd_run_state run = {.training = true, .share = 1};
+    ck_assert_int_eq(qd_graph_create(shape.dim[0], &graph), 0);
+    int values[] = {
+        qd_graph_add_value(graph, "x", QD_VALUE_INPUT, dtype, &shape),
+        qd_graph_add_value(graph, "l", QD_VALUE_INPUT, QD_I32, &SHAPE(shape.dim[0])),
+    };
+    ck_assert_int_ge(qd_graph_add_node(graph, op, "node", values, input_count, NULL, 0), 0);
+    ck_assert_int_eq(qd_backend_cpu.create(1, &context), 0);
+    ck_assert_int_eq(qd_backend_cpu.prepare(context, graph), 0);
+    qd_operands operands = {.inputs = {inputs[0], inputs[1]}, .output = output, .run = &run};
+    int rc = qd_backend_cpu.forward(context, graph, &graph->nodes[0], &operands);
+    qd_backend_cpu.destroy(context);
+    qd_graph_destroy(graph);
+    return rc;
+}
+
+START_TEST(tokens_end_where_only_zeros_follow) {
+    int32_t tokens[] = {1, 2, 3, 4, 5, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0};
+    int32_t lengths[4];
+    void *const inputs[2] = {tokens, NULL};
+    ck_assert_int_eq(forward_of(&qd_op_token_lengths, QD_I32, SHAPE(4, 4), 1, inputs, lengths), 0);
+    ck_assert_mem_eq(lengths, ((int32_t[]){4, 1, 2, 1}), sizeof lengths);
+}
+END_TEST
+
+START_TEST(lengths_outside_of_the_sample_are_refused) {
+    static const int32_t wrong[] = {0, -1, 4};
+    float x[12] = {0}, y[4];
+    for (int i = 0; i < 3; i++) {
+        int32_t lengths[] = {3, wrong[i]};
+        void *const inputs[2] = {x, lengths};
+        char message[80];
+        snprintf(message, sizeof message,
+                 "length %d of sample 1 of the batch; lengths lie in 1 .. 3", (int)wrong[i]);
+        ck_assert_int_eq(
+            forward_of(&qd_op_position_mean_lengths, QD_F32, SHAPE(2, 3, 2), 2, inputs, y),
+            QD_EDATA);
+        ck_assert_str_eq(qd_error_message(), message);
+    }
+}
+END_TEST
+
 static void reshape_reference(const op_case *c, double *const *inputs, double *const *params,
                               double *y) {
     (void)params;
@@ -146,6 +238,7 @@ static void assert_refused(const qd_op *op, qd_dtype dtype, qd_shape a, qd_shape
 
 START_TEST(operands_that_do_not_fit_are_refused) {
     const qd_op_attributes none = {0};
+    const qd_op_attributes beyond = {.position_take = {3}};
     const qd_op_attributes reshaped = {.reshape.shape = SHAPE(4, 3)};
     assert_refused(&qd_op_rms_norm, QD_F32, SHAPE(2, 3), SHAPE(2, 3), none);
     assert_refused(&qd_op_rms_norm, QD_F32, SHAPE(2, 4), SHAPE(2, 4), none); /* epsilon 0 */
@@ -153,6 +246,9 @@ START_TEST(operands_that_do_not_fit_are_refused) {
     assert_refused(&qd_op_concat, QD_F32, SHAPE(2, 3, 4), SHAPE(2, 4, 4), none);
     assert_refused(&qd_op_concat, QD_F32, SHAPE(2, 3, 4), SHAPE(2, 4), none);
     assert_refused(&qd_op_position_mean, QD_F32, SHAPE(2, 3), SHAPE(2, 3), none);
+    assert_refused(&qd_op_position_mean_lengths, QD_F32, SHAPE(2, 3, 4), SHAPE(2), none);
+    assert_refused(&qd_op_position_take, QD_F32, SHAPE(2, 3, 4), SHAPE(2), beyond);
+    assert_refused(&qd_op_token_lengths, QD_F32, SHAPE(2, 3), SHAPE(2), none);
     assert_refused(&qd_op_reshape, QD_F32, SHAPE(2, 6), SHAPE(2, 6), none);
     assert_refused(&qd_op_reshape, QD_F32, SHAPE(2, 6), SHAPE(2, 6), reshaped);
     assert_refused(&qd_op_mse, QD_F32, SHAPE(2, 6), SHAPE(2, 3), none);
@@ -168,6 +264,10 @@ int main(void) {
     tcase_add_test(tc, softmax_agrees_with_float64_for_odd_sizes);
     tcase_add_test(tc, concat_puts_rows_side_by_side);
     tcase_add_test(tc, position_mean_agrees_with_float64_for_odd_sizes);
+    tcase_add_test(tc, position_mean_leaves_out_what_is_behind_a_length);
+    tcase_add_test(tc, position_take_takes_one_position);
+    tcase_add_test(tc, tokens_end_where_only_zeros_follow);
+    tcase_add_test(tc, lengths_outside_of_the_sample_are_refused);
     tcase_add_test(tc, reshape_is_a_copy);
     tcase_add_test(tc, operands_that_do_not_fit_are_refused);
     Suite *suite = suite_create("worker/op_rows");

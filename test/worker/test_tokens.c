@@ -138,7 +138,7 @@ START_TEST(a_wrong_validation_file_is_named) {
     write_file("short", narrow, 6);
     assert_fails(qd_dataset_open(&job, &d), QD_EDATA,
                  "%s/short: 3 tokens; a sample of model.length 3 takes 4", temp_folder);
-    job.model.classes = 300;
+    job.model.vocabulary = 300;
     write_file("short", narrow, sizeof narrow);
     assert_fails(qd_dataset_open(&job, &d), QD_ECONFIG,
                  "%s/short: token 5 is 50256; model.vocabulary 300 allows 0 to 299", temp_folder);

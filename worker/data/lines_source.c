@@ -61,7 +61,7 @@ static int open_file(const qd_job *job, const qd_sample_spec *spec, const char *
 static int lines_source_open(const qd_job *job, const qd_sample_spec *spec, qd_source *train,
                              qd_source *validation, qd_source *test) {
     (void)validation;
-    if (spec->input_dtype != QD_I32 || spec->target_dtype != QD_I32 || spec->targets != 1)
+    if (spec->input_dtype != QD_I32 || spec->target_dtype != QD_I32 || spec->next_token)
         return qd_error_set(QD_ECONFIG,
                             "data.format lines is for models that tell the class of a text; use "
                             "model.family embedding, bert or lstm");

@@ -1,0 +1,35 @@
+#include <inttypes.h>
+
+#include "models/op.h"
+#include "runtime/error.h"
+
+static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
+    const qd_value *x = &graph->values[node->inputs[0]];
+    int64_t position = node->attributes.position_take.position;
+    char text[64];
+    if (x->dtype != QD_F32 || x->shape.dims != 3 || position < 0 || position >= x->shape.dim[1])
+        return qd_error_set(QD_ECONFIG,
+                            "%s: position %" PRId64 " of input %s; position_take takes [n, length, "
+                            "width] of float and a position below the length",
+                            node->name, position, qd_shape_text(&x->shape, text, sizeof text));
+    output->dtype = QD_F32;
+    output->shape = (qd_shape){.dims = 2, .dim = {x->shape.dim[0], x->shape.dim[2]}};
+    return 0;
+}
+
+/* Rows are copied. */
+static double flops(const qd_graph *graph, const qd_node *node) {
+    (void)graph;
+    (void)node;
+    return 0;
+}
+
+const qd_op qd_op_position_take = {
+    .kind = QD_OP_POSITION_TAKE,
+    .name = "position_take",
+    .inputs = 1,
+    .params = 0,
+    .infer = infer,
+    .forward_flops = flops,
+    .backward_flops = flops,
+};

@@ -1,0 +1,45 @@
+#include <inttypes.h>
+
+#include "models/ops/lengths.h"
+#include "runtime/error.h"
+
+int qd_lengths_check(const qd_graph *graph, const qd_node *node) {
+    const qd_value *lengths = &graph->values[node->inputs[1]];
+    char text[64];
+    if (lengths->dtype == QD_I32 && lengths->shape.dims == 1 &&
+        lengths->shape.dim[0] == graph->samples)
+        return 0;
+    return qd_error_set(
+        QD_ECONFIG,
+        "%s: lengths %s of %s; %s takes one length for each sample, [%" PRId64 "] of integers",
+        node->name, qd_shape_text(&lengths->shape, text, sizeof text),
+        lengths->dtype == QD_I32 ? "integers" : "float", node->op->name, graph->samples);
+}
+
+static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
+    const qd_value *tokens = &graph->values[node->inputs[0]];
+    char text[64];
+    if (tokens->dtype != QD_I32 || tokens->shape.dims != 2)
+        return qd_error_set(QD_ECONFIG, "%s: input %s; token_lengths takes [n, length] of integers",
+                            node->name, qd_shape_text(&tokens->shape, text, sizeof text));
+    output->dtype = QD_I32;
+    output->shape = (qd_shape){.dims = 1, .dim = {tokens->shape.dim[0]}};
+    return 0;
+}
+
+/* It compares, and has no gradient. */
+static double flops(const qd_graph *graph, const qd_node *node) {
+    (void)graph;
+    (void)node;
+    return 0;
+}
+
+const qd_op qd_op_token_lengths = {
+    .kind = QD_OP_TOKEN_LENGTHS,
+    .name = "token_lengths",
+    .inputs = 1,
+    .params = 0,
+    .infer = infer,
+    .forward_flops = flops,
+    .backward_flops = flops,
+};
