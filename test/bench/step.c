@@ -43,6 +43,11 @@ static const struct {
             "data: {format: idx, folder: none, train_images: a, train_labels: a, test_images: a, "
             "test_labels: a}\n"
             "train: {batch: 128, steps: 1000}\n" TAIL},
+    {"lstm", "name: lstm\n"
+             "model: {family: lstm, layers: 1, width: 128, context: 100, vocabulary: 10000, "
+             "classes: 2}\n"
+             "data: {format: lines, folder: none, train: a}\n"
+             "train: {batch: 64, steps: 1000}\n" TAIL},
     {"smallgpt", "name: smallgpt\n"
                  "model: {family: gpt, layers: 6, heads: 6, width: 384, context: 256, vocabulary: "
                  "256}\n"
@@ -66,7 +71,8 @@ static int load_job(const char *name, qd_job *job) {
     for (int i = 0; i < MODELS; i++)
         if (strcmp(models[i].name, name) == 0)
             return qd_job_parse(name, models[i].job, strlen(models[i].job), job);
-    return qd_error_set(QD_EUSAGE, "no model %s; there are mlp, cnn, smallgpt and gpt2", name);
+    return qd_error_set(QD_EUSAGE, "no model %s; there are mlp, cnn, lstm, smallgpt and gpt2",
+                        name);
 }
 
 /* Random samples and targets. */
@@ -82,7 +88,8 @@ static int fill_batch(bench *b) {
     for (size_t i = 0; i < inputs; i++) {
         float u = qd_random_uniform(key, 0, i);
         if (spec.input_dtype == QD_I32)
-            tokens[i] = (int32_t)(u * (float)spec.classes) % (int32_t)spec.classes;
+            tokens[i] =
+                1 + (int32_t)(u * (float)(spec.vocabulary - 1)) % (int32_t)(spec.vocabulary - 1);
         else
             samples[i] = 2 * u - 1;
     }

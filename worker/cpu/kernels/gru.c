@@ -46,14 +46,14 @@ static int forward(qd_backend_context *context, const qd_graph *graph, const qd_
     float *turned = h + r.n * r.width;
     int rc = QD_CPU(recurrence_check)(&r);
     memset(h, 0, (size_t)(r.n * r.width) * sizeof *h);
-    QD_CPU(recurrence_turn)(&r, turned);
+    qd_tensor states_weight = QD_CPU(recurrence_turn)(&r, turned);
     if (!rc)
         rc = QD_CPU(recurrence_inputs)(&r, r.b_ih, gates, SAVED * r.width, by_step);
     for (int64_t step = 0; step < r.t && !rc; step++) {
         for (int64_t n = 0; n < r.n; n++)
             memcpy(states + n * r.rows, r.b_hh, (size_t)r.rows * sizeof *states);
         if (step > 0)
-            rc = QD_CPU(recurrence_states)(&r, h, turned, states, r.rows);
+            rc = QD_CPU(recurrence_states)(&r, h, states_weight, states, r.rows);
         if (!rc)
             step_forward(&r, step, gates, states, h, operands->output);
     }
@@ -117,4 +117,5 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
     return rc ? rc : QD_CPU(recurrence_grads)(&r, &g, operands, by_step);
 }
 
-const qd_cpu_op QD_CPU(gru) = {.forward = forward, .backward = backward};
+const qd_cpu_op QD_CPU(gru) = {
+    .forward = forward, .backward = backward, .prepare = QD_CPU(recurrence_prepare)};

@@ -50,12 +50,13 @@ static int forward(qd_backend_context *context, const qd_graph *graph, const qd_
     memset(zeros, 0, (size_t)r.width * sizeof *zeros);
     for (int64_t j = 0; j < r.rows; j++)
         bias[j] = r.b_ih[j] + r.b_hh[j];
-    QD_CPU(recurrence_turn)(&r, turned);
+    qd_tensor states_weight = QD_CPU(recurrence_turn)(&r, turned);
     if (!rc)
         rc = QD_CPU(recurrence_inputs)(&r, bias, gates, r.rows, by_step);
     for (int64_t step = 0; step < r.t && !rc; step++) {
         if (step > 0)
-            rc = QD_CPU(recurrence_states)(&r, h, turned, gates + step * r.n * r.rows, r.rows);
+            rc = QD_CPU(recurrence_states)(&r, h, states_weight, gates + step * r.n * r.rows,
+                                           r.rows);
         if (!rc)
             step_forward(&r, step, gates, cells, zeros, h, operands->output);
     }
@@ -123,4 +124,5 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
     return rc ? rc : QD_CPU(recurrence_grads)(&r, &g, operands, by_step);
 }
 
-const qd_cpu_op QD_CPU(lstm) = {.forward = forward, .backward = backward};
+const qd_cpu_op QD_CPU(lstm) = {
+    .forward = forward, .backward = backward, .prepare = QD_CPU(recurrence_prepare)};

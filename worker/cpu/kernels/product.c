@@ -52,18 +52,29 @@ int64_t QD_CPU(take_scratch)(const qd_backend_context *context, const qd_graph *
     return round_up(knows_bf16(context) ? (count + 1) / 2 : count);
 }
 
-qd_tensor QD_CPU(take)(const qd_backend_context *context, const qd_graph *graph, const float *x,
-                       int64_t count, float **scratch) {
-    float *to = *scratch;
-    *scratch += QD_CPU(take_scratch)(context, graph, count);
+qd_tensor QD_CPU(place)(const qd_backend_context *context, const qd_graph *graph, const float *x,
+                        float *scratch) {
     if (graph->precision == QD_PRECISION_FP32)
         return (qd_tensor){.wide = x};
-    if (knows_bf16(context)) {
-        QD_CPU(narrow)((qd_bf16 *)(void *)to, x, count);
-        return (qd_tensor){.narrow = (const qd_bf16 *)(const void *)to};
-    }
-    round_floats(to, x, count);
-    return (qd_tensor){.wide = to};
+    if (knows_bf16(context))
+        return (qd_tensor){.narrow = (const qd_bf16 *)(const void *)scratch};
+    return (qd_tensor){.wide = scratch};
+}
+
+void QD_CPU(take_at)(const qd_backend_context *context, const qd_graph *graph, const float *x,
+                     int64_t first, int64_t count, float *scratch) {
+    if (QD_CPU(takes_narrow)(context, graph))
+        QD_CPU(narrow)((qd_bf16 *)(void *)scratch + first, x + first, count);
+    else if (graph->precision == QD_PRECISION_BF16)
+        round_floats(scratch + first, x + first, count);
+}
+
+qd_tensor QD_CPU(take)(const qd_backend_context *context, const qd_graph *graph, const float *x,
+                       int64_t count, float **scratch) {
+    qd_tensor taken = QD_CPU(place)(context, graph, x, *scratch);
+    QD_CPU(take_at)(context, graph, x, 0, count, *scratch);
+    *scratch += QD_CPU(take_scratch)(context, graph, count);
+    return taken;
 }
 
 int64_t QD_CPU(take_param_scratch)(const qd_backend_context *context, const qd_graph *graph,

@@ -37,6 +37,13 @@ int64_t QD_CPU(take_scratch)(const qd_backend_context *context, const qd_graph *
 qd_tensor QD_CPU(take)(const qd_backend_context *context, const qd_graph *graph, const float *x,
                        int64_t count, float **scratch);
 
+/* The same in parts: where all of x lies once it is taken into the scratch, and the taking of
+ * elements [first, first + count) of it. */
+qd_tensor QD_CPU(place)(const qd_backend_context *context, const qd_graph *graph, const float *x,
+                        float *scratch);
+void QD_CPU(take_at)(const qd_backend_context *context, const qd_graph *graph, const float *x,
+                     int64_t first, int64_t count, float *scratch);
+
 /* A parameter likewise; it has been narrowed already where the processor knows bf16. */
 int64_t QD_CPU(take_param_scratch)(const qd_backend_context *context, const qd_graph *graph,
                                    int64_t count);
