@@ -1,9 +1,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "worker/cpu/kernels/kernels.h"
 #include "worker/cpu/kernels/lanes.h"
-#include "worker/cpu/onednn.h"
+#include "worker/cpu/kernels/product.h"
 
 typedef struct sizes {
     int64_t samples, length;
@@ -68,11 +67,57 @@ static int64_t keys_seen(sizes s, block b, int64_t row) {
     return s.causal && b.first + row < b.keys ? b.first + row + 1 : b.keys;
 }
 
-static int take_scores(int threads, sizes s, block b, head h, const float *x, float *scores) {
-    return qd_onednn_sgemm(threads, b.rows, b.keys, s.width,
-                           (qd_matrix){.data = x + h.q + b.first * s.stride, .stride = s.stride},
-                           (qd_matrix){.data = x + h.k, .stride = s.stride, .transposed = true},
-                           (qd_product){.data = scores});
+/* The operator at work. */
+typedef struct work {
+    qd_backend_context *context;
+    const qd_graph *graph;
+    sizes s;
+    const qd_operands *operands;
+    qd_tensor x, dy;        /* as products take them */
+    float *weights, *grads; /* of a block, [rows, keys] */
+    float *taken;           /* room for what products take of both */
+} work;
+
+static int64_t block_elements(const sizes *s) {
+    return QD_ATTENTION_BLOCK * s->length;
+}
+
+static int64_t result_elements(const sizes *s) {
+    return s->samples * s->length * s->heads * s->width;
+}
+
+/* Scratch: weights and their gradients of a block, which the operator asks for; what products take
+ * of those, of the input and of the result's gradient. */
+static int prepare(qd_backend_context *context, const qd_graph *graph, qd_node *node, void **made) {
+    sizes s = sizes_of(graph, node, &(qd_operands){0});
+    *made = NULL;
+    node->scratch += 2 * QD_CPU(take_scratch)(context, graph, block_elements(&s)) +
+                     QD_CPU(take_scratch)(context, graph, s.samples * s.length * s.stride) +
+                     QD_CPU(take_scratch)(context, graph, result_elements(&s));
+    return 0;
+}
+
+static work begin(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
+                  const qd_operands *operands, bool backward) {
+    work w = {.context = context, .graph = graph, .operands = operands};
+    w.s = sizes_of(graph, node, operands);
+    w.weights = operands->scratch;
+    w.grads = w.weights + block_elements(&w.s);
+    w.taken = w.grads + block_elements(&w.s);
+    float *scratch = w.taken + 2 * QD_CPU(take_scratch)(context, graph, block_elements(&w.s));
+    w.x = QD_CPU(take)(context, graph, operands->inputs[0], w.s.samples * w.s.length * w.s.stride,
+                       &scratch);
+    if (backward)
+        w.dy = QD_CPU(take)(context, graph, operands->output_grad, result_elements(&w.s), &scratch);
+    return w;
+}
+
+static int take_scores(const work *w, block b, head h) {
+    int64_t stride = w->s.stride;
+    return QD_CPU(product)(w->context, b.rows, b.keys, w->s.width,
+                           (qd_operand){w->x, h.q + b.first * stride, .stride = stride},
+                           (qd_operand){w->x, h.k, .transposed = true, .stride = stride},
+                           (qd_product){.data = w->weights});
 }
 
 /* Softmax of the scaled scores of each row, in place; what a row does not see becomes zero. */
@@ -118,94 +163,90 @@ static void take_score_grads(float *restrict grads, const float *restrict weight
     }
 }
 
-static int run_head(int threads, sizes s, head h, const qd_operands *operands) {
-    const float *x = operands->inputs[0];
-    float *y = operands->output, *saved = operands->saved, *weights = operands->scratch;
-    int64_t y_stride = s.heads * s.width;
-    int rc = 0;
-    for (int64_t first = 0; first < s.length && !rc; first += QD_ATTENTION_BLOCK) {
-        block b = block_at(s, h, first);
-        rc = take_scores(threads, s, b, h, x, weights);
-        if (rc)
-            return rc;
-        take_weights(weights, saved + h.row, s, b);
-        rc = qd_onednn_sgemm(threads, b.rows, s.width, b.keys, (qd_matrix){.data = weights},
-                             (qd_matrix){.data = x + h.v, .stride = s.stride},
-                             (qd_product){.data = y + h.y + first * y_stride, .stride = y_stride});
-    }
-    return rc;
+static int run_block(const work *w, head h, block b) {
+    int64_t stride = w->s.stride, y_stride = w->s.heads * w->s.width;
+    float *y = w->operands->output, *saved = w->operands->saved, *scratch = w->taken;
+    int rc = take_scores(w, b, h);
+    if (rc)
+        return rc;
+    take_weights(w->weights, saved + h.row, w->s, b);
+    qd_tensor weights = QD_CPU(take)(w->context, w->graph, w->weights, b.rows * b.keys, &scratch);
+    return QD_CPU(product)(w->context, b.rows, w->s.width, b.keys, (qd_operand){.tensor = weights},
+                           (qd_operand){w->x, h.v, .stride = stride},
+                           (qd_product){y + h.y + b.first * y_stride, y_stride, 0.0f});
 }
 
 static int forward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                    const qd_operands *operands) {
-    sizes s = sizes_of(graph, node, operands);
-    int rc = QD_CPU(check_lengths)(s.lengths, s.samples, s.length);
-    for (int64_t n = 0; n < s.samples && !rc; n++)
-        for (int64_t h = 0; h < s.heads && !rc; h++)
-            rc = run_head(context->threads, s, head_of(s, n, h), operands);
+    work w = begin(context, graph, node, operands, false);
+    int rc = QD_CPU(check_lengths)(w.s.lengths, w.s.samples, w.s.length);
+    for (int64_t n = 0; n < w.s.samples && !rc; n++)
+        for (int64_t h = 0; h < w.s.heads && !rc; h++)
+            for (int64_t first = 0; first < w.s.length && !rc; first += QD_ATTENTION_BLOCK) {
+                head at = head_of(w.s, n, h);
+                rc = run_block(&w, at, block_at(w.s, at, first));
+            }
     return rc;
 }
 
 /* The three gradients of a block, added to dx: dv = weights^T dy, dq = grads k, dk = grads^T q. */
-static int add_block_grads(int threads, sizes s, block b, head h, const qd_operands *operands,
-                           const float *weights, const float *grads) {
-    const float *x = operands->inputs[0], *dy = operands->output_grad;
-    float *dx = operands->input_grads[0];
-    int64_t y_stride = s.heads * s.width, from = b.first * s.stride;
-    int rc = qd_onednn_sgemm(threads, b.keys, s.width, b.rows,
-                             (qd_matrix){.data = weights, .transposed = true, .stride = b.keys},
-                             (qd_matrix){.data = dy + h.y + b.first * y_stride, .stride = y_stride},
-                             (qd_product){.data = dx + h.v, .stride = s.stride, .beta = 1.0f});
+static int add_block_grads(const work *w, head h, block b, qd_tensor weights, qd_tensor grads) {
+    int64_t stride = w->s.stride, y_stride = w->s.heads * w->s.width, width = w->s.width;
+    int64_t q = h.q + b.first * stride;
+    float *dx = w->operands->input_grads[0];
+    int rc = QD_CPU(product)(w->context, b.keys, width, b.rows,
+                             (qd_operand){weights, 0, .transposed = true, .stride = b.keys},
+                             (qd_operand){w->dy, h.y + b.first * y_stride, .stride = y_stride},
+                             (qd_product){dx + h.v, stride, 1.0f});
     if (!rc)
-        rc = qd_onednn_sgemm(
-            threads, b.rows, s.width, b.keys, (qd_matrix){.data = grads},
-            (qd_matrix){.data = x + h.k, .stride = s.stride},
-            (qd_product){.data = dx + h.q + from, .stride = s.stride, .beta = 1.0f});
+        rc = QD_CPU(product)(w->context, b.rows, width, b.keys, (qd_operand){.tensor = grads},
+                             (qd_operand){w->x, h.k, .stride = stride},
+                             (qd_product){dx + q, stride, 1.0f});
     if (!rc)
-        rc = qd_onednn_sgemm(threads, b.keys, s.width, b.rows,
-                             (qd_matrix){.data = grads, .transposed = true, .stride = b.keys},
-                             (qd_matrix){.data = x + h.q + from, .stride = s.stride},
-                             (qd_product){.data = dx + h.k, .stride = s.stride, .beta = 1.0f});
+        rc = QD_CPU(product)(w->context, b.keys, width, b.rows,
+                             (qd_operand){grads, 0, .transposed = true, .stride = b.keys},
+                             (qd_operand){w->x, q, .stride = stride},
+                             (qd_product){dx + h.k, stride, 1.0f});
     return rc;
 }
 
-static int run_head_back(int threads, sizes s, head h, const qd_operands *operands) {
-    const float *x = operands->inputs[0], *dy = operands->output_grad, *saved = operands->saved;
-    float *weights = operands->scratch;
-    int64_t y_stride = s.heads * s.width;
-    int rc = 0;
-    for (int64_t first = 0; first < s.length && !rc; first += QD_ATTENTION_BLOCK) {
-        block b = block_at(s, h, first);
-        float *grads = weights + b.rows * b.keys;
-        rc = take_scores(threads, s, b, h, x, weights);
-        if (rc)
-            return rc;
-        retake_weights(weights, saved + h.row, s, b);
-        rc = qd_onednn_sgemm(threads, b.rows, b.keys, s.width,
-                             (qd_matrix){.data = dy + h.y + first * y_stride, .stride = y_stride},
-                             (qd_matrix){.data = x + h.v, .stride = s.stride, .transposed = true},
-                             (qd_product){.data = grads});
-        if (rc)
-            return rc;
-        take_score_grads(grads, weights, s, b);
-        rc = add_block_grads(threads, s, b, h, operands, weights, grads);
-    }
-    return rc;
+static int run_block_back(const work *w, head h, block b) {
+    int64_t stride = w->s.stride, y_stride = w->s.heads * w->s.width;
+    const float *saved = w->operands->saved;
+    float *scratch = w->taken;
+    int rc = take_scores(w, b, h);
+    if (rc)
+        return rc;
+    retake_weights(w->weights, saved + h.row, w->s, b);
+    rc = QD_CPU(product)(w->context, b.rows, b.keys, w->s.width,
+                         (qd_operand){w->dy, h.y + b.first * y_stride, .stride = y_stride},
+                         (qd_operand){w->x, h.v, .transposed = true, .stride = stride},
+                         (qd_product){.data = w->grads});
+    if (rc)
+        return rc;
+    take_score_grads(w->grads, w->weights, w->s, b);
+    int64_t count = b.rows * b.keys;
+    qd_tensor weights = QD_CPU(take)(w->context, w->graph, w->weights, count, &scratch);
+    qd_tensor grads = QD_CPU(take)(w->context, w->graph, w->grads, count, &scratch);
+    return add_block_grads(w, h, b, weights, grads);
 }
 
 static int backward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                     const qd_operands *operands) {
-    sizes s = sizes_of(graph, node, operands);
     float *dx = operands->input_grads[0];
     int rc = 0;
     if (!dx)
         return 0;
+    work w = begin(context, graph, node, operands, true);
     if (!operands->input_adds[0])
-        memset(dx, 0, (size_t)(s.samples * s.length * s.stride) * sizeof *dx);
-    for (int64_t n = 0; n < s.samples; n++)
-        for (int64_t h = 0; h < s.heads && !rc; h++)
-            rc = run_head_back(context->threads, s, head_of(s, n, h), operands);
+        memset(dx, 0, (size_t)(w.s.samples * w.s.length * w.s.stride) * sizeof *dx);
+    for (int64_t n = 0; n < w.s.samples && !rc; n++)
+        for (int64_t h = 0; h < w.s.heads && !rc; h++)
+            for (int64_t first = 0; first < w.s.length && !rc; first += QD_ATTENTION_BLOCK) {
+                head at = head_of(w.s, n, h);
+                rc = run_block_back(&w, at, block_at(w.s, at, first));
+            }
     return rc;
 }
 
-const qd_cpu_op QD_CPU(attention) = {.forward = forward, .backward = backward};
+const qd_cpu_op QD_CPU(attention) = {.forward = forward, .backward = backward, .prepare = prepare};
