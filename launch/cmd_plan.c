@@ -12,6 +12,7 @@
 #include "models/memory_plan.h"
 #include "models/op.h"
 #include "runtime/error.h"
+#include "worker/backend.h"
 
 enum { KEY_JSON = 256 };
 
@@ -68,10 +69,23 @@ static int plan_gang(const job_plan *plan, int dp, gang_plan *gang) {
     return 0;
 }
 
+/* What the kernels of this machine's processor use while they run belongs to the memory, too. */
+static int ask_backend(qd_graph *graph) {
+    qd_backend_context *context;
+    int rc = qd_backend_cpu.create(1, &context);
+    if (rc)
+        return rc;
+    rc = qd_backend_cpu.prepare(context, graph);
+    qd_backend_cpu.destroy(context);
+    return rc;
+}
+
 static int make_plan(const char *file, job_plan *plan) {
     int rc = qd_job_load(file, &plan->job);
     if (!rc)
         rc = qd_family_build(&plan->job, &plan->graph);
+    if (!rc)
+        rc = ask_backend(plan->graph);
     if (rc)
         return rc;
     plan->gang_count = (int)(plan->job.ranks_max - plan->job.ranks_min) + 1;

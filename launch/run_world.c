@@ -11,6 +11,7 @@
 #include "launch/mpirun.h"
 #include "launch/signals.h"
 #include "runtime/error.h"
+#include "runtime/heap.h"
 #include "runtime/log.h"
 #include "runtime/wire.h"
 #include "runtime/world.h"
@@ -80,6 +81,7 @@ int qd_run_in_world(const qd_run_options *options) {
         qd_signals_heed();
         rc = schedule(options, world, wire, &exit_status, &in_peace);
     } else if (!rc) {
+        qd_heap_keep();
         rc = qd_agent_run(world, wire);
         in_peace = rc == 0;
     }

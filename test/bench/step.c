@@ -18,6 +18,7 @@
 #include "models/family.h"
 #include "runtime/clock.h"
 #include "runtime/error.h"
+#include "runtime/heap.h"
 #include "runtime/isa.h"
 #include "runtime/random.h"
 #include "test/bench/limits.h"
@@ -185,6 +186,7 @@ int main(int argc, char **argv) {
     }
     bench b = {0};
     int threads = atoi(argv[3]);
+    qd_heap_keep();
     int rc = load_job(argv[1], &b.job);
     b.job.train.precision = strcmp(argv[2], "bf16") == 0 ? QD_PRECISION_BF16 : QD_PRECISION_FP32;
     b.job.slots_tensor = argc > 5 ? atoi(argv[5]) : 1;

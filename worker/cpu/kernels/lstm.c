@@ -7,23 +7,24 @@ enum { GATES = 4 };
 
 /* ---- forward ---- */
 
-/* One sample at one step: sums to gates in place, and from them the cell and the state. */
+/* One sample at one step: sums to gates in place, and from them the cell and the state. Biases are
+ * added here, where it costs no pass of its own. */
 static void advance(float *restrict i, float *restrict f, float *restrict g, float *restrict o,
-                    const float *restrict cell_before, float *restrict cell, float *restrict h,
-                    float *restrict y, int64_t width) {
+                    const float *restrict bias, const float *restrict cell_before,
+                    float *restrict cell, float *restrict h, float *restrict y, int64_t width) {
     for (int64_t j = 0; j < width; j++) {
-        i[j] = qd_sigmoidf(i[j]);
-        f[j] = qd_sigmoidf(f[j]);
-        g[j] = qd_tanhf(g[j]);
-        o[j] = qd_sigmoidf(o[j]);
+        i[j] = qd_sigmoidf(i[j] + bias[j]);
+        f[j] = qd_sigmoidf(f[j] + bias[width + j]);
+        g[j] = qd_tanhf(g[j] + bias[2 * width + j]);
+        o[j] = qd_sigmoidf(o[j] + bias[3 * width + j]);
         cell[j] = f[j] * cell_before[j] + i[j] * g[j];
         h[j] = y[j] = o[j] * qd_tanhf(cell[j]);
     }
 }
 
 /* h[n, width]: the states before, then behind this step. */
-static void step_forward(const qd_recurrence *r, int64_t step, float *gates, float *cells,
-                         const float *zeros, float *h, float *y) {
+static void step_forward(const qd_recurrence *r, int64_t step, const float *bias, float *gates,
+                         float *cells, const float *zeros, float *h, float *y) {
     int64_t width = r->width, of_step = r->n * width;
     for (int64_t n = 0; n < r->n; n++, h += width) {
         float *gate = gates + (step * r->n + n) * GATES * width,
@@ -31,8 +32,8 @@ static void step_forward(const qd_recurrence *r, int64_t step, float *gates, flo
         float *cell = cells + step * of_step + n * width;
         const float *before = step == 0 ? zeros : cell - of_step;
         if (qd_recurrence_is_active(r, n, step)) {
-            advance(gate, gate + width, gate + 2 * width, gate + 3 * width, before, cell, h, row,
-                    width);
+            advance(gate, gate + width, gate + 2 * width, gate + 3 * width, bias, before, cell, h,
+                    row, width);
         } else {
             memcpy(cell, before, (size_t)width * sizeof *cell);
             memcpy(row, h, (size_t)width * sizeof *row);
@@ -52,13 +53,13 @@ static int forward(qd_backend_context *context, const qd_graph *graph, const qd_
         bias[j] = r.b_ih[j] + r.b_hh[j];
     qd_tensor states_weight = QD_CPU(recurrence_turn)(&r, turned);
     if (!rc)
-        rc = QD_CPU(recurrence_inputs)(&r, bias, gates, r.rows, by_step);
+        rc = QD_CPU(recurrence_inputs)(&r, NULL, gates, r.rows, by_step);
     for (int64_t step = 0; step < r.t && !rc; step++) {
         if (step > 0)
             rc = QD_CPU(recurrence_states)(&r, h, states_weight, gates + step * r.n * r.rows,
                                            r.rows);
         if (!rc)
-            step_forward(&r, step, gates, cells, zeros, h, operands->output);
+            step_forward(&r, step, bias, gates, cells, zeros, h, operands->output);
     }
     return rc;
 }

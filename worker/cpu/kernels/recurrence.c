@@ -104,12 +104,12 @@ int QD_CPU(recurrence_inputs)(const qd_recurrence *r, const float *bias, float *
                               int64_t stride, float *by_step) {
     order_by_step(by_step, r->x, r->n, r->t, r->in);
     /* Every row starts as the bias, which takes one pass less than to add it afterwards. */
-    for (int64_t i = 0; i < r->n * r->t; i++)
+    for (int64_t i = 0; i < r->n * r->t && bias; i++)
         memcpy(gates + i * stride, bias, (size_t)r->rows * sizeof *gates);
     return QD_CPU(product)(r->context, r->n * r->t, r->rows, r->in,
                            (qd_operand){.tensor = take_by_step(r, by_step, r->n * r->t * r->in)},
                            (qd_operand){.tensor = r->w_ih_taken, .transposed = true},
-                           (qd_product){gates, stride, 1.0f});
+                           (qd_product){gates, stride, bias ? 1.0f : 0.0f});
 }
 
 /* In tiles whose rows and columns both stay in the cache. */

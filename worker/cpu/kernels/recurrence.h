@@ -51,8 +51,8 @@ static inline bool qd_recurrence_is_active(const qd_recurrence *r, int64_t sampl
     return !r->lengths || step < r->lengths[sample];
 }
 
-/* gates[t, n, stride] = bias + x W_ih^T in the first columns, for all steps in one product; by_step
- * is room for x, [t, n, in]. */
+/* gates[t, n, stride] = bias (NULL: none) + x W_ih^T in the first columns, for all steps in one
+ * product; by_step is room for x, [t, n, in]. */
 int QD_CPU(recurrence_inputs)(const qd_recurrence *r, const float *bias, float *gates,
                               int64_t stride, float *by_step);
 
