@@ -9,7 +9,8 @@
  * the widest instructions that the processor has. */
 double limits_fp32_gflops(int threads);
 
-/* The same of bf16 into floats: vdpbf16ps, 0 where the processor does not know it. Not tiles (AMX) yet. */
+/* The same of bf16 into floats: vdpbf16ps, 0 where the processor does not know it. Not tiles (AMX)
+ * yet. */
 double limits_bf16_gflops(int threads);
 
 /* a[i] = b[i] + s c[i] over arrays that no cache holds, in 1e9 bytes a second; 12 bytes an
