@@ -1,5 +1,6 @@
 #include "launch/display.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,8 +132,10 @@ static void show_progress(void *context, const qd_job *job, const Quadrille__Pro
 
 static void show_evaluation(void *context, const qd_job *job, const Quadrille__Evaluation *e) {
     clear_bar(context);
-    printf("%s: step %lld %s accuracy %.4f loss %.9g (%lld samples)\n", job->name,
-           (long long)e->step, e->split, e->accuracy, e->loss, (long long)e->samples);
+    printf("%s: step %lld %s ", job->name, (long long)e->step, e->split);
+    if (!isnan(e->accuracy)) /* there is none where numbers are predicted */
+        printf("accuracy %.4f ", e->accuracy);
+    printf("loss %.9g (%lld samples)\n", e->loss, (long long)e->samples);
     fflush(stdout);
 }
 

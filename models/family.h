@@ -32,6 +32,8 @@ extern const qd_family qd_family_mlp;
  */
 extern const qd_family qd_family_cnn;
 
+/* As mlp, but to numbers: by mean squared error or Huber's loss. */
+extern const qd_family qd_family_regression;
 /* Residual networks of depth 18, 34 and 50. */
 extern const qd_family qd_family_resnet;
 /* A causal Transformer that predicts the next token, GPT-2's. */

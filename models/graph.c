@@ -239,6 +239,14 @@ int64_t qd_graph_targets_per_sample(const qd_graph *graph) {
     return qd_shape_elements(&graph->values[graph->target].shape) / graph->samples;
 }
 
+int64_t qd_graph_losses_per_sample(const qd_graph *graph) {
+    return qd_shape_elements(&graph->values[graph->loss].shape) / graph->samples;
+}
+
+bool qd_graph_classifies(const qd_graph *graph) {
+    return graph->values[graph->target].dtype == QD_I32;
+}
+
 int64_t qd_graph_param_count(const qd_graph *graph) {
     int64_t count = 0;
     for (int i = 0; i < graph->param_count; i++)

@@ -151,7 +151,7 @@ typedef struct qd_graph {
     int node_count;
     int input, target; /* values fed from the data source */
     int logits;        /* value the evaluation takes the arg-max of, [samples, .., classes] */
-    int loss;          /* value of the target's shape: the loss of each target, not yet averaged */
+    int loss;          /* value: the losses, not yet averaged */
 } qd_graph;
 
 /* All builders: the index of what was added (>= 0), or a negative QD_E code. */
@@ -181,6 +181,12 @@ int qd_graph_add_node_with(qd_graph *graph, const qd_op *op, const char *name, c
  */
 bool qd_graph_adds_to_input(const qd_graph *graph, int node, int i);
 bool qd_graph_adds_to_param(const qd_graph *graph, int node, int i);
+
+/* Losses of one sample: as many as classes are to be told, or one for all numbers of a sample. */
+int64_t qd_graph_losses_per_sample(const qd_graph *graph);
+
+/* Whether targets are classes, so that there is a right and a wrong. */
+bool qd_graph_classifies(const qd_graph *graph);
 
 /* Targets of one sample: 1 for a class of the whole, the length for one at each position. */
 int64_t qd_graph_targets_per_sample(const qd_graph *graph);

@@ -28,6 +28,7 @@ enum {
 };
 
 static const char *const families[] = {[QD_FAMILY_MLP] = "mlp",
+                                       [QD_FAMILY_REGRESSION] = "regression",
                                        [QD_FAMILY_CNN] = "cnn",
                                        [QD_FAMILY_RESNET] = "resnet",
                                        [QD_FAMILY_GPT] = "gpt",
@@ -39,6 +40,7 @@ static const char *const activations[] = {
     [QD_ACTIVATION_RELU] = "relu",       [QD_ACTIVATION_GELU] = "gelu",
     [QD_ACTIVATION_SILU] = "silu",       [QD_ACTIVATION_TANH] = "tanh",
     [QD_ACTIVATION_SIGMOID] = "sigmoid", NULL};
+static const char *const losses[] = {[QD_LOSS_MSE] = "mse", [QD_LOSS_HUBER] = "huber", NULL};
 static const char *const stems[] = {[QD_STEM_LARGE] = "large", [QD_STEM_SMALL] = "small", NULL};
 static const char *const formats[] = {[QD_DATA_IDX] = "idx",
                                       [QD_DATA_TEXT] = "text",
@@ -69,7 +71,11 @@ static const char *const schedules[] = {[QD_SCHEDULE_CONSTANT] = "constant",
 static const qd_field model_fields[] = {
     {"family", QD_FIELD_CHOICE, REQUIRED | RESULT, AT(model.family), .choices = families},
     {"inputs", QD_FIELD_INT, REQUIRED | RESULT, AT(model.inputs), .min = 1, .max = MAX_FEATURES,
-     OF_FAMILY("mlp")},
+     OF_FAMILY("mlp regression")},
+    {"outputs", QD_FIELD_INT, REQUIRED | RESULT, AT(model.outputs), .min = 1, .max = MAX_WIDTH,
+     OF_FAMILY("regression")},
+    {"loss", QD_FIELD_CHOICE, RESULT, AT(model.loss), .choices = losses, .preset = "mse",
+     OF_FAMILY("regression")},
     {"image", QD_FIELD_INT_LIST, REQUIRED | RESULT, AT(model.image), .size = 3,
      .count_offset = offsetof(qd_job, model.image_count), .min = 1, .max = 65536,
      OF_FAMILY("cnn resnet")},
@@ -82,9 +88,9 @@ static const qd_field model_fields[] = {
      OF_FAMILY("cnn")},
     {"hidden", QD_FIELD_INT_LIST, REQUIRED | RESULT, AT(model.hidden), .size = QD_JOB_MAX_LAYERS,
      .count_offset = offsetof(qd_job, model.hidden_count), .min = 1, .max = MAX_WIDTH,
-     OF_FAMILY("mlp cnn embedding")},
+     OF_FAMILY("mlp regression cnn embedding")},
     {"activation", QD_FIELD_CHOICE, RESULT, AT(model.activation), .choices = activations,
-     .preset = "relu", OF_FAMILY("mlp cnn embedding")},
+     .preset = "relu", OF_FAMILY("mlp regression cnn embedding")},
     {"classes", QD_FIELD_INT, REQUIRED | RESULT, AT(model.classes), .min = 2, .max = MAX_WIDTH,
      OF_FAMILY("mlp cnn resnet embedding bert lstm")},
     {"layers", QD_FIELD_INT, REQUIRED | RESULT, AT(model.layers), .min = 1, .max = 1000,

@@ -21,6 +21,7 @@
 
 typedef enum {
     QD_FAMILY_MLP,
+    QD_FAMILY_REGRESSION,
     QD_FAMILY_CNN,
     QD_FAMILY_RESNET,
     QD_FAMILY_GPT,
@@ -55,6 +56,7 @@ typedef enum {
 } qd_optimizer_kind;
 typedef enum { QD_DECAY_ALL, QD_DECAY_MATRICES } qd_decay_group;
 
+typedef enum { QD_LOSS_MSE, QD_LOSS_HUBER } qd_loss_kind;
 typedef enum { QD_STEM_LARGE, QD_STEM_SMALL } qd_stem_kind;
 
 typedef struct qd_model_spec {
@@ -68,6 +70,8 @@ typedef struct qd_model_spec {
     int64_t hidden[QD_JOB_MAX_LAYERS]; /* mlp, cnn, embedding: widths of the hidden linear layers */
     int hidden_count;
     qd_activation_kind activation;
+    int64_t outputs;       /* regression: numbers to predict */
+    qd_loss_kind loss;     /* regression */
     int64_t inputs;        /* mlp: features of a sample */
     int64_t classes;       /* width of the last layer; labels are 0 .. classes-1 */
     int64_t vocabulary;    /* tokens are 0 .. vocabulary-1; gpt: the width of its last layer, too */

@@ -54,11 +54,15 @@ static int add_slots_remedy(int rc, const qd_job *job, int64_t ranks) {
 
 enum { RESNET_WIDTH = 64 }; /* the paper's */
 
-/* Only a resnet has a width to start from. */
+/* A resnet has a width to start from; these have none. */
 static int check_width(const rules *r, const qd_job *job) {
-    bool wide = job->model.family != QD_FAMILY_MLP && job->model.family != QD_FAMILY_CNN &&
-                job->model.family != QD_FAMILY_RESNET;
-    if (wide && !job->model.width)
+    static const bool needs_width[QD_FAMILY_KINDS] = {
+        [QD_FAMILY_GPT] = true,
+        [QD_FAMILY_EMBEDDING] = true,
+        [QD_FAMILY_BERT] = true,
+        [QD_FAMILY_LSTM] = true,
+    };
+    if (needs_width[job->model.family] && !job->model.width)
         return qd_error_set(QD_ECONFIG, "%s:%d: missing key \"width\" in model", r->file,
                             qd_schema_line(r->lines, "model"));
     return 0;

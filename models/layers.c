@@ -61,7 +61,7 @@ int qd_layer_activation(qd_graph *graph, qd_activation_kind kind, const char *na
     return qd_layer_apply(graph, activations[kind], name, x);
 }
 
-int qd_layer_perceptron(qd_graph *graph, const qd_model_spec *model, int x) {
+int qd_layer_perceptron(qd_graph *graph, const qd_model_spec *model, int x, int64_t out) {
     char name[QD_MAX_NAME];
     for (int layer = 0; layer < model->hidden_count; layer++) {
         snprintf(name, sizeof name, "layer%d", layer);
@@ -70,7 +70,7 @@ int qd_layer_perceptron(qd_graph *graph, const qd_model_spec *model, int x) {
         x = qd_layer_activation(graph, model->activation, name, x);
     }
     snprintf(name, sizeof name, "layer%d", model->hidden_count);
-    return qd_layer_dense(graph, name, x, model->classes);
+    return qd_layer_dense(graph, name, x, out);
 }
 
 static int add_convolution(qd_graph *graph, const char *name, int x, const int *params,

@@ -54,9 +54,9 @@ int qd_layer_linear(qd_graph *graph, const char *name, int x, int64_t out, qd_li
  * where in may span several of x's last dimensions, all but the first (flatten). */
 int qd_layer_dense(qd_graph *graph, const char *name, int x, int64_t out);
 
-/* Linear layers of these widths with an activation between each two, the last to the logits of
- * `classes`: layer0, relu0, layer1 ... */
-int qd_layer_perceptron(qd_graph *graph, const qd_model_spec *model, int x);
+/* Linear layers of these widths with an activation between each two, the last of width
+ * out: layer0, relu0, layer1 ... */
+int qd_layer_perceptron(qd_graph *graph, const qd_model_spec *model, int x, int64_t out);
 
 /* A square kernel, padded so that a stride of 1 keeps the image's size; starts as PyTorch's
  * nn.Conv2d does. */

@@ -71,7 +71,7 @@ typedef struct qd_backend {
     int (*add)(qd_backend_context *context, float *into, const float *from, int64_t count);
 
     /* Sum of losses in order, and how many rows of logits [n, classes] have their first greatest
-     * entry at the target; over the first n rows. */
+     * entry at the target (0 where targets is NULL); over the first n rows. */
     int (*score)(qd_backend_context *context, const float *losses, const float *logits,
                  const int32_t *targets, int64_t n, int64_t classes, double *loss_sum,
                  int64_t *correct);

@@ -18,7 +18,10 @@ void qd_engine_add_total(qd_engine *engine, qd_total total, float value) {
     engine->totals[total] += value;
 }
 
+/* The classes to be told; NULL where targets are numbers. */
 static const int32_t *targets_of(const qd_engine *e) {
+    if (!qd_graph_classifies(e->graph))
+        return NULL;
     return qd_engine_at(e, e->plan->value[e->graph->target]);
 }
 
@@ -85,21 +88,21 @@ static int score(qd_engine *e, int64_t valid, double *loss_sum, int64_t *correct
     const qd_shape *logits = &g->values[g->logits].shape;
     return e->backend->score(e->context, qd_engine_at(e, e->plan->value[g->loss]),
                              qd_engine_at(e, e->plan->value[g->logits]), targets_of(e),
-                             valid * qd_graph_targets_per_sample(g), logits->dim[logits->dims - 1],
+                             valid * qd_graph_losses_per_sample(g), logits->dim[logits->dims - 1],
                              loss_sum, correct);
 }
 
-/* Targets of the global batch, over which the mean loss is taken. */
-static double batch_targets(const qd_engine *e) {
-    return (double)e->job.train.batch * (double)qd_graph_targets_per_sample(e->graph);
+/* Losses of the global batch, over which the mean is taken. */
+static double batch_losses(const qd_engine *e) {
+    return (double)e->job.train.batch * (double)qd_graph_losses_per_sample(e->graph);
 }
 
 /* d(mean loss over the global batch) / d(loss of a target), so that the gradients of all slots
  * add up to that of the mean without a division. */
 static void seed_loss_grad(qd_engine *e) {
     float *grad = qd_engine_at(e, e->plan->value_grad[e->graph->loss]);
-    float share = (float)(1.0 / batch_targets(e));
-    int64_t count = e->graph->samples * qd_graph_targets_per_sample(e->graph);
+    float share = (float)(1.0 / batch_losses(e));
+    int64_t count = e->graph->samples * qd_graph_losses_per_sample(e->graph);
     for (int64_t i = 0; i < count; i++)
         grad[i] = share;
 }
@@ -154,7 +157,7 @@ static int run_leaf(qd_engine *e, const qd_batch *batch, float *vector) {
     float *totals = vector + e->graph->param_elements;
     memcpy(totals, e->totals, sizeof e->totals);
     memset(e->totals, 0, sizeof e->totals);
-    totals[QD_TOTAL_LOSS] += (float)(loss_sum / batch_targets(e));
+    totals[QD_TOTAL_LOSS] += (float)(loss_sum / batch_losses(e));
     totals[QD_TOTAL_CORRECT] += (float)correct;
     return 0;
 }

@@ -138,10 +138,10 @@ int qd_trainer_evaluate(qd_trainer *t, qd_split split) {
         loss += (double)losses[c];
         correct += (double)rights[c];
     }
-    double targets =
-        (double)samples * (double)qd_graph_targets_per_sample(qd_engine_graph(t->engine));
-    loss /= targets;
-    double accuracy = correct / targets;
+    const qd_graph *graph = qd_engine_graph(t->engine);
+    double count = (double)samples * (double)qd_graph_losses_per_sample(graph);
+    loss /= count;
+    double accuracy = qd_graph_classifies(graph) ? correct / count : (double)NAN;
     if (split == QD_SPLIT_VALIDATION)
         note_validation(t, loss);
     if (!qd_trainer_leads(t))

@@ -10,7 +10,7 @@ NAME.json: the job as YAML, the parameters (name, shape) in the order of NAME.bi
 step, the loss of an evaluation of the first batch after the last step.
 NAME.bin, one after the other, four bytes an element, little-endian, no gaps:
     samples  [steps, batch, inputs] of float32 or int32
-    targets  [steps, batch, targets] of int32
+    targets  [steps, batch, targets] of int32 or float32
     weights  the parameters before the first step, float32
 """
 
@@ -164,6 +164,37 @@ data: {format: idx, folder: none, train_images: a, train_labels: a, test_images:
 train: {batch: 8, steps: 20}
 optimizer: {kind: sgd, learning_rate: RATE, momentum: 0.9}
 """
+
+
+class Regression:
+    input_type, batch = "<f4", 8
+    target_type = "<f4"
+
+    job = """\
+name: regression-tiny
+model: {family: regression, inputs: 7, hidden: [5], activation: tanh, outputs: 3, loss: huber}
+data: {format: csv, folder: none, train: a}
+train: {batch: 8, steps: 20}
+optimizer: {kind: sgd, learning_rate: 0.05, momentum: 0.9, nesterov: true}
+slots: {data: 2}
+"""
+
+    def data(self, rng):
+        samples = rng.standard_normal((STEPS, self.batch, 7))
+        return samples, 2 * samples[..., :3] * samples[..., 3:6]
+
+    def weights(self, w):
+        w.linear("layer0", 5, 7)
+        w.linear("layer1", 3, 5)
+
+    def loss(self, w, x, y, training):
+        return F.huber_loss(linear(w, "layer1", torch.tanh(linear(w, "layer0", x))), y)
+
+    def optimizer(self, parameters):
+        return torch.optim.SGD(parameters, 0.05, momentum=0.9, nesterov=True)
+
+    def learning_rate(self, step):
+        return 0.05
 
 
 class Cnn(Images):
@@ -398,6 +429,7 @@ model: {family: lstm, layers: 2, width: 9, vocabulary: 29, context: 11, classes:
 
 FAMILIES = {
     "gpt-tiny": Gpt,
+    "regression-tiny": Regression,
     "cnn-tiny": Cnn,
     "resnet18-tiny": lambda: Resnet(18, "small"),
     "resnet50-tiny": lambda: Resnet(50, "small"),
@@ -409,7 +441,7 @@ FAMILIES = {
 
 def tensors(family, x, y):
     x = torch.from_numpy(x.astype(np.int64 if family.input_type == "<i4" else np.float64))
-    return x, torch.from_numpy(y.astype(np.int64))
+    return x, torch.from_numpy(y.astype(np.int64 if y.dtype == np.int32 else np.float64))
 
 
 def train(family, w, samples, targets):
@@ -435,7 +467,7 @@ def make(name, folder):
     family = FAMILIES[name]()
     rng = np.random.default_rng(sum(name.encode()))
     samples, targets = family.data(rng)
-    samples, targets = samples.astype(family.input_type), targets.astype("<i4")
+    samples, targets = samples.astype(family.input_type), targets.astype(getattr(family, "target_type", "<i4"))
     w = Weights(rng)
     family.weights(w)
     losses = train(family, w, samples, targets)

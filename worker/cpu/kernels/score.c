@@ -14,7 +14,7 @@ void QD_CPU(score)(const float *losses, const float *logits, const int32_t *targ
     int64_t right = 0;
     for (int64_t i = 0; i < n; i++) {
         sum += (double)losses[i];
-        right += first_greatest(logits + i * classes, classes) == targets[i];
+        right += targets && first_greatest(logits + i * classes, classes) == targets[i];
     }
     *loss_sum = sum;
     *correct = right;
