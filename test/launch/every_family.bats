@@ -1,0 +1,67 @@
+#!/usr/bin/env bats
+# Every job file that we ship, made small: the same bits on one rank and on three, in both precisions.
+load helpers
+
+# first_images N FROM TO: the first N entries of a gzipped IDX file whose entries take BYTES.
+first_entries() {
+  local count=$1 bytes=$2 header=$3 from=$4 to=$5
+  gzip -dc "$from" 2>/dev/null | head -c $((header + count * bytes)) > "$to"
+  printf "\\x00\\x00\\x$(printf %02x $((count / 256)))\\x$(printf %02x $((count % 256)))" |
+    dd of="$to" bs=1 seek=4 conv=notrunc status=none
+}
+
+small_data() {
+  local fashion=/usr/share/datasets/fashion-mnist name
+  mkdir data
+  for name in train t10k; do
+    first_entries 64 784 16 $fashion/$name-images-idx3-ubyte.gz data/$name-images-idx3-ubyte.gz
+    first_entries 64 1 8 $fashion/$name-labels-idx1-ubyte.gz data/$name-labels-idx1-ubyte.gz
+  done
+  for name in diabetes-train.csv diabetes-test.csv languages-train.tsv languages-test.tsv; do
+    head -n 65 "$QD_SOURCE_DIR/conf/data/$name" > data/$name
+  done
+  head -c 20000 "$QD_SOURCE_DIR/conf/data/tinyshakespeare.txt" > data/tinyshakespeare.txt
+}
+
+# small_job FILE EDIT...: NAME.yaml for NAME=job, four steps on the small data.
+small_job() {
+  local file=$1
+  shift
+  sed -e 's/^name: .*/name: job/' -e 's#^  folder: .*#  folder: data#' -e 's/^  batch: .*/  batch: 16/' \
+    -e 's/^  \(steps\|epochs\): .*/  steps: 4/' -e '/^  evaluate_every:/d' -e '/^  validation:/d' \
+    -e '/^  warmup:/d' -e '/^  stop_after:/d' -e 's/^  family: resnet/&\n  width: 8/' "$@" "$file" > job.yaml
+}
+
+# same_on WORKERS...: trains job.yaml on each, and compares the logs with those of one worker.
+same_on() {
+  local workers
+  train 1 job
+  grep -q '"step":4,.*"bits"' runs/job/steps.jsonl
+  cp runs/job/steps.jsonl one
+  for workers in "$@"; do
+    train "$workers" job
+    same_steps job one
+  done
+}
+
+@test "every job file runs, and with the same bits on three workers as on one" {
+  small_data
+  for file in "$QD_SOURCE_DIR"/conf/jobs/*.yaml; do
+    small_job "$file"
+    same_on 3
+  done
+}
+
+@test "in bf16, too" {
+  small_data
+  for file in "$QD_SOURCE_DIR"/conf/jobs/{fashion-cnn,languages-lstm,shakespeare-gpt}.yaml; do
+    small_job "$file" -e 's/^train:/&\n  precision: bf16/'
+    same_on 2
+  done
+}
+
+@test "and cut into tensor slots" {
+  small_data
+  small_job "$QD_SOURCE_DIR/conf/jobs/shakespeare-gpt.yaml" -e 's/^slots:/&\n  tensor: 4/'
+  same_on 4
+}
