@@ -10,48 +10,9 @@
 #include "runtime/error.h"
 #include "runtime/random.h"
 #include "test/models/mlp_job.h"
+#include "test/worker/count_allocations.h"
 #include "worker/engine.h"
 #include "worker/optimizer.h"
-
-/* The linker sends this program's calls of the allocator here (tests.cmake), the engine's among
- * them; those inside shared libraries are not seen. */
-static int allocations;
-
-void *__real_malloc(size_t bytes);
-void *__wrap_malloc(size_t bytes);
-void *__real_calloc(size_t count, size_t bytes);
-void *__wrap_calloc(size_t count, size_t bytes);
-void *__real_realloc(void *memory, size_t bytes);
-void *__wrap_realloc(void *memory, size_t bytes);
-void *__real_aligned_alloc(size_t alignment, size_t bytes);
-void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
-void *__real_mmap(void *memory, size_t bytes, int protection, int flags, int file, off_t offset);
-void *__wrap_mmap(void *memory, size_t bytes, int protection, int flags, int file, off_t offset);
-
-void *__wrap_malloc(size_t bytes) {
-    allocations++;
-    return __real_malloc(bytes);
-}
-
-void *__wrap_calloc(size_t count, size_t bytes) {
-    allocations++;
-    return __real_calloc(count, bytes);
-}
-
-void *__wrap_realloc(void *memory, size_t bytes) {
-    allocations++;
-    return __real_realloc(memory, bytes);
-}
-
-void *__wrap_aligned_alloc(size_t alignment, size_t bytes) {
-    allocations++;
-    return __real_aligned_alloc(alignment, bytes);
-}
-
-void *__wrap_mmap(void *memory, size_t bytes, int protection, int flags, int file, off_t offset) {
-    allocations++;
-    return __real_mmap(memory, bytes, protection, flags, file, offset);
-}
 
 /* ---- samples ---- */
 

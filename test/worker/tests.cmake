@@ -36,9 +36,11 @@ qd_test(worker test_optimizer qd_worker)
 qd_test(worker test_golden qd_worker)
 qd_test(worker test_families qd_worker)
 qd_test(worker test_engine qd_worker)
-# It counts what the engine allocates.
-target_link_options(test_engine PRIVATE
-  -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=mmap)
+qd_test(worker test_steady qd_worker)
+# These count what the engine allocates (count_allocations.h).
+set(QD_COUNT_ALLOCATIONS -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=mmap)
+target_link_options(test_engine PRIVATE ${QD_COUNT_ALLOCATIONS})
+target_link_options(test_steady PRIVATE ${QD_COUNT_ALLOCATIONS})
 
 # The same programs with less of the processor: what is computed there, too, must be right.
 file(STRINGS /proc/cpuinfo processor_flags LIMIT_COUNT 1 REGEX "^flags.* avx512bw .*avx512vl")

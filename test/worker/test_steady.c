@@ -1,0 +1,118 @@
+/* A step like any other: of every job file that we ship, in both precisions, nothing is allocated
+ * and no page is faulted in after the second step. */
+#include <check.h>
+#include <glob.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "models/family.h"
+#include "runtime/error.h"
+#include "runtime/heap.h"
+#include "runtime/random.h"
+#include "test/worker/count_allocations.h"
+#include "worker/engine.h"
+
+/* A sanitizer's allocator never gives the same memory out twice in a row. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static const bool pages_can_be_counted = false;
+#else
+static const bool pages_can_be_counted = true;
+#endif
+
+enum { BATCH = 8, WARM_UP = 2, STEPS = 4 };
+
+/* The job with a batch of one slot, which any machine runs at once. */
+static qd_job small_job(const char *file, qd_precision precision) {
+    qd_job job;
+    ck_assert_msg(qd_job_load(file, &job) == 0, "%s", qd_error_message());
+    job.train.batch = BATCH;
+    job.train.precision = precision;
+    job.slots_data = job.ranks_min = job.ranks_max = 1;
+    return job;
+}
+
+static int32_t below(int64_t end, uint32_t site, size_t i) {
+    uint32_t block[4];
+    qd_random_block((qd_random_key){3, site}, 0, i, block);
+    return (int32_t)(block[0] % (uint32_t)end);
+}
+
+static void fill(void *data, size_t count, qd_dtype dtype, int64_t end, uint32_t site) {
+    for (size_t i = 0; i < count; i++)
+        if (dtype == QD_I32)
+            ((int32_t *)data)[i] = below(end, site, i);
+        else
+            ((float *)data)[i] = 2 * qd_random_uniform((qd_random_key){3, site}, 0, i) - 1;
+}
+
+static int run_step(qd_engine *engine, const qd_batch *batch, int64_t step) {
+    qd_engine_begin_step(engine, step);
+    int rc = qd_engine_run_slot(engine, batch);
+    return rc ? rc : qd_engine_update(engine, 1000);
+}
+
+static long faults(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_minflt;
+}
+
+/* The system may move pages about at any time, so one quiet step of several is enough. */
+static void check_steady(const char *file, qd_precision precision) {
+    qd_job job = small_job(file, precision);
+    qd_sample_spec spec = qd_family_sample_spec(&job);
+    size_t inputs = (size_t)(BATCH * spec.inputs), targets = (size_t)(BATCH * spec.targets);
+    void *samples = aligned_alloc(64, (inputs * 4 + 63) / 64 * 64);
+    int32_t *labels = calloc(targets, sizeof *labels);
+    fill(samples, inputs, spec.input_dtype, spec.vocabulary, 20);
+    fill(labels, targets, spec.target_dtype, spec.classes, 21);
+    qd_batch batch = {samples, labels};
+    qd_engine *engine = NULL;
+    int rc = qd_engine_create(&job, 0, 1, &qd_backend_cpu, 1, &engine);
+    ck_assert_msg(rc == 0, "%s: %s", file, qd_error_message());
+    for (int step = 1; step <= WARM_UP && !rc; step++)
+        rc = run_step(engine, &batch, step);
+    ck_assert_msg(rc == 0, "%s: %s", file, qd_error_message());
+    int before = allocations;
+    long fewest = LONG_MAX;
+    for (int step = 1; step <= STEPS && !rc; step++) {
+        long faults_before = faults();
+        rc = run_step(engine, &batch, WARM_UP + step);
+        long taken = faults() - faults_before;
+        fewest = taken < fewest ? taken : fewest;
+    }
+    int after = allocations;
+    ck_assert_msg(rc == 0, "%s: %s", file, qd_error_message());
+    ck_assert_msg(after == before, "%s: %d allocations in %d steps", file, after - before, STEPS);
+    ck_assert_msg(!pages_can_be_counted || fewest == 0, "%s: %ld page faults in a step", file,
+                  fewest);
+    qd_engine_destroy(engine);
+    free(samples);
+    free(labels);
+}
+
+START_TEST(a_step_allocates_nothing_and_faults_no_page) {
+    glob_t files;
+    qd_heap_keep();
+    ck_assert_int_eq(glob(QD_SOURCE_DIR "/conf/jobs/*.yaml", 0, NULL, &files), 0);
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        check_steady(files.gl_pathv[i], QD_PRECISION_FP32);
+        check_steady(files.gl_pathv[i], QD_PRECISION_BF16);
+    }
+    globfree(&files);
+}
+END_TEST
+
+int main(void) {
+    TCase *tc = tcase_create("steady");
+    tcase_set_timeout(tc, 280);
+    tcase_add_test(tc, a_step_allocates_nothing_and_faults_no_page);
+    Suite *suite = suite_create("worker/steady");
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
