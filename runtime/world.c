@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "runtime/error.h"
+#include "runtime/thread.h"
 #include "runtime/topology.h"
 
 /* What every rank tells all others at start-up. */
@@ -138,7 +139,7 @@ void qd_world_close(qd_world *world, bool in_peace, double deadline_s, int exit_
     if (in_peace) {
         guard = (finalize_guard){.deadline_s = deadline_s, .exit_status = exit_status};
         pthread_t thread;
-        if (pthread_create(&thread, NULL, leave_when_late, &guard) == 0)
+        if (qd_thread_start(&thread, leave_when_late, &guard) == 0)
             pthread_detach(thread);
         MPI_Comm_free(&world->control);
         MPI_Comm_free(&world->data);

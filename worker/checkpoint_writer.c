@@ -9,12 +9,12 @@
 #include "runtime/error.h"
 #include "runtime/file.h"
 #include "runtime/log.h"
+#include "runtime/thread.h"
 #include "worker/checkpoint.h"
 #include "worker/checkpoint_commit.h"
 #include "worker/checkpoint_folder.h"
 #include "worker/checkpoint_manifest.h"
 #include "worker/checkpoint_snapshot.h"
-#include "worker/thread.h"
 
 /* Longest wait of begin for the thread to let go of a checkpoint that was given up. */
 static const double let_go_deadline_s = 60;

@@ -6,7 +6,7 @@
 
 #include "runtime/error.h"
 #include "runtime/random.h"
-#include "worker/thread.h"
+#include "runtime/thread.h"
 
 /* One batch in the consumer's hands, one being filled, two in between. */
 enum { RING = 4, ALIGNMENT = 64 };

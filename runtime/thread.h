@@ -1,9 +1,9 @@
 /*
- * thread.h: what the background threads of a worker (loader, checkpoint writer) share: starting
+ * thread.h: what background threads (loader, checkpoint writer, guard of MPI's end) share: starting
  * one, and waiting for it against a deadline. Not for computing in parallel.
  */
-#ifndef QD_WORKER_THREAD_H
-#define QD_WORKER_THREAD_H
+#ifndef QD_RUNTIME_THREAD_H
+#define QD_RUNTIME_THREAD_H
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "worker/thread.h"
+#include "runtime/thread.h"
 
 #include <errno.h>
 #include <signal.h>
