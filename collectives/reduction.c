@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "collectives/tree.h"
+#include "runtime/align.h"
 #include "runtime/error.h"
 
 /* Elements added at a time: a few blocks fit into the first-level cache (8 KiB each). */
@@ -85,7 +86,8 @@ static int compile_all(qd_reduction *r, const qd_tree_node *nodes) {
         r->list[c.next_addition - 1].into = -1;
     r->source = calloc((size_t)r->sources, sizeof *r->source);
     r->block = malloc((size_t)(r->sources + r->registers) * sizeof *r->block);
-    r->scratch = aligned_alloc(64, ((size_t)r->registers + 1) * BLOCK * sizeof *r->scratch);
+    r->scratch =
+        aligned_alloc(QD_ALIGN_BYTES, ((size_t)r->registers + 1) * BLOCK * sizeof *r->scratch);
     if (!r->source || !r->block || !r->scratch)
         return QD_ENOMEM;
     for (int i = 0; i < r->registers; i++)

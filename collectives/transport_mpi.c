@@ -11,6 +11,7 @@
 #include "collectives/group_state.h"
 #include "collectives/requests.h"
 #include "collectives/tree.h"
+#include "runtime/align.h"
 #include "runtime/error.h"
 
 /* CHUNK_FLOATS: of one member's node vectors, for all others together; memory per group is about
@@ -30,10 +31,6 @@ typedef struct mpi_state {
     uint64_t chunks;     /* begun so far, over the group's life */
 } mpi_state;
 
-static size_t round_up(size_t bytes) {
-    return (bytes + 63) / 64 * 64;
-}
-
 static size_t window_bytes(const mpi_state *s) {
     return 2 * (size_t)s->members * (s->parts_bytes + s->result_bytes);
 }
@@ -46,8 +43,8 @@ static int mpi_open_transport(const qd_group *group, void **out) {
     /* With very many members a piece is one float of each node. */
     size_t piece = CHUNK_FLOATS / (size_t)s->members;
     size_t floats = piece > QD_TREE_MAX_COVER ? piece : QD_TREE_MAX_COVER;
-    s->parts_bytes = sizeof(qd_signature) + round_up(floats * sizeof(float));
-    s->result_bytes = round_up(floats * sizeof(float));
+    s->parts_bytes = sizeof(qd_signature) + qd_align_bytes(floats * sizeof(float));
+    s->result_bytes = qd_align_bytes(floats * sizeof(float));
     int rc = qd_requests_create(group->config.world->data, WINDOWS * LANES * s->members,
                                 WINDOWS * window_bytes(s), &s->requests);
     if (rc) {

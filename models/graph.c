@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "models/op.h"
+#include "runtime/align.h"
 #include "runtime/error.h"
 
-enum { FIRST_CAPACITY = 8, VECTOR_ALIGN = 16 };
+enum { FIRST_CAPACITY = 8 };
 
 /* Elements of one tensor, at most: sums over tensors and sizes in bytes then fit into 64 bits. */
 #define MAX_ELEMENTS (INT64_C(1) << 44)
@@ -141,7 +142,7 @@ int qd_graph_add_param(qd_graph *graph, const char *name, const qd_shape *shape,
     if (rc)
         return rc;
     int64_t end = param.offset + qd_shape_elements(shape);
-    graph->param_elements = (end + VECTOR_ALIGN - 1) / VECTOR_ALIGN * VECTOR_ALIGN;
+    graph->param_elements = qd_align_floats(end);
     graph->params[graph->param_count] = param;
     return graph->param_count++;
 }

@@ -4,6 +4,7 @@
 
 #include "models/op.h"
 #include "models/optimizer.h"
+#include "runtime/align.h"
 #include "runtime/error.h"
 
 /*
@@ -16,10 +17,6 @@ typedef struct buffer {
     int first, last;
     size_t *offset; /* where the plan wants to know it */
 } buffer;
-
-static size_t round_up(size_t bytes) {
-    return (bytes + QD_MEMORY_ALIGN - 1) / QD_MEMORY_ALIGN * QD_MEMORY_ALIGN;
-}
 
 static int backward_time(const qd_graph *graph, int node) {
     return 2 * graph->node_count - node;
@@ -102,7 +99,7 @@ static size_t scratch_bytes(const qd_job *job, const qd_graph *graph) {
         int64_t floats = graph->nodes[n].scratch;
         most = floats > most ? floats : most;
     }
-    return round_up((size_t)most * sizeof(float));
+    return qd_align_bytes((size_t)most * sizeof(float));
 }
 
 static bool alive_together(const buffer *a, const buffer *b) {
@@ -116,7 +113,7 @@ static size_t lowest_place(const buffer *b, const buffer *placed, int placed_cou
     for (int i = 0; i < placed_count;) {
         size_t from = *placed[i].offset, to = from + placed[i].bytes;
         if (alive_together(b, &placed[i]) && offset < to && from < offset + b->bytes) {
-            offset = round_up(to);
+            offset = qd_align_bytes(to);
             i = 0;
         } else {
             i++;
@@ -142,7 +139,7 @@ static size_t place(buffer *buffers, int count) {
     qsort(buffers, (size_t)count, sizeof *buffers, by_size);
     for (int i = 0; i < count; i++) {
         *buffers[i].offset = lowest_place(&buffers[i], buffers, i);
-        size_t end = round_up(*buffers[i].offset + buffers[i].bytes);
+        size_t end = qd_align_bytes(*buffers[i].offset + buffers[i].bytes);
         if (end > pool)
             pool = end;
     }
@@ -225,7 +222,7 @@ int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, int slot_cou
     p->narrow_params = SIZE_MAX;
     if (graph->precision == QD_PRECISION_BF16) {
         p->narrow_params = p->scratch;
-        p->scratch += round_up(param_bytes / 2);
+        p->scratch += qd_align_bytes(param_bytes / 2);
     }
     rc = place_values(graph, p, p->scratch + scratch_bytes(job, graph));
     if (rc)

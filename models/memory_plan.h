@@ -1,7 +1,8 @@
 /*
  * memory_plan.h: where every buffer of a worker's engine lies in its one arena, laid out before
  * anything runs (DESIGN 3.9). Pure arithmetic on a graph: the engine places its buffers by it,
- * and `quadrille plan` prints its size.
+ * and `quadrille plan` prints its size. Every buffer starts on a multiple of
+ * QD_ALIGN_BYTES (runtime/align.h).
  */
 #ifndef QD_MODELS_MEMORY_PLAN_H
 #define QD_MODELS_MEMORY_PLAN_H
@@ -9,10 +10,7 @@
 #include "models/graph.h"
 #include "models/job.h"
 
-enum {
-    QD_MEMORY_ALIGN = 64,  /* bytes; every buffer starts on a multiple */
-    QD_MEMORY_TOTALS = 16, /* floats kept behind the gradients of a vector for its totals */
-};
+enum { QD_MEMORY_TOTALS = 16 }; /* floats kept behind the gradients of a vector for its totals */
 
 typedef struct qd_memory_plan {
     size_t params;          /* offset of the flat parameter vector, float */

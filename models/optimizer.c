@@ -1,6 +1,7 @@
 #include "models/optimizer.h"
 
 #include "models/op.h"
+#include "runtime/align.h"
 
 static const char *const momentum[] = {"momentum"};
 static const char *const moments[] = {"m", "v"};
@@ -57,13 +58,9 @@ bool qd_optimizer_orthogonalizes(const qd_optimizer_spec *spec, const qd_graph *
     return readers > 0;
 }
 
-static int64_t aligned(int64_t floats) {
-    return (floats + 15) / 16 * 16;
-}
-
 int64_t qd_optimizer_matrix_scratch(int64_t rows, int64_t columns) {
     int64_t side = rows < columns ? rows : columns;
-    return 2 * aligned(rows * columns) + 2 * aligned(side * side);
+    return 2 * qd_align_floats(rows * columns) + 2 * qd_align_floats(side * side);
 }
 
 int64_t qd_optimizer_scratch(const qd_optimizer_spec *spec, const qd_graph *graph) {

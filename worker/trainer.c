@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/align.h"
 #include "runtime/clock.h"
 #include "runtime/error.h"
 #include "runtime/log.h"
@@ -42,7 +43,7 @@ static int find_own_place(qd_trainer *t) {
     size_t entries = (size_t)a->rank_count + 1;
     t->slot_starts = calloc(entries, sizeof *t->slot_starts);
     t->one_each = calloc(entries, sizeof *t->one_each);
-    t->agree = aligned_alloc(64, QD_AGREE_MAX * sizeof *t->agree);
+    t->agree = aligned_alloc(QD_ALIGN_BYTES, QD_AGREE_MAX * sizeof *t->agree);
     if (!t->slot_starts || !t->one_each || !t->agree)
         return qd_error_set(QD_ENOMEM, "no memory for a gang of %d", a->rank_count);
     for (int i = 0; i < a->rank_count; i++) {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/align.h"
 #include "runtime/error.h"
 #include "worker/trainer_internal.h"
 
@@ -22,10 +23,6 @@ static int64_t chunk_count(const qd_trainer *t, qd_split split) {
     return (qd_dataset_size(t->dataset, split) + t->chunk_samples - 1) / t->chunk_samples;
 }
 
-static size_t aligned(size_t bytes) {
-    return (bytes + 63) / 64 * 64;
-}
-
 int qd_evaluation_create(qd_trainer *t, struct qd_evaluation **out) {
     int64_t most = 1;
     for (int split = 0; split < QD_SPLITS; split++)
@@ -37,8 +34,8 @@ int qd_evaluation_create(qd_trainer *t, struct qd_evaluation **out) {
     const qd_sample_spec *spec = qd_dataset_sample_spec(t->dataset);
     size_t samples = (size_t)t->chunk_samples;
     e->sample_bytes = (size_t)spec->inputs * qd_dtype_bytes(spec->input_dtype);
-    e->chunks = aligned_alloc(64, aligned(2 * (size_t)most * sizeof *e->chunks));
-    e->samples = aligned_alloc(64, aligned(samples * e->sample_bytes));
+    e->chunks = aligned_alloc(QD_ALIGN_BYTES, qd_align_bytes(2 * (size_t)most * sizeof *e->chunks));
+    e->samples = aligned_alloc(QD_ALIGN_BYTES, qd_align_bytes(samples * e->sample_bytes));
     e->targets = calloc(samples * (size_t)spec->targets, sizeof *e->targets);
     if (!e->chunks || !e->samples || !e->targets) {
         qd_evaluation_destroy(e);

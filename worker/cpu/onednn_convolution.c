@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "runtime/align.h"
 #include "runtime/error.h"
 
 /* Primitives and their descriptors are what changed from 2 to 3. */
@@ -12,7 +13,7 @@
 #error "convolutions are written for oneDNN 2"
 #endif
 
-enum { MAX_ARGUMENTS = 6, ALIGNMENT = 64 };
+enum { MAX_ARGUMENTS = 6 };
 
 /* A primitive with its operands, made once: a call only says where they lie. */
 typedef struct prepared_call {
@@ -49,10 +50,6 @@ static int check(dnnl_status_t status, const char *what) {
     if (status == dnnl_out_of_memory)
         return qd_error_set(QD_ENOMEM, "no memory for oneDNN's %s", what);
     return qd_error_set(QD_EINTERNAL, "oneDNN refused %s with status %d", what, (int)status);
-}
-
-static size_t round_up(size_t bytes) {
-    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
 /* [n, h, w, c] of ours is [n, c, h, w] of the library's, stored with the channels last. */
@@ -174,8 +171,8 @@ static int make_primitive(const qd_convolution *c, const dnnl_convolution_desc_t
         return rc;
     p->weights = *dnnl_primitive_desc_query_md(*made, weights, 0);
     p->scratchpad = *dnnl_primitive_desc_query_md(*made, dnnl_query_scratchpad_md, 0);
-    p->weights_bytes = round_up(dnnl_memory_desc_get_size(&p->weights));
-    p->scratchpad_bytes = round_up(dnnl_memory_desc_get_size(&p->scratchpad));
+    p->weights_bytes = qd_align_bytes(dnnl_memory_desc_get_size(&p->weights));
+    p->scratchpad_bytes = qd_align_bytes(dnnl_memory_desc_get_size(&p->scratchpad));
     return check(dnnl_primitive_create(&p->compute.primitive, *made), "a convolution");
 }
 

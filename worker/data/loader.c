@@ -4,12 +4,13 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "runtime/align.h"
 #include "runtime/error.h"
 #include "runtime/random.h"
 #include "runtime/thread.h"
 
 /* One batch in the consumer's hands, one being filled, two in between. */
-enum { RING = 4, ALIGNMENT = 64 };
+enum { RING = 4 };
 
 struct qd_loader {
     const qd_job *job;
@@ -91,9 +92,9 @@ static void *prefetch(void *argument) {
 
 static int allocate_ring(qd_loader *l) {
     size_t bytes = (size_t)(l->slot_samples * l->spec.inputs) * qd_dtype_bytes(l->spec.input_dtype);
-    bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    bytes = qd_align_bytes(bytes);
     for (int i = 0; i < RING; i++) {
-        l->samples[i] = aligned_alloc(ALIGNMENT, bytes);
+        l->samples[i] = aligned_alloc(QD_ALIGN_BYTES, bytes);
         l->targets[i] = calloc((size_t)(l->slot_samples * l->spec.targets), sizeof *l->targets[i]);
         if (!l->samples[i] || !l->targets[i])
             return qd_error_set(QD_ENOMEM, "no memory for %d batches of %zu bytes", RING, bytes);

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/align.h"
 #include "runtime/error.h"
 #include "worker/cpu/kernels/product.h"
 #include "worker/cpu/onednn_convolution.h"
@@ -26,10 +27,6 @@ static bool gathers(const qd_shape *weight, const qd_convolution_attributes *how
            how->padding[1] == 0 && (how->stride[0] > 1 || how->stride[1] > 1);
 }
 
-static int64_t round_up(int64_t floats) {
-    return (floats + 15) / 16 * 16;
-}
-
 static int prepare(qd_backend_context *context, const qd_graph *graph, qd_node *node, void **made) {
     const qd_shape *image = &graph->values[node->inputs[0]].shape;
     const qd_shape *weight = &graph->params[node->params[0]].shape;
@@ -40,17 +37,17 @@ static int prepare(qd_backend_context *context, const qd_graph *graph, qd_node *
         return qd_error_set(QD_ENOMEM, "no memory for a convolution");
     p->seen = *image;
     p->gathers = gathers(weight, &how);
-    p->gathered_at = p->taken_at = round_up(node->scratch);
+    p->gathered_at = p->taken_at = qd_align_floats(node->scratch);
     if (p->gathers) {
         p->seen.dim[1] = result->dim[1];
         p->seen.dim[2] = result->dim[2];
         how.stride[0] = how.stride[1] = 1;
-        p->taken_at += round_up(qd_shape_elements(&p->seen));
+        p->taken_at += qd_align_floats(qd_shape_elements(&p->seen));
     }
     /* What is left of the result's gradient where it was rectified. */
     p->masked_at = p->taken_at;
     if (how.rectifies)
-        p->taken_at += round_up(qd_shape_elements(result));
+        p->taken_at += qd_align_floats(qd_shape_elements(result));
     p->library_at = p->taken_at +
                     QD_CPU(take_scratch)(context, graph, qd_shape_elements(&p->seen)) +
                     QD_CPU(take_scratch)(context, graph, qd_shape_elements(result)) +
@@ -172,7 +169,7 @@ static int backward_params(const prepared *p, const qd_graph *graph, const qd_no
     int64_t biases = graph->params[node->params[0]].shape.dim[0];
     float *dw = operands->param_grads[0], *db = operands->param_grads[1], *own = operands->scratch;
     float *new_dw = operands->param_adds[0] ? own : dw;
-    float *new_db = operands->param_adds[1] ? own + round_up(weights) : db;
+    float *new_db = operands->param_adds[1] ? own + qd_align_floats(weights) : db;
     int rc = qd_convolution_backward_weights(p->library, data_of(t->x), data_of(t->dy), new_dw,
                                              new_db, scratch_at(operands, p->library_at));
     if (!rc && new_dw != dw)

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "runtime/align.h"
 #include "worker/cpu/kernels/product.h"
 #include "worker/cpu/kernels/tensor_slots.h"
 
@@ -14,10 +15,6 @@ typedef struct layer {
     qd_tensor x, w, dy_taken; /* as products take them */
     float *parts;             /* scratch for the partial results of slots */
 } layer;
-
-static int64_t round_up(int64_t floats) {
-    return (floats + 15) / 16 * 16;
-}
 
 static layer layer_of(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                       const qd_operands *operands) {
@@ -41,7 +38,8 @@ static layer layer_of(qd_backend_context *context, const qd_graph *graph, const 
  * x, w and dy. */
 static int prepare(qd_backend_context *context, const qd_graph *graph, qd_node *node, void **made) {
     layer l = layer_of(context, graph, node, &(qd_operands){0});
-    node->scratch = round_up(node->scratch) + QD_CPU(take_scratch)(context, graph, l.n * l.in) +
+    node->scratch = qd_align_floats(node->scratch) +
+                    QD_CPU(take_scratch)(context, graph, l.n * l.in) +
                     QD_CPU(take_scratch)(context, graph, l.n * l.out) +
                     QD_CPU(take_param_scratch)(context, graph, l.in * l.out);
     *made = NULL;
@@ -53,7 +51,7 @@ static void take(layer *l, const qd_graph *graph, const qd_node *node,
                  const qd_operands *operands) {
     qd_backend_context *c = l->context;
     int64_t parts = node->op->scratch(graph, node);
-    float *scratch = l->parts ? l->parts + round_up(parts) : NULL;
+    float *scratch = l->parts ? l->parts + qd_align_floats(parts) : NULL;
     l->x = QD_CPU(take)(c, graph, operands->inputs[0], l->n * l->in, &scratch);
     l->w = QD_CPU(take_param)(c, graph, operands->params[0], operands->narrow_params[0],
                               l->in * l->out, &scratch);

@@ -1,13 +1,11 @@
 #include "worker/cpu/kernels/product.h"
 
+#include "runtime/align.h"
+
 #include <string.h>
 
 static bool knows_bf16(const qd_backend_context *context) {
     return context->isa >= QD_ISA_AVX512_BF16;
-}
-
-static int64_t round_up(int64_t floats) {
-    return (floats + 15) / 16 * 16;
 }
 
 /* To the nearest, ties to even; a NaN stays one. */
@@ -49,7 +47,7 @@ int64_t QD_CPU(take_scratch)(const qd_backend_context *context, const qd_graph *
                              int64_t count) {
     if (graph->precision == QD_PRECISION_FP32)
         return 0;
-    return round_up(knows_bf16(context) ? (count + 1) / 2 : count);
+    return qd_align_floats(knows_bf16(context) ? (count + 1) / 2 : count);
 }
 
 qd_tensor QD_CPU(place)(const qd_backend_context *context, const qd_graph *graph, const float *x,

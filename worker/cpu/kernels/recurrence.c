@@ -3,14 +3,11 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "runtime/align.h"
 #include "runtime/error.h"
 
 /* MOST_GRADS: columns of gradients of a step, in widths: gru keeps its candidate's apart. */
 enum { TILE = 16, MOST_GRADS = 4 };
-
-static int64_t round_up(int64_t floats) {
-    return (floats + 15) / 16 * 16;
-}
 
 qd_recurrence QD_CPU(recurrence_of)(qd_backend_context *context, const qd_graph *graph,
                                     const qd_node *node, const qd_operands *operands) {
@@ -33,7 +30,7 @@ qd_recurrence QD_CPU(recurrence_of)(qd_backend_context *context, const qd_graph 
     };
     if (!operands->scratch) /* nothing to be run yet */
         return r;
-    r.taken = (float *)operands->scratch + round_up(node->op->scratch(graph, node));
+    r.taken = (float *)operands->scratch + qd_align_floats(node->op->scratch(graph, node));
     r.w_ih_taken = QD_CPU(take_param)(context, graph, r.w_ih, operands->narrow_params[0],
                                       r.rows * r.in, &r.taken);
     r.w_hh_taken = QD_CPU(take_param)(context, graph, r.w_hh, operands->narrow_params[1],
@@ -57,7 +54,7 @@ int QD_CPU(recurrence_prepare)(qd_backend_context *context, const qd_graph *grap
                                void **made) {
     qd_recurrence r = QD_CPU(recurrence_of)(context, graph, node, &(qd_operands){0});
     *made = NULL;
-    node->scratch = round_up(node->scratch) +
+    node->scratch = qd_align_floats(node->scratch) +
                     QD_CPU(take_param_scratch)(context, graph, r.rows * r.in) +
                     QD_CPU(take_param_scratch)(context, graph, r.rows * r.width) +
                     rows_scratch(&r) + QD_CPU(take_scratch)(context, graph, r.t * r.n * widest(&r));

@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "runtime/align.h"
 #include "worker/cpu/kernels/update.h"
 #include "worker/cpu/onednn.h"
 
@@ -45,7 +46,7 @@ typedef struct matrices {
 
 static float *take(float **scratch, int64_t floats) {
     float *taken = *scratch;
-    *scratch += (floats + 15) / 16 * 16;
+    *scratch += qd_align_floats(floats);
     return taken;
 }
 
