@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "models/ops/lengths.h"
 #include "runtime/error.h"
 
 qd_recurrence_sizes qd_recurrence_sizes_of(const qd_graph *graph, const qd_node *node) {
@@ -21,18 +22,6 @@ static bool is_matrix_of(const qd_shape *shape, int64_t rows, int64_t columns) {
 
 static bool is_vector_of(const qd_shape *shape, int64_t width) {
     return shape->dims == 1 && shape->dim[0] == width;
-}
-
-static int check_lengths(const qd_graph *graph, const qd_node *node) {
-    const qd_value *lengths = &graph->values[node->inputs[1]];
-    char text[64];
-    if (lengths->dtype == QD_I32 && is_vector_of(&lengths->shape, graph->samples))
-        return 0;
-    return qd_error_set(
-        QD_ECONFIG,
-        "%s: lengths %s of %s; %s takes one length for each sample, [%" PRId64 "] of integers",
-        node->name, qd_shape_text(&lengths->shape, text, sizeof text),
-        lengths->dtype == QD_I32 ? "integers" : "float", node->op->name, graph->samples);
 }
 
 int qd_recurrence_infer(const qd_graph *graph, const qd_node *node, int64_t gates,
@@ -61,7 +50,7 @@ int qd_recurrence_infer(const qd_graph *graph, const qd_node *node, int64_t gate
     output->dtype = QD_F32;
     output->shape = x->shape;
     output->shape.dim[2] = width;
-    return node->input_count == 2 ? check_lengths(graph, node) : 0;
+    return node->input_count == 2 ? qd_lengths_check(graph, node) : 0;
 }
 
 /* One product of the inputs of all steps. */
