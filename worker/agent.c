@@ -74,6 +74,7 @@ static void send_heartbeat_when_due(qd_agent *agent) {
     Quadrille__Heartbeat heartbeat = QUADRILLE__HEARTBEAT__INIT;
     heartbeat.job = agent->now.job;
     heartbeat.attempt = agent->now.number;
+    heartbeat.epoch = agent->now.epoch;
     heartbeat.step = agent->now.step;
     Quadrille__Envelope envelope = QUADRILLE__ENVELOPE__INIT;
     envelope.body_case = QUADRILLE__ENVELOPE__BODY_HEARTBEAT;
