@@ -11,9 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/transport_kind.h"
 #include "runtime/world.h"
-
-typedef enum { QD_TRANSPORT_AUTO, QD_TRANSPORT_SHM, QD_TRANSPORT_MPI } qd_transport_kind;
 
 typedef struct qd_group qd_group;
 
@@ -23,8 +22,8 @@ typedef struct qd_group_config {
                            a late message of an earlier attempt matches nothing */
     const int *members; /* world ranks, ascending, this rank among them */
     int member_count;
-    qd_transport_kind transport; /* AUTO: shm when all members share a host and can, else mpi */
-    double deadline_s;           /* longest wait for a peer in any one call */
+    qd_transport_kind transport;
+    double deadline_s; /* longest wait for a peer in any one call */
     /* Called now and then while waiting; non-zero calls the wait off (QD_ECANCELLED). May be NULL.
      * It is where the owner listens to the scheduler during a wait. */
     int (*poll)(void *context);

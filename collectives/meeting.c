@@ -118,8 +118,6 @@ static int run_round(const meeting *meet, const round *r) {
     return rc == QD_ETIMEDOUT ? name_late(meet, r, &wait) : rc;
 }
 
-static const char *const transport_words[] = {"auto", "shm", "mpi"};
-
 static hello own_hello(const qd_group *group) {
     const qd_group_config *c = &group->config;
     hello h = {.group = c->id,
@@ -138,13 +136,14 @@ static int check_hello(const meeting *meet, int member, const void *message) {
     if (theirs->members == mine.members && theirs->transport == mine.transport &&
         theirs->digest == mine.digest)
         return 0;
-    return qd_error_set(
-        QD_EPROTO,
-        "group %u: rank %d knows it as %u members over %s, this rank as %u over "
-        "%s%s",
-        mine.group, qd_group_rank(meet->group, member), theirs->members,
-        transport_words[theirs->transport % 3], mine.members, transport_words[mine.transport],
-        theirs->members == mine.members ? "; the lists of members must be equal" : "");
+    return qd_error_set(QD_EPROTO,
+                        "group %u: rank %d knows it as %u members over %s, this rank as %u over "
+                        "%s%s",
+                        mine.group, qd_group_rank(meet->group, member), theirs->members,
+                        qd_transport_names[theirs->transport % QD_TRANSPORT_KINDS], mine.members,
+                        qd_transport_names[mine.transport],
+                        theirs->members == mine.members ? "; the lists of members must be equal"
+                                                        : "");
 }
 
 static int check_agreement(const meeting *meet, int member, const void *message) {

@@ -11,18 +11,14 @@
 
 /* conf/cluster.yaml repeats these defaults, each with its reason; a test holds the two together. */
 
-static const char *const transports[] = {[QD_CLUSTER_TRANSPORT_AUTO] = "auto",
-                                         [QD_CLUSTER_TRANSPORT_SHM] = "shm",
-                                         [QD_CLUSTER_TRANSPORT_MPI] = "mpi",
-                                         NULL};
-
 static const qd_field workers_fields[] = {
     {"threads", QD_FIELD_INT, 0, AT(worker_threads), .min = 1, .max = 1024, .preset = "1"},
     {0},
 };
 
 static const qd_field collectives_fields[] = {
-    {"transport", QD_FIELD_CHOICE, 0, AT(transport), .choices = transports, .preset = "auto"},
+    {"transport", QD_FIELD_CHOICE, 0, AT(transport), .choices = qd_transport_names,
+     .preset = "auto"},
     {"deadline_s", QD_FIELD_REAL, 0, AT(peer_deadline_s), .min = 0.1, .max = 86400,
      .preset = "120"},
     {0},

@@ -9,18 +9,13 @@
 #include <stdint.h>
 
 #include "runtime/text.h"
+#include "runtime/transport_kind.h"
 
 #define QD_CLUSTER_PATH_BYTES 512
 
-typedef enum {
-    QD_CLUSTER_TRANSPORT_AUTO,
-    QD_CLUSTER_TRANSPORT_SHM,
-    QD_CLUSTER_TRANSPORT_MPI
-} qd_cluster_transport;
-
 typedef struct qd_cluster {
     int64_t worker_threads;           /* workers.threads: threads of each worker, 1 .. 1024 */
-    qd_cluster_transport transport;   /* collectives.transport: auto, shm, mpi */
+    qd_transport_kind transport;      /* collectives.transport: auto, shm, mpi */
     double peer_deadline_s;           /* collectives.deadline_s: longest wait for a peer */
     double heartbeat_s;               /* liveness.heartbeat_s */
     double worker_timeout_s;          /* liveness.timeout_s: silence after which a worker is lost */

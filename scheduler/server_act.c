@@ -4,8 +4,6 @@
 
 /* From the core's decisions to messages: one function for each kind of action. */
 
-static const char *const transport_names[] = {"auto", "shm", "mpi"};
-
 static int send_to_each(qd_server *server, const qd_action *action, Quadrille__Envelope *envelope) {
     for (int i = 0; i < action->rank_count; i++) {
         int rc = qd_wire_send(server->config->wire, action->ranks[i], envelope);
@@ -30,7 +28,7 @@ static int act_start(qd_server *server, const qd_action *action) {
     start.run_folder = job->folder.path;
     start.resume = config->resume || action->attempt > 1;
     start.threads = (int32_t)config->cluster->worker_threads;
-    start.transport = (char *)transport_names[config->cluster->transport];
+    start.transport = (char *)qd_transport_names[config->cluster->transport];
     start.deadline_s = config->cluster->peer_deadline_s;
     Quadrille__Envelope envelope = QUADRILLE__ENVELOPE__INIT;
     envelope.body_case = QUADRILLE__ENVELOPE__BODY_START;

@@ -256,17 +256,6 @@ static void send_ended(qd_agent *agent, Quadrille__Ended__Outcome outcome, int c
 
 /* ---- an attempt ---- */
 
-static int transport_kind(const char *name, qd_transport_kind *kind) {
-    static const char *const names[] = {"auto", "shm", "mpi"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(name, names[i]) != 0)
-            continue;
-        *kind = (qd_transport_kind)i;
-        return 0;
-    }
-    return qd_error_set(QD_EPROTO, "transport \"%s\" is not known; accepted: auto, shm, mpi", name);
-}
-
 static int run_attempt(qd_agent *agent, const Quadrille__Start *start, qd_trained *how) {
     qd_job job;
     int rc = qd_job_parse("job", start->job_text, strlen(start->job_text), &job);
@@ -284,7 +273,7 @@ static int run_attempt(qd_agent *agent, const Quadrille__Start *start, qd_traine
         .threads = start->threads,
         .deadline_s = start->deadline_s,
     };
-    rc = transport_kind(start->transport, &assignment.transport);
+    rc = qd_transport_by_name(start->transport, &assignment.transport);
     if (rc)
         return rc;
     qd_trainer_hooks hooks = {

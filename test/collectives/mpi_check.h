@@ -80,11 +80,7 @@ static inline bool message_names(int rank) {
 
 static inline int mpi_test_main(int argc, char **argv, const mpi_test_row *rows, size_t count) {
     mpi_test t = {.next_id = 1, .transport_name = argc == 2 ? argv[1] : ""};
-    if (strcmp(t.transport_name, "shm") == 0)
-        t.transport = QD_TRANSPORT_SHM;
-    else if (strcmp(t.transport_name, "mpi") == 0)
-        t.transport = QD_TRANSPORT_MPI;
-    else {
+    if (qd_transport_by_name(t.transport_name, &t.transport) || t.transport == QD_TRANSPORT_AUTO) {
         fprintf(stderr, "usage: mpirun -n N %s shm|mpi\n", argv[0]);
         return 64;
     }

@@ -29,7 +29,7 @@ START_TEST(the_file_we_ship_holds_the_defaults) {
                   qd_error_message());
     check_equal(&shipped, &defaults);
     ck_assert_int_eq(defaults.worker_threads, 1);
-    ck_assert_int_eq(defaults.transport, QD_CLUSTER_TRANSPORT_AUTO);
+    ck_assert_int_eq(defaults.transport, QD_TRANSPORT_AUTO);
     ck_assert_double_eq(defaults.peer_deadline_s, 120);
     ck_assert_double_eq(defaults.heartbeat_s, 1);
     ck_assert_double_eq(defaults.worker_timeout_s, 15);
@@ -53,7 +53,7 @@ START_TEST(an_emitted_cluster_parses_back_to_the_same_one) {
                  "0.1}\nliveness: {heartbeat_s: 0.3, timeout_s: 0.6}\n"
                  "stop: {grace_s: 1e3}\nruns: \"/my runs/#1\"\n");
     ck_assert_int_eq(cluster.worker_threads, 7);
-    ck_assert_int_eq(cluster.transport, QD_CLUSTER_TRANSPORT_MPI);
+    ck_assert_int_eq(cluster.transport, QD_TRANSPORT_MPI);
     ck_assert_double_eq(cluster.worker_timeout_s, 0.6);
     ck_assert_double_eq(cluster.stop_grace_s, 1000);
     ck_assert_str_eq(cluster.runs, "/my runs/#1");
