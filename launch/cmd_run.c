@@ -12,12 +12,6 @@
 #include "runtime/topology.h"
 #include "runtime/world.h"
 
-int qd_command_fail(int code) {
-    fflush(stdout);
-    fprintf(stderr, "quadrille: %s\n", qd_error_message());
-    return qd_error_exit_status(code);
-}
-
 static int print_jobs(const qd_job *jobs, int count) {
     qd_text text = {0};
     for (int i = 0; i < count; i++) {
