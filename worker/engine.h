@@ -19,14 +19,14 @@
 
 typedef struct qd_engine qd_engine;
 
-/* Behind the gradients each vector carries these totals, summed in the same tree. */
-typedef enum {
+/* Behind the gradients each vector carries QD_TOTALS totals, summed in the same tree. The engine
+ * knows these; those from QD_TOTAL_FREE on are the caller's to name and to add to. */
+enum {
     QD_TOTAL_LOSS, /* sum of the targets' losses, divided by those of the global batch: the mean */
     QD_TOTAL_CORRECT, /* targets whose arg-max is the target; exact below 2^24 */
-    QD_TOTAL_STOP,    /* members that were asked to stop */
-    QD_TOTAL_SAVED,   /* members whose part of a pending checkpoint is on disk */
-    QD_TOTALS
-} qd_total;
+    QD_TOTAL_FREE,
+    QD_TOTALS = QD_TOTAL_FREE + 6
+};
 
 /*
  * An engine for the data slots [first_slot, end_slot) of job, weights at their initial values,
@@ -55,7 +55,7 @@ int qd_engine_run_slot(qd_engine *engine, const qd_batch *batch);
 
 /* Adds value to a total of this member, once, in its first slot's leaf: call between
  * begin_step and run_slot of the first slot. */
-void qd_engine_add_total(qd_engine *engine, qd_total total, float value);
+void qd_engine_add_total(qd_engine *engine, int total, float value);
 
 /* The partial sums after the last slot: *parts points to *count vectors of
  * qd_engine_vector_elements floats (the nodes of qd_tree_cover over this member's slots). Owned by
@@ -73,7 +73,7 @@ int qd_engine_update(qd_engine *engine, int64_t total_steps);
 double qd_engine_gradient_norm(const qd_engine *engine);
 
 /* A total of the summed vector in parts[0]. */
-float qd_engine_total(const qd_engine *engine, qd_total total);
+float qd_engine_total(const qd_engine *engine, int total);
 
 /* Forward only, with the current weights, over a batch of the graph's size (one micro-batch), of
  * which the first `valid` samples count. Adds the sum of their targets' losses (in order, in

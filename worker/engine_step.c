@@ -14,7 +14,7 @@ void qd_engine_begin_step(qd_engine *engine, int64_t step) {
     memset(engine->totals, 0, sizeof engine->totals);
 }
 
-void qd_engine_add_total(qd_engine *engine, qd_total total, float value) {
+void qd_engine_add_total(qd_engine *engine, int total, float value) {
     engine->totals[total] += value;
 }
 
@@ -255,7 +255,7 @@ double qd_engine_gradient_norm(const qd_engine *engine) {
     return engine->gradient_norm;
 }
 
-float qd_engine_total(const qd_engine *engine, qd_total total) {
+float qd_engine_total(const qd_engine *engine, int total) {
     return engine->vectors[0][engine->graph->param_elements + total];
 }
 

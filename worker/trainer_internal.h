@@ -15,6 +15,15 @@
 /* Numbers that members agree on outside a step, each from every member. */
 enum { QD_AGREE_MAX = 16 };
 
+/* What members decide alike in a step, as totals beside the engine's own. */
+enum {
+    QD_TOTAL_STOP = QD_TOTAL_FREE, /* members that were asked to stop */
+    QD_TOTAL_SAVED,                /* members whose part of a pending checkpoint is on disk */
+    QD_TOTALS_NAMED
+};
+
+_Static_assert(QD_TOTALS_NAMED <= (int)QD_TOTALS, "the engine carries too few totals");
+
 /* A member whose part of a checkpoint failed adds this to QD_TOTAL_SAVED: more than all members
  * that succeeded could add up to. */
 #define QD_SAVED_FAILED 65536.0f

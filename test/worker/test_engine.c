@@ -263,18 +263,18 @@ START_TEST(a_total_is_added_once_and_forgotten_with_the_step) {
     qd_engine *engine = engine_of(&job, 0, 4, 1);
     samples s = samples_of(&job, 1);
     qd_engine_begin_step(engine, 1);
-    qd_engine_add_total(engine, QD_TOTAL_STOP, 1);
-    qd_engine_add_total(engine, QD_TOTAL_SAVED, 65536);
-    qd_engine_add_total(engine, QD_TOTAL_SAVED, 1);
+    qd_engine_add_total(engine, QD_TOTAL_FREE, 1);
+    qd_engine_add_total(engine, QD_TOTALS - 1, 65536);
+    qd_engine_add_total(engine, QD_TOTALS - 1, 1);
     for (int slot = 0; slot < 4; slot++) {
         qd_batch batch = batch_of(&s, slot);
         ck_assert_int_eq(qd_engine_run_slot(engine, &batch), 0);
     }
-    ck_assert_float_eq(qd_engine_total(engine, QD_TOTAL_STOP), 1);
-    ck_assert_float_eq(qd_engine_total(engine, QD_TOTAL_SAVED), 65537);
+    ck_assert_float_eq(qd_engine_total(engine, QD_TOTAL_FREE), 1);
+    ck_assert_float_eq(qd_engine_total(engine, QD_TOTALS - 1), 65537);
     run_slots(engine, &s, 0, 4);
-    ck_assert_float_eq(qd_engine_total(engine, QD_TOTAL_STOP), 0);
-    ck_assert_float_eq(qd_engine_total(engine, QD_TOTAL_SAVED), 0);
+    ck_assert_float_eq(qd_engine_total(engine, QD_TOTAL_FREE), 0);
+    ck_assert_float_eq(qd_engine_total(engine, QD_TOTALS - 1), 0);
     drop_samples(&s);
     qd_engine_destroy(engine);
 }
