@@ -69,14 +69,15 @@ static int plan_gang(const job_plan *plan, int dp, gang_plan *gang) {
     return 0;
 }
 
-/* What the kernels of this machine's processor use while they run belongs to the memory, too. */
+/* What the kernels of this machine's device use while they run belongs to the memory, too. */
 static int ask_backend(qd_graph *graph) {
+    const qd_backend *backend = qd_backend_of_this_machine();
     qd_backend_context *context;
-    int rc = qd_backend_cpu.create(1, &context);
+    int rc = backend->create(1, &context);
     if (rc)
         return rc;
-    rc = qd_backend_cpu.prepare(context, graph);
-    qd_backend_cpu.destroy(context);
+    rc = backend->prepare(context, graph);
+    backend->destroy(context);
     return rc;
 }
 

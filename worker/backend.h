@@ -44,6 +44,9 @@ typedef struct qd_operands {
 typedef struct qd_backend {
     const char *name; /* "cpu" */
 
+    /* Whether this machine has such a device; NULL: every machine has. */
+    bool (*present)(void);
+
     int (*create)(int threads, qd_backend_context **context);
     void (*destroy)(qd_backend_context *context);
 
@@ -89,5 +92,9 @@ typedef struct qd_backend {
 
 /* The CPU backend: oneDNN for products, our own loops elsewhere (worker/cpu/). */
 extern const qd_backend qd_backend_cpu;
+
+/* What the workers on this machine compute with: the first backend of the table in backend.c whose
+ * device is present. */
+const qd_backend *qd_backend_of_this_machine(void);
 
 #endif

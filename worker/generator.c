@@ -69,7 +69,7 @@ static int open_engine(qd_generator *g, const qd_checkpoint_info *info, int thre
     g->candidates = calloc((size_t)g->vocabulary, sizeof *g->candidates);
     if (!g->tokens || !g->targets || !g->candidates)
         return qd_error_set(QD_ENOMEM, "no memory for a context of %" PRId64 " tokens", g->context);
-    rc = qd_engine_create(&one, 0, 1, &qd_backend_cpu, threads, &g->engine);
+    rc = qd_engine_create(&one, 0, 1, qd_backend_of_this_machine(), threads, &g->engine);
     return rc ? rc : load_params(g, info);
 }
 

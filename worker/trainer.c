@@ -58,8 +58,8 @@ static int find_own_place(qd_trainer *t) {
 }
 
 static int open_engine(qd_trainer *t) {
-    int rc = qd_engine_create(t->job, t->first_slot, t->end_slot, &qd_backend_cpu, t->a->threads,
-                              &t->engine);
+    int rc = qd_engine_create(t->job, t->first_slot, t->end_slot, qd_backend_of_this_machine(),
+                              t->a->threads, &t->engine);
     if (rc)
         return rc;
     t->state_count = qd_engine_state_count(t->engine);
