@@ -1,7 +1,6 @@
 #include "worker/steps_log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <math.h>
@@ -11,23 +10,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "runtime/clock.h"
 #include "runtime/error.h"
 #include "runtime/file.h"
+#include "runtime/line_log.h"
 
-enum { BUFFER_BYTES = 1 << 16, LINE_BYTES = 256 };
-
-static const double flush_every_s = 1;
+enum { LINE_BYTES = 256 };
 
 struct qd_steps_log {
-    char path[PATH_MAX];
-    int fd;
-    off_t written; /* bytes of the file, all of them whole lines */
+    qd_line_log *lines;
     int64_t opened_at;
     bool has[QD_SPLITS]; /* evaluations of step opened_at that an earlier attempt has logged */
-    qd_deadline flush_at;
-    size_t used;
-    char buffer[BUFFER_BYTES];
 };
 
 /* ---- opening: keeping the lines of an earlier attempt ---- */
@@ -51,7 +43,7 @@ static bool stays(qd_steps_log *log, const char *line, size_t length) {
     return yes;
 }
 
-static int copy_lines(qd_steps_log *log, FILE *from, FILE *to) {
+static int copy_lines(qd_steps_log *log, const char *path, FILE *from, FILE *to) {
     char *line = NULL;
     size_t capacity = 0;
     ssize_t length;
@@ -59,16 +51,15 @@ static int copy_lines(qd_steps_log *log, FILE *from, FILE *to) {
     while (!rc && (length = getline(&line, &capacity, from)) >= 0)
         if (stays(log, line, (size_t)length) &&
             fwrite(line, 1, (size_t)length, to) != (size_t)length)
-            rc = qd_error_set_errno(QD_EIO, errno, "%s.tmp", log->path);
+            rc = qd_error_set_errno(QD_EIO, errno, "%s.tmp", path);
     if (!rc && ferror(from))
-        rc = qd_error_set_errno(QD_EIO, errno, "%s", log->path);
+        rc = qd_error_set_errno(QD_EIO, errno, "%s", path);
     free(line);
     return rc;
 }
 
 /* Writes PATH.tmp with the lines that stay, and puts it in place of PATH. */
-static int keep_lines(qd_steps_log *log) {
-    const char *path = log->path;
+static int keep_lines(qd_steps_log *log, const char *path) {
     char aside[PATH_MAX];
     int rc = 0;
     if (snprintf(aside, sizeof aside, "%s.tmp", path) >= (int)sizeof aside)
@@ -78,7 +69,7 @@ static int keep_lines(qd_steps_log *log) {
         return errno == ENOENT ? 0 : qd_error_set_errno(QD_EIO, errno, "%s", path);
     FILE *to = fopen(aside, "we");
     if (to)
-        rc = copy_lines(log, from, to);
+        rc = copy_lines(log, path, from, to);
     else
         rc = qd_error_set_errno(QD_EIO, errno, "%s", aside);
     if (!rc && (fflush(to) != 0 || fsync(fileno(to)) < 0))
@@ -93,31 +84,18 @@ static int keep_lines(qd_steps_log *log) {
     return rc;
 }
 
-static int open_file(qd_steps_log *log, const char *run_folder) {
-    int rc = qd_path_join(log->path, sizeof log->path, run_folder, "steps.jsonl");
-    if (!rc)
-        rc = keep_lines(log);
-    if (rc)
-        return rc;
-    log->fd = open(log->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (log->fd >= 0)
-        log->written = lseek(log->fd, 0, SEEK_END);
-    if (log->fd < 0 || log->written < 0)
-        return qd_error_set_errno(QD_EIO, errno, "%s", log->path);
-    return 0;
-}
-
 int qd_steps_log_open(const char *run_folder, int64_t step, qd_steps_log **out) {
+    char path[PATH_MAX];
     qd_steps_log *log = calloc(1, sizeof *log);
     if (!log)
         return qd_error_set(QD_ENOMEM, "no memory for the log of steps");
-    log->fd = -1;
     log->opened_at = step;
-    log->flush_at = qd_deadline_in(flush_every_s);
-    int rc = open_file(log, run_folder);
+    int rc = qd_path_join(path, sizeof path, run_folder, "steps.jsonl");
+    if (!rc)
+        rc = keep_lines(log, path);
+    if (!rc)
+        rc = qd_line_log_open(path, &log->lines);
     if (rc) {
-        if (log->fd >= 0)
-            close(log->fd);
         free(log);
         return rc;
     }
@@ -140,48 +118,22 @@ static void visit_validation(const char *line, size_t length,
 int qd_steps_log_validations(const qd_steps_log *log,
                              void (*visit)(void *context, int64_t step, double loss),
                              void *context) {
-    FILE *from = fopen(log->path, "re");
+    const char *path = qd_line_log_path(log->lines);
+    FILE *from = fopen(path, "re");
     if (!from)
-        return qd_error_set_errno(QD_EIO, errno, "%s", log->path);
+        return qd_error_set_errno(QD_EIO, errno, "%s", path);
     char *line = NULL;
     size_t capacity = 0;
     ssize_t length;
     while ((length = getline(&line, &capacity, from)) >= 0)
         visit_validation(line, (size_t)length, visit, context);
-    int rc = ferror(from) ? qd_error_set_errno(QD_EIO, errno, "%s", log->path) : 0;
+    int rc = ferror(from) ? qd_error_set_errno(QD_EIO, errno, "%s", path) : 0;
     free(line);
     fclose(from);
     return rc;
 }
 
 /* ---- adding lines ---- */
-
-int qd_steps_log_flush(qd_steps_log *log) {
-    log->flush_at = qd_deadline_in(flush_every_s);
-    if (log->used == 0)
-        return 0;
-    int rc = qd_file_write_all(log->fd, log->buffer, log->used, log->path);
-    /* The next try must begin a line, so the half of one that may have got through goes. */
-    if (rc && ftruncate(log->fd, log->written) < 0)
-        rc = qd_error_context(rc, "its last line stays torn");
-    if (rc)
-        return rc;
-    log->written += (off_t)log->used;
-    log->used = 0;
-    return 0;
-}
-
-static int add_line(qd_steps_log *log, const char *line, size_t length) {
-    int rc = 0;
-    bool full = length > sizeof log->buffer - log->used;
-    if (full)
-        rc = qd_steps_log_flush(log);
-    if (rc)
-        return rc;
-    memcpy(log->buffer + log->used, line, length);
-    log->used += length;
-    return !full && qd_deadline_passed(log->flush_at) ? qd_steps_log_flush(log) : 0;
-}
 
 /* A JSON number of that many significant digits, or null. */
 static const char *number(char *text, size_t size, int digits, double value) {
@@ -196,11 +148,11 @@ enum { FLOAT_DIGITS = 9, DOUBLE_DIGITS = 17, NUMBER_BYTES = 32 };
 
 int qd_steps_log_step(qd_steps_log *log, int64_t step, float loss, double gradient_norm) {
     char line[LINE_BYTES], value[NUMBER_BYTES], norm[NUMBER_BYTES];
-    int length = snprintf(line, sizeof line,
-                          "{\"step\":%lld,\"loss\":%s,\"grad_norm\":%s,\"bits\":\"%a\"}\n",
-                          (long long)step, number(value, sizeof value, FLOAT_DIGITS, (double)loss),
-                          number(norm, sizeof norm, FLOAT_DIGITS, gradient_norm), (double)loss);
-    return add_line(log, line, (size_t)length);
+    int length =
+        snprintf(line, sizeof line, "{\"step\":%lld,\"loss\":%s,\"grad_norm\":%s,\"bits\":\"%a\"}",
+                 (long long)step, number(value, sizeof value, FLOAT_DIGITS, (double)loss),
+                 number(norm, sizeof norm, FLOAT_DIGITS, gradient_norm), (double)loss);
+    return qd_line_log_add(log->lines, line, (size_t)length);
 }
 
 int qd_steps_log_evaluation(qd_steps_log *log, int64_t step, qd_split split, double loss,
@@ -210,18 +162,20 @@ int qd_steps_log_evaluation(qd_steps_log *log, int64_t step, qd_split split, dou
     char line[LINE_BYTES], value[NUMBER_BYTES], part[NUMBER_BYTES];
     int length = snprintf(
         line, sizeof line,
-        "{\"step\":%lld,\"split\":\"%s\",\"loss\":%s,\"accuracy\":%s,\"samples\":%lld}\n",
+        "{\"step\":%lld,\"split\":\"%s\",\"loss\":%s,\"accuracy\":%s,\"samples\":%lld}",
         (long long)step, qd_split_names[split], number(value, sizeof value, DOUBLE_DIGITS, loss),
         number(part, sizeof part, DOUBLE_DIGITS, accuracy), (long long)samples);
-    return add_line(log, line, (size_t)length);
+    return qd_line_log_add(log->lines, line, (size_t)length);
+}
+
+int qd_steps_log_flush(qd_steps_log *log) {
+    return qd_line_log_flush(log->lines);
 }
 
 int qd_steps_log_close(qd_steps_log *log) {
     if (!log)
         return 0;
-    int rc = qd_steps_log_flush(log);
-    if (close(log->fd) < 0 && !rc)
-        rc = qd_error_set_errno(QD_EIO, errno, "%s: close", log->path);
+    int rc = qd_line_log_close(log->lines);
     free(log);
     return rc;
 }

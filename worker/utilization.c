@@ -1,7 +1,5 @@
 #include "worker/utilization.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <math.h>
@@ -13,13 +11,13 @@
 #include "runtime/clock.h"
 #include "runtime/error.h"
 #include "runtime/file.h"
+#include "runtime/line_log.h"
 
 /* Significant digits of a real: nanoseconds of intervals up to a second, microseconds beyond. */
 enum { REAL_DIGITS = 9 };
 
 struct qd_utilization {
-    char path[PATH_MAX];
-    int fd;
+    qd_line_log *lines;
     char *job, *host;
     int attempt, rank;
     size_t arena_bytes;
@@ -27,13 +25,12 @@ struct qd_utilization {
 };
 
 int qd_utilization_create(const qd_utilization_config *config, qd_utilization **out) {
-    char name[32];
+    char name[32], path[PATH_MAX];
     if (config->started_ns <= 0)
         return qd_error_set(QD_EINTERNAL, "the account of a rank's time has no beginning");
     qd_utilization *u = calloc(1, sizeof *u);
     if (!u)
         return qd_error_set(QD_ENOMEM, "no memory for the account of a rank's time");
-    u->fd = -1;
     u->attempt = config->attempt;
     u->rank = config->rank;
     u->arena_bytes = config->arena_bytes;
@@ -41,14 +38,11 @@ int qd_utilization_create(const qd_utilization_config *config, qd_utilization **
     u->job = strdup(config->job);
     u->host = strdup(config->host);
     snprintf(name, sizeof name, "rank-%d.jsonl", config->rank);
-    int rc = qd_path_join(u->path, sizeof u->path, config->run_folder, name);
+    int rc = qd_path_join(path, sizeof path, config->run_folder, name);
     if (!rc && (!u->job || !u->host))
-        rc = qd_error_set(QD_ENOMEM, "%s: no memory", u->path);
-    if (!rc) {
-        u->fd = open(u->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-        if (u->fd < 0)
-            rc = qd_error_set_errno(QD_EIO, errno, "%s", u->path);
-    }
+        rc = qd_error_set(QD_ENOMEM, "%s: no memory", path);
+    if (!rc)
+        rc = qd_line_log_open(path, &u->lines);
     if (rc) {
         qd_utilization_destroy(u);
         return rc;
@@ -60,8 +54,7 @@ int qd_utilization_create(const qd_utilization_config *config, qd_utilization **
 void qd_utilization_destroy(qd_utilization *u) {
     if (!u)
         return;
-    if (u->fd >= 0)
-        close(u->fd);
+    qd_line_log_close(u->lines);
     free(u->job);
     free(u->host);
     free(u);
@@ -89,28 +82,13 @@ static int add_spans(json_t *line, const int64_t total_ns[QD_SPAN_KINDS]) {
     return 0;
 }
 
-/* One line, "\n" behind it; NULL when memory ran out. */
-static char *make_line(json_t *line) {
+static int add_line(qd_utilization *u, const json_t *line) {
     char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS));
-    char *longer = text ? realloc(text, strlen(text) + 2) : NULL;
-    if (!longer)
-        free(text);
-    else
-        strcat(longer, "\n");
-    return longer;
-}
-
-/* A part of a line is as good as none, so what did not go in one piece is an error. */
-static int append(const qd_utilization *u, const char *text) {
-    ssize_t n;
-    do
-        n = write(u->fd, text, strlen(text));
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return qd_error_set_errno(QD_EIO, errno, "%s", u->path);
-    if ((size_t)n < strlen(text))
-        return qd_error_set(QD_EIO, "%s: a line was written only in part", u->path);
-    return 0;
+    if (!text)
+        return qd_error_set(QD_ENOMEM, "%s: no memory for a line", qd_line_log_path(u->lines));
+    int rc = qd_line_log_add(u->lines, text, strlen(text));
+    free(text);
+    return rc ? rc : qd_line_log_flush(u->lines);
 }
 
 int qd_utilization_write(qd_utilization *u, qd_span_clock *clock, int64_t step, int64_t steps,
@@ -133,9 +111,7 @@ int qd_utilization_write(qd_utilization *u, qd_span_clock *clock, int64_t step, 
         json_object_set_new(line, "memory_bytes", json_integer(resident_bytes()));
         json_object_set_new(line, "arena_bytes", json_integer((json_int_t)u->arena_bytes));
     }
-    char *text = line ? make_line(line) : NULL;
-    int rc = text ? append(u, text) : qd_error_set(QD_ENOMEM, "%s: no memory for a line", u->path);
-    free(text);
+    int rc = line ? add_line(u, line) : qd_error_set(QD_ENOMEM, "no memory for a line");
     json_decref(line);
     return rc;
 }

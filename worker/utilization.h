@@ -38,10 +38,11 @@ int qd_utilization_create(const qd_utilization_config *config, qd_utilization **
 void qd_utilization_destroy(qd_utilization *utilization);
 
 /*
- * Ends an interval: takes the clock's totals and writes the line with one write(2). step: steps
- * done so far; steps and samples: done in this interval, samples by this rank alone, so that the
- * samples_per_s of a gang add up; loss: of the last step (null when not finite). memory_bytes is
- * the process's resident set now. QD_EIO, QD_ENOMEM; the interval ends all the same.
+ * Ends an interval: takes the clock's totals and writes the line. step: steps done so far; steps
+ * and samples: done in this interval, samples by this rank alone, so that the samples_per_s of a
+ * gang add up; loss: of the last step (null when not finite). memory_bytes is the process's
+ * resident set now. QD_ENOMEM; QD_EIO, with the line kept for the next write (runtime/line_log.h).
+ * The interval ends all the same.
  */
 int qd_utilization_write(qd_utilization *utilization, qd_span_clock *clock, int64_t step,
                          int64_t steps, int64_t samples, float loss);

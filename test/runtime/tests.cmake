@@ -1,6 +1,7 @@
 qd_test(runtime test_basics qd_runtime)
 qd_test(runtime test_random qd_runtime)
 qd_test(runtime test_file qd_runtime)
+qd_test(runtime test_line_log qd_runtime)
 qd_test(runtime test_nearest qd_runtime)
 qd_test(runtime test_isa qd_runtime)
 qd_test(runtime test_schema qd_runtime)
