@@ -1,7 +1,11 @@
 /*
  * backend.h: a device that runs operators, as a table of functions. Code above this line never
- * names a device. Asynchronous in form: run calls enqueue, wait waits; on the CPU a run call is
- * done when it returns.
+ * names a device, and reaches its memory by these functions alone. Two pointers are still handed
+ * out as if a device's memory were the host's: the partial sums, which collectives/ adds up, and
+ * the state, which a checkpoint copies (worker/engine.h: qd_engine_parts, qd_engine_state).
+ *
+ * Asynchronous in form: calls enqueue, in order, and what they write on the host stands there once
+ * wait has returned; on the CPU a call is done when it returns.
  */
 #ifndef QD_WORKER_BACKEND_H
 #define QD_WORKER_BACKEND_H
@@ -58,6 +62,16 @@ typedef struct qd_backend {
     /* Device memory, 64-byte aligned, huge pages where it can, touched once, all zero. */
     int (*alloc)(qd_backend_context *context, size_t bytes, void **memory);
     void (*release)(qd_backend_context *context, void *memory, size_t bytes);
+
+    /* From the host to the device, `from` being the caller's again when write returns; and back. */
+    int (*write)(qd_backend_context *context, void *to, const void *from, size_t bytes);
+    int (*read)(qd_backend_context *context, void *to, const void *from, size_t bytes);
+
+    /* Zeros; to[i] = value; into[i] += weight (from[i] - into[i]). */
+    int (*clear)(qd_backend_context *context, void *to, size_t bytes);
+    int (*fill)(qd_backend_context *context, float *to, float value, int64_t count);
+    int (*blend)(qd_backend_context *context, float *into, const float *from, float weight,
+                 int64_t count);
 
     /* Forward writes output and saved. Backward writes the gradients that are asked for, or adds
      * to them, as the operands say. Both may rely on node and graph living as long as the context.

@@ -68,7 +68,8 @@ static int build(qd_engine *e, int threads) {
         return rc;
     e->vectors = calloc((size_t)e->plan->gradient_slots, sizeof(float *));
     e->operands = calloc((size_t)e->graph->node_count, sizeof(qd_operands));
-    if (!e->vectors || !e->operands)
+    e->squares = calloc((size_t)e->graph->param_count, sizeof(double));
+    if (!e->vectors || !e->operands || !e->squares)
         return qd_error_set(QD_ENOMEM, "no memory for %d operators", e->graph->node_count);
     void *arena;
     rc = e->backend->alloc(e->context, e->plan->bytes, &arena);
@@ -93,14 +94,16 @@ int qd_engine_create(const qd_job *job, int first_slot, int end_slot, const qd_b
     e->threads = threads;
     e->backend = backend;
     rc = build(e, threads);
+    if (!rc) {
+        place(e);
+        rc = qd_engine_reset(e);
+    }
     if (rc) {
         qd_engine_destroy(e);
         return rc;
     }
     /* Statistics are measured by micro-batch. */
     e->run.share = (float)((double)e->graph->samples / (double)job->train.batch);
-    place(e);
-    qd_engine_reset(e);
     qd_engine_begin_step(e, 1);
     *engine = e;
     return 0;
@@ -115,6 +118,7 @@ void qd_engine_destroy(qd_engine *engine) {
         engine->backend->destroy(engine->context);
     free(engine->operands);
     free(engine->vectors);
+    free(engine->squares);
     qd_memory_plan_destroy(engine->plan);
     qd_graph_destroy(engine->graph);
     free(engine);

@@ -37,8 +37,8 @@ int qd_engine_create(const qd_job *job, int first_slot, int end_slot, const qd_b
                      int threads, qd_engine **engine);
 void qd_engine_destroy(qd_engine *engine);
 
-/* Back to how create left it: initial weights, optimizer state zero. */
-void qd_engine_reset(qd_engine *engine);
+/* Back to how create left it: initial weights, optimizer state zero. QD_EINTERNAL. */
+int qd_engine_reset(qd_engine *engine);
 
 const qd_graph *qd_engine_graph(const qd_engine *engine);
 
@@ -72,7 +72,7 @@ int qd_engine_update(qd_engine *engine, int64_t total_steps);
  * those of the mean loss alone. */
 double qd_engine_gradient_norm(const qd_engine *engine);
 
-/* A total of the summed vector in parts[0]. */
+/* A total of the summed vector in parts[0]; not a number where the device cannot be read. */
 float qd_engine_total(const qd_engine *engine, int total);
 
 /* Forward only, with the current weights, over a batch of the graph's size (one micro-batch), of
@@ -81,8 +81,9 @@ float qd_engine_total(const qd_engine *engine, int total);
 int qd_engine_evaluate(qd_engine *engine, const qd_batch *batch, int64_t valid, double *loss_sum,
                        int64_t *correct);
 
-/* The logits of the last evaluation, [samples, .., classes]; valid until the next call. */
-const float *qd_engine_logits(const qd_engine *engine);
+/* Copies `count` logits of the last evaluation, [samples, .., classes], from element `first` on.
+ * QD_EINTERNAL. */
+int qd_engine_logits(const qd_engine *engine, int64_t first, int64_t count, float *logits);
 
 /*
  * Everything a checkpoint must hold: parameters and optimizer state ("momentum", or "m" and "v").

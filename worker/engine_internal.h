@@ -30,6 +30,7 @@ struct qd_engine {
     bool stale; /* the parameters have changed since they were narrowed */
     qd_tree_stack stack;
     float totals[QD_TOTALS]; /* to be added to the first leaf */
+    double *squares;         /* [param_count] of each trained parameter's gradient; else 0 */
     double gradient_norm;    /* of the last update */
 };
 

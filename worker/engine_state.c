@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <string.h>
 
 #include "runtime/random.h"
 #include "worker/engine_internal.h"
@@ -18,18 +17,32 @@ static float initial_value(qd_init init, qd_random_key key, uint64_t i) {
     return 0.0f;
 }
 
-void qd_engine_reset(qd_engine *engine) {
-    engine->stale = true;
-    for (int i = 0; i < engine->plan->optimizer_vectors; i++)
-        memset(engine->optimizer_state[i], 0,
-               (size_t)engine->graph->param_elements * sizeof(float));
-    for (int p = 0; p < engine->graph->param_count; p++) {
-        const qd_param *param = &engine->graph->params[p];
-        qd_random_key key = {engine->job.seed, qd_random_site(param->name)};
-        float *values = engine->params + param->offset;
-        for (int64_t i = 0; i < qd_shape_elements(&param->shape); i++)
-            values[i] = initial_value(param->init, key, (uint64_t)i);
+/* Made on the host and brought over piece by piece. */
+static int write_initial(qd_engine *e, const qd_param *param) {
+    enum { PIECE = 4096 };
+    float piece[PIECE];
+    qd_random_key key = {e->job.seed, qd_random_site(param->name)};
+    int64_t count = qd_shape_elements(&param->shape);
+    int rc = 0;
+    for (int64_t from = 0; from < count && !rc; from += PIECE) {
+        int64_t floats = count - from < PIECE ? count - from : PIECE;
+        for (int64_t i = 0; i < floats; i++)
+            piece[i] = initial_value(param->init, key, (uint64_t)(from + i));
+        rc = e->backend->write(e->context, e->params + param->offset + from, piece,
+                               (size_t)floats * sizeof *piece);
     }
+    return rc;
+}
+
+int qd_engine_reset(qd_engine *engine) {
+    int rc = 0;
+    engine->stale = true;
+    for (int i = 0; i < engine->plan->optimizer_vectors && !rc; i++)
+        rc = engine->backend->clear(engine->context, engine->optimizer_state[i],
+                                    (size_t)engine->graph->param_elements * sizeof(float));
+    for (int p = 0; p < engine->graph->param_count && !rc; p++)
+        rc = write_initial(engine, &engine->graph->params[p]);
+    return rc ? rc : engine->backend->wait(engine->context);
 }
 
 int qd_engine_state_count(const qd_engine *engine) {

@@ -25,21 +25,29 @@ static const int32_t *targets_of(const qd_engine *e) {
     return qd_engine_at(e, e->plan->value[e->graph->target]);
 }
 
+/* `filled` bytes from the host, and zeros behind them up to `bytes`. */
+static int write_padded(qd_engine *e, void *to, const void *from, size_t filled, size_t bytes) {
+    int rc = e->backend->write(e->context, to, from, filled);
+    if (!rc && filled < bytes)
+        rc = e->backend->clear(e->context, (char *)to + filled, bytes - filled);
+    return rc;
+}
+
 /* Copies the first `valid` samples in; the rest of the graph's samples stay some class 0 whose
  * results nobody looks at. */
-static void load(qd_engine *e, const qd_batch *batch, int64_t valid) {
+static int load(qd_engine *e, const qd_batch *batch, int64_t valid) {
     const qd_graph *g = e->graph;
     const qd_value *input = &g->values[g->input];
     size_t samples = (size_t)g->samples, filled = (size_t)valid;
     size_t input_bytes =
         (size_t)qd_shape_elements(&input->shape) / samples * qd_dtype_bytes(input->dtype);
     size_t target_bytes = (size_t)qd_graph_targets_per_sample(g) * sizeof(int32_t);
-    char *inputs = qd_engine_at(e, e->plan->value[g->input]);
-    char *targets = qd_engine_at(e, e->plan->value[g->target]);
-    memcpy(inputs, batch->samples, filled * input_bytes);
-    memcpy(targets, batch->targets, filled * target_bytes);
-    memset(inputs + filled * input_bytes, 0, (samples - filled) * input_bytes);
-    memset(targets + filled * target_bytes, 0, (samples - filled) * target_bytes);
+    int rc = write_padded(e, qd_engine_at(e, e->plan->value[g->input]), batch->samples,
+                          filled * input_bytes, samples * input_bytes);
+    if (!rc)
+        rc = write_padded(e, qd_engine_at(e, e->plan->value[g->target]), batch->targets,
+                          filled * target_bytes, samples * target_bytes);
+    return rc;
 }
 
 /* For products in bf16; once after each change of the parameters. */
@@ -99,23 +107,24 @@ static double batch_losses(const qd_engine *e) {
 
 /* d(mean loss over the global batch) / d(loss of a target), so that the gradients of all slots
  * add up to that of the mean without a division. */
-static void seed_loss_grad(qd_engine *e) {
+static int seed_loss_grad(qd_engine *e) {
     float *grad = qd_engine_at(e, e->plan->value_grad[e->graph->loss]);
-    float share = (float)(1.0 / batch_losses(e));
-    int64_t count = e->graph->samples * qd_graph_losses_per_sample(e->graph);
-    for (int64_t i = 0; i < count; i++)
-        grad[i] = share;
+    return e->backend->fill(e->context, grad, (float)(1.0 / batch_losses(e)),
+                            e->graph->samples * qd_graph_losses_per_sample(e->graph));
 }
 
 /* What lies between parameters and behind them must be sound numbers too: it is added, travels
  * and is updated along with the rest. */
-static void clear_gaps(const qd_engine *e, float *vector) {
+static int clear_gaps(const qd_engine *e, float *vector) {
     const qd_graph *g = e->graph;
-    for (int p = 0; p < g->param_count; p++) {
+    int rc = 0;
+    for (int p = 0; p < g->param_count && !rc; p++) {
         int64_t from = g->params[p].offset + qd_shape_elements(&g->params[p].shape);
         int64_t to = p + 1 < g->param_count ? g->params[p + 1].offset : e->plan->gradient_elements;
-        memset(vector + from, 0, (size_t)(to - from) * sizeof *vector);
+        if (to > from)
+            rc = e->backend->clear(e->context, vector + from, (size_t)(to - from) * sizeof *vector);
     }
+    return rc;
 }
 
 /* Forward and backward of one micro-batch; the first of a slot writes to `vector`, the others add
@@ -129,17 +138,22 @@ static int run_micro_batch(qd_engine *e, const qd_batch *batch, int64_t part, fl
                     batch->targets + part * g->samples * qd_graph_targets_per_sample(g)};
     double loss;
     int64_t right;
-    load(e, &own, g->samples);
-    int rc = run_forward(e);
+    int rc = load(e, &own, g->samples);
+    if (!rc)
+        rc = run_forward(e);
     if (!rc)
         rc = score(e, g->samples, &loss, &right);
+    if (!rc)
+        rc = seed_loss_grad(e);
+    if (!rc)
+        rc = run_backward(e, vector, part > 0);
+    if (!rc)
+        rc = e->backend->wait(e->context);
     if (rc)
         return rc;
     *loss_sum += loss;
     *correct += right;
-    seed_loss_grad(e);
-    rc = run_backward(e, vector, part > 0);
-    return rc ? rc : e->backend->wait(e->context);
+    return 0;
 }
 
 /* A slot into its leaf's vector. */
@@ -153,13 +167,14 @@ static int run_leaf(qd_engine *e, const qd_batch *batch, float *vector) {
         if (rc)
             return rc;
     }
-    clear_gaps(e, vector);
-    float *totals = vector + e->graph->param_elements;
-    memcpy(totals, e->totals, sizeof e->totals);
+    e->totals[QD_TOTAL_LOSS] += (float)(loss_sum / batch_losses(e));
+    e->totals[QD_TOTAL_CORRECT] += (float)correct;
+    int rc = clear_gaps(e, vector);
+    if (!rc)
+        rc = e->backend->write(e->context, vector + e->graph->param_elements, e->totals,
+                               sizeof e->totals);
     memset(e->totals, 0, sizeof e->totals);
-    totals[QD_TOTAL_LOSS] += (float)(loss_sum / batch_losses(e));
-    totals[QD_TOTAL_CORRECT] += (float)correct;
-    return 0;
+    return rc;
 }
 
 int qd_engine_run_slot(qd_engine *engine, const qd_batch *batch) {
@@ -183,26 +198,28 @@ void qd_engine_parts(qd_engine *engine, float *const **parts, int *count) {
     *count = engine->stack.count;
 }
 
-static void update_statistic(const qd_param *param, float *values, const float *measured) {
-    int64_t count = qd_shape_elements(&param->shape);
-    for (int64_t i = 0; i < count; i++)
-        values[i] += param->momentum * (measured[i] - values[i]);
+static int update_statistic(qd_engine *e, int p) {
+    const qd_param *param = &e->graph->params[p];
+    return e->backend->blend(e->context, e->params + param->offset, e->vectors[0] + param->offset,
+                             param->momentum, qd_shape_elements(&param->shape));
 }
 
 /* Of the sum over all slots, in the order of the parameters. */
 static int take_gradient_norm(qd_engine *e) {
-    double squares = 0, sum = 0;
     int rc = 0;
     for (int p = 0; p < e->graph->param_count && !rc; p++) {
         const qd_param *param = &e->graph->params[p];
-        if (param->kind != QD_PARAM_TRAINED)
-            continue;
-        rc = e->backend->norm_squared(e->context, e->vectors[0] + param->offset,
-                                      qd_shape_elements(&param->shape), &sum);
-        squares += sum;
+        if (param->kind == QD_PARAM_TRAINED)
+            rc = e->backend->norm_squared(e->context, e->vectors[0] + param->offset,
+                                          qd_shape_elements(&param->shape), &e->squares[p]);
     }
+    if (!rc)
+        rc = e->backend->wait(e->context);
     if (rc)
         return rc;
+    double squares = 0;
+    for (int p = 0; p < e->graph->param_count; p++)
+        squares += e->squares[p];
     double norm = e->gradient_norm = sqrt(squares);
     if (!isfinite(norm))
         return qd_error_set(
@@ -240,15 +257,10 @@ int qd_engine_update(qd_engine *engine, int64_t total_steps) {
     qd_optimizer_prepare(&engine->job, engine->run.step, total_steps, engine->gradient_norm,
                          &scalars);
     engine->stale = true;
-    for (int p = 0; p < g->param_count && !rc; p++) {
-        const qd_param *param = &g->params[p];
-        if (param->kind == QD_PARAM_STATISTIC)
-            update_statistic(param, engine->params + param->offset,
-                             engine->vectors[0] + param->offset);
-        else
-            rc = update_trained(engine, p, &scalars);
-    }
-    return rc;
+    for (int p = 0; p < g->param_count && !rc; p++)
+        rc = g->params[p].kind == QD_PARAM_STATISTIC ? update_statistic(engine, p)
+                                                     : update_trained(engine, p, &scalars);
+    return rc ? rc : engine->backend->wait(engine->context);
 }
 
 double qd_engine_gradient_norm(const qd_engine *engine) {
@@ -256,7 +268,12 @@ double qd_engine_gradient_norm(const qd_engine *engine) {
 }
 
 float qd_engine_total(const qd_engine *engine, int total) {
-    return engine->vectors[0][engine->graph->param_elements + total];
+    float value;
+    const float *at = engine->vectors[0] + engine->graph->param_elements + total;
+    int rc = engine->backend->read(engine->context, &value, at, sizeof value);
+    if (!rc)
+        rc = engine->backend->wait(engine->context);
+    return rc ? NAN : value;
 }
 
 int qd_engine_evaluate(qd_engine *engine, const qd_batch *batch, int64_t valid, double *loss_sum,
@@ -266,9 +283,10 @@ int qd_engine_evaluate(qd_engine *engine, const qd_batch *batch, int64_t valid, 
                             engine->graph->samples);
     double loss;
     int64_t right;
-    load(engine, batch, valid);
     engine->run.training = false;
-    int rc = run_forward(engine);
+    int rc = load(engine, batch, valid);
+    if (!rc)
+        rc = run_forward(engine);
     if (!rc)
         rc = score(engine, valid, &loss, &right);
     if (!rc)

@@ -22,11 +22,12 @@ struct qd_generator {
     int64_t step;
     qd_engine *engine; /* of one sample */
     int64_t context, vocabulary;
-    int32_t *tokens;  /* [context] the end of the sequence; zeros behind it */
-    int32_t *targets; /* [context] any class: nobody looks at the loss */
-    int64_t length;   /* of what stands in tokens */
-    int64_t drawn;    /* tokens drawn so far */
-    candidate *candidates;
+    int32_t *tokens;       /* [context] the end of the sequence; zeros behind it */
+    int32_t *targets;      /* [context] any class: nobody looks at the loss */
+    int64_t length;        /* of what stands in tokens */
+    int64_t drawn;         /* tokens drawn so far */
+    float *logits;         /* [vocabulary] of the next token */
+    candidate *candidates; /* [vocabulary] */
 };
 
 /* The same model for one sample of the full context, on one rank. */
@@ -66,8 +67,9 @@ static int open_engine(qd_generator *g, const qd_checkpoint_info *info, int thre
     g->vocabulary = one.model.vocabulary;
     g->tokens = calloc((size_t)g->context, sizeof *g->tokens);
     g->targets = calloc((size_t)g->context, sizeof *g->targets);
+    g->logits = calloc((size_t)g->vocabulary, sizeof *g->logits);
     g->candidates = calloc((size_t)g->vocabulary, sizeof *g->candidates);
-    if (!g->tokens || !g->targets || !g->candidates)
+    if (!g->tokens || !g->targets || !g->logits || !g->candidates)
         return qd_error_set(QD_ENOMEM, "no memory for a context of %" PRId64 " tokens", g->context);
     rc = qd_engine_create(&one, 0, 1, qd_backend_of_this_machine(), threads, &g->engine);
     return rc ? rc : load_params(g, info);
@@ -100,6 +102,7 @@ void qd_generator_close(qd_generator *generator) {
     qd_engine_destroy(generator->engine);
     free(generator->tokens);
     free(generator->targets);
+    free(generator->logits);
     free(generator->candidates);
     free(generator);
 }
@@ -157,11 +160,12 @@ int qd_generator_next(qd_generator *g, const qd_sampling *sampling, int32_t *tok
         return qd_error_set(QD_EINTERNAL, "there is no token to go on from");
     qd_batch batch = {.samples = g->tokens, .targets = g->targets};
     int rc = qd_engine_evaluate(g->engine, &batch, 1, &loss, &correct);
+    if (!rc)
+        rc = qd_engine_logits(g->engine, (g->length - 1) * g->vocabulary, g->vocabulary, g->logits);
     if (rc)
         return rc;
-    const float *logits = qd_engine_logits(g->engine) + (g->length - 1) * g->vocabulary;
     for (int64_t i = 0; i < g->vocabulary; i++)
-        g->candidates[i] = (candidate){(int32_t)i, logits[i]};
+        g->candidates[i] = (candidate){(int32_t)i, g->logits[i]};
     qsort(g->candidates, (size_t)g->vocabulary, sizeof *g->candidates, by_logit);
     *token = draw(g, sampling);
     g->drawn++;

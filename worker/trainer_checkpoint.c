@@ -88,8 +88,7 @@ int qd_trainer_resume(qd_trainer *t) {
     if (rc < 0)
         return rc;
     /* A checkpoint that failed to load may have left half of itself in the weights. */
-    qd_engine_reset(t->engine);
-    return 0;
+    return qd_engine_reset(t->engine);
 }
 
 /* After all members have written: the first one makes it count. */

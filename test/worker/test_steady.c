@@ -6,11 +6,10 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include "models/family.h"
 #include "runtime/error.h"
 #include "runtime/heap.h"
-#include "runtime/random.h"
 #include "test/worker/count_allocations.h"
+#include "test/worker/small_job.h"
 #include "worker/engine.h"
 
 /* A sanitizer's allocator never gives the same memory out twice in a row. */
@@ -20,31 +19,7 @@ static const bool pages_can_be_counted = false;
 static const bool pages_can_be_counted = true;
 #endif
 
-enum { BATCH = 8, WARM_UP = 2, STEPS = 4 };
-
-/* The job with a batch of one slot, which any machine runs at once. */
-static qd_job small_job(const char *file, qd_precision precision) {
-    qd_job job;
-    ck_assert_msg(qd_job_load(file, &job) == 0, "%s", qd_error_message());
-    job.train.batch = BATCH;
-    job.train.precision = precision;
-    job.slots_data = job.ranks_min = job.ranks_max = 1;
-    return job;
-}
-
-static int32_t below(int64_t end, uint32_t site, size_t i) {
-    uint32_t block[4];
-    qd_random_block((qd_random_key){3, site}, 0, i, block);
-    return (int32_t)(block[0] % (uint32_t)end);
-}
-
-static void fill(void *data, size_t count, qd_dtype dtype, int64_t end, uint32_t site) {
-    for (size_t i = 0; i < count; i++)
-        if (dtype == QD_I32)
-            ((int32_t *)data)[i] = below(end, site, i);
-        else
-            ((float *)data)[i] = 2 * qd_random_uniform((qd_random_key){3, site}, 0, i) - 1;
-}
+enum { WARM_UP = 2, STEPS = 4 };
 
 static int run_step(qd_engine *engine, const qd_batch *batch, int64_t step) {
     qd_engine_begin_step(engine, step);
@@ -61,13 +36,7 @@ static long faults(void) {
 /* The system may move pages about at any time, so one quiet step of several is enough. */
 static void check_steady(const char *file, qd_precision precision) {
     qd_job job = small_job(file, precision);
-    qd_sample_spec spec = qd_family_sample_spec(&job);
-    size_t inputs = (size_t)(BATCH * spec.inputs), targets = (size_t)(BATCH * spec.targets);
-    void *samples = aligned_alloc(64, (inputs * 4 + 63) / 64 * 64);
-    int32_t *labels = calloc(targets, sizeof *labels);
-    fill(samples, inputs, spec.input_dtype, spec.vocabulary, 20);
-    fill(labels, targets, spec.target_dtype, spec.classes, 21);
-    qd_batch batch = {samples, labels};
+    qd_batch batch = small_batch(&job);
     qd_engine *engine = NULL;
     int rc = qd_engine_create(&job, 0, 1, &qd_backend_cpu, 1, &engine);
     ck_assert_msg(rc == 0, "%s: %s", file, qd_error_message());
@@ -88,8 +57,7 @@ static void check_steady(const char *file, qd_precision precision) {
     ck_assert_msg(!pages_can_be_counted || fewest == 0, "%s: %ld page faults in a step", file,
                   fewest);
     qd_engine_destroy(engine);
-    free(samples);
-    free(labels);
+    free_small_batch(&batch);
 }
 
 START_TEST(a_step_allocates_nothing_and_faults_no_page) {

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/error.h"
 #include "worker/cpu/cpu.h"
@@ -61,6 +62,37 @@ static int prepare(qd_backend_context *context, qd_graph *graph) {
     return 0;
 }
 
+/* ---- memory, which is the host's ---- */
+
+static int copy(qd_backend_context *context, void *to, const void *from, size_t bytes) {
+    (void)context;
+    memcpy(to, from, bytes);
+    return 0;
+}
+
+static int clear(qd_backend_context *context, void *to, size_t bytes) {
+    (void)context;
+    memset(to, 0, bytes);
+    return 0;
+}
+
+static int fill(qd_backend_context *context, float *to, float value, int64_t count) {
+    (void)context;
+    for (int64_t i = 0; i < count; i++)
+        to[i] = value;
+    return 0;
+}
+
+static int blend(qd_backend_context *context, float *into, const float *from, float weight,
+                 int64_t count) {
+    (void)context;
+    for (int64_t i = 0; i < count; i++)
+        into[i] += weight * (from[i] - into[i]);
+    return 0;
+}
+
+/* ---- computing ---- */
+
 static int forward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                    const qd_operands *operands) {
     return op_of(context, node)->forward(context, graph, node, operands);
@@ -111,6 +143,11 @@ const qd_backend qd_backend_cpu = {
     .prepare = prepare,
     .alloc = qd_cpu_alloc,
     .release = qd_cpu_release,
+    .write = copy,
+    .read = copy,
+    .clear = clear,
+    .fill = fill,
+    .blend = blend,
     .forward = forward,
     .backward = backward,
     .narrow = narrow,
