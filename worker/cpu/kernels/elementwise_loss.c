@@ -1,5 +1,6 @@
 #include "worker/cpu/kernels/kernels.h"
 #include "worker/cpu/kernels/lanes.h"
+#include "worker/cpu/kernels/rows.h"
 
 /*
  * Means over a row of a function of element and target. The loops are written once, and made for
@@ -7,21 +8,11 @@
  */
 typedef float function(float x, float t, float told);
 
-typedef struct rows {
-    int64_t count, width;
-} rows;
-
 typedef void forward_loop(float *restrict losses, const float *restrict x, const float *restrict t,
-                          rows r, float told);
+                          qd_rows r, float told);
 typedef void backward_loop(float *restrict dx, const float *restrict scales,
-                           const float *restrict x, const float *restrict t, rows r, float told,
+                           const float *restrict x, const float *restrict t, qd_rows r, float told,
                            bool adds);
-
-static rows rows_of(const qd_graph *graph, const qd_node *node) {
-    const qd_shape *x = &graph->values[node->inputs[0]].shape;
-    int64_t width = x->dim[x->dims - 1];
-    return (rows){qd_shape_elements(x) / width, width};
-}
 
 /* Sixteen sums, as in lanes.h. */
 QD_MATH_INLINE float mean(const float *x, const float *t, int64_t width, float told, function f) {
@@ -38,14 +29,14 @@ QD_MATH_INLINE float mean(const float *x, const float *t, int64_t width, float t
 }
 
 QD_MATH_INLINE void each(float *restrict losses, const float *restrict x, const float *restrict t,
-                         rows r, float told, function f) {
+                         qd_rows r, float told, function f) {
     for (int64_t n = 0; n < r.count; n++)
         losses[n] = mean(x + n * r.width, t + n * r.width, r.width, told, f);
 }
 
 QD_MATH_INLINE void each_grad(float *restrict dx, const float *restrict scales,
-                              const float *restrict x, const float *restrict t, rows r, float told,
-                              bool adds, function derivative) {
+                              const float *restrict x, const float *restrict t, qd_rows r,
+                              float told, bool adds, function derivative) {
     for (int64_t n = 0; n < r.count; n++, dx += r.width, x += r.width, t += r.width) {
         float scale = scales[n] / (float)r.width;
         if (adds)
@@ -59,11 +50,11 @@ QD_MATH_INLINE void each_grad(float *restrict dx, const float *restrict scales,
 
 #define LOOPS(NAME)                                                                                \
     static void NAME##_forward(float *restrict losses, const float *restrict x,                    \
-                               const float *restrict t, rows r, float told) {                      \
+                               const float *restrict t, qd_rows r, float told) {                   \
         each(losses, x, t, r, told, NAME);                                                         \
     }                                                                                              \
     static void NAME##_backward(float *restrict dx, const float *restrict scales,                  \
-                                const float *restrict x, const float *restrict t, rows r,          \
+                                const float *restrict x, const float *restrict t, qd_rows r,       \
                                 float told, bool adds) {                                           \
         each_grad(dx, scales, x, t, r, told, adds, NAME##_slope);                                  \
     }
@@ -123,7 +114,7 @@ static int forward(qd_backend_context *context, const qd_graph *graph, const qd_
                    const qd_operands *operands) {
     (void)context;
     loops[node->op->kind].forward(operands->output, operands->inputs[0], operands->inputs[1],
-                                  rows_of(graph, node), told_of(node));
+                                  qd_rows_of(graph, node), told_of(node));
     return 0;
 }
 
@@ -133,7 +124,7 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
     if (operands->input_grads[0])
         loops[node->op->kind].backward(
             operands->input_grads[0], operands->output_grad, operands->inputs[0],
-            operands->inputs[1], rows_of(graph, node), told_of(node), operands->input_adds[0]);
+            operands->inputs[1], qd_rows_of(graph, node), told_of(node), operands->input_adds[0]);
     return 0;
 }
 

@@ -4,18 +4,9 @@
 #include "runtime/error.h"
 #include "worker/cpu/kernels/kernels.h"
 #include "worker/cpu/kernels/lanes.h"
+#include "worker/cpu/kernels/rows.h"
 
-typedef struct rows {
-    int64_t count, width;
-} rows;
-
-static rows rows_of(const qd_graph *graph, const qd_node *node) {
-    const qd_shape *x = &graph->values[node->inputs[0]].shape;
-    int64_t width = x->dim[x->dims - 1];
-    return (rows){qd_shape_elements(x) / width, width};
-}
-
-static int check_targets(const float *t, rows r) {
+static int check_targets(const float *t, qd_rows r) {
     for (int64_t i = 0; i < r.count * r.width; i++)
         if (!(t[i] >= 0))
             return qd_error_set(QD_EDATA,
@@ -54,7 +45,7 @@ QD_MATH_INLINE void row_sums(const float *x, const float *t, int64_t width, floa
 }
 
 static void take_losses(float *restrict losses, summary *restrict saved, const float *restrict x,
-                        const float *restrict t, rows r) {
+                        const float *restrict t, qd_rows r) {
     for (int64_t n = 0; n < r.count; n++, x += r.width, t += r.width) {
         float max = qd_lanes_row_max(x, r.width), terms, targets;
         float log_sum = logf(qd_lanes_row_exp_sum(x, r.width, max));
@@ -67,7 +58,7 @@ static void take_losses(float *restrict losses, summary *restrict saved, const f
 static int forward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                    const qd_operands *operands) {
     (void)context;
-    rows r = rows_of(graph, node);
+    qd_rows r = qd_rows_of(graph, node);
     int rc = check_targets(operands->inputs[1], r);
     if (!rc)
         take_losses(operands->output, operands->saved, operands->inputs[0], operands->inputs[1], r);
@@ -76,7 +67,7 @@ static int forward(qd_backend_context *context, const qd_graph *graph, const qd_
 
 /* dx = (softmax(x) sum(t) - t) * scale; adds: to what stands there. */
 static void take_grads(float *restrict dx, const float *restrict x, const float *restrict t,
-                       const summary *restrict saved, const float *restrict scales, rows r,
+                       const summary *restrict saved, const float *restrict scales, qd_rows r,
                        bool adds) {
     for (int64_t n = 0; n < r.count; n++, dx += r.width, x += r.width, t += r.width) {
         float max = saved[n].max, log_sum = saved[n].log_sum;
@@ -95,7 +86,7 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
     (void)context;
     if (operands->input_grads[0])
         take_grads(operands->input_grads[0], operands->inputs[0], operands->inputs[1],
-                   operands->saved, operands->output_grad, rows_of(graph, node),
+                   operands->saved, operands->output_grad, qd_rows_of(graph, node),
                    operands->input_adds[0]);
     return 0;
 }

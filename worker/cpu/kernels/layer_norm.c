@@ -3,16 +3,7 @@
 
 #include "worker/cpu/kernels/kernels.h"
 #include "worker/cpu/kernels/lanes.h"
-
-typedef struct rows {
-    int64_t count, width;
-} rows;
-
-static rows rows_of(const qd_graph *graph, const qd_node *node) {
-    const qd_shape *x = &graph->values[node->inputs[0]].shape;
-    int64_t width = x->dim[x->dims - 1];
-    return (rows){qd_shape_elements(x) / width, width};
-}
+#include "worker/cpu/kernels/rows.h"
 
 /* What is saved of a row. */
 typedef struct moments {
@@ -40,7 +31,7 @@ QD_LANES_INLINE moments moments_of(const float *x, int64_t width, float epsilon)
 }
 
 static void normalise(float *restrict y, float *restrict saved, const float *restrict x,
-                      const float *restrict gain, const float *restrict bias, rows r,
+                      const float *restrict gain, const float *restrict bias, qd_rows r,
                       float epsilon) {
     for (int64_t n = 0; n < r.count; n++, x += r.width, y += r.width, saved += 2) {
         moments m = moments_of(x, r.width, epsilon);
@@ -55,13 +46,13 @@ static int forward(qd_backend_context *context, const qd_graph *graph, const qd_
                    const qd_operands *operands) {
     (void)context;
     normalise(operands->output, operands->saved, operands->inputs[0], operands->params[0],
-              operands->params[1], rows_of(graph, node), node->attributes.norm.epsilon);
+              operands->params[1], qd_rows_of(graph, node), node->attributes.norm.epsilon);
     return 0;
 }
 
 /* dgain += sum over rows of dy x_hat, dbias += sum of dy, row after row. */
 static void add_param_grads(float *restrict dgain, float *restrict dbias, const float *restrict dy,
-                            const float *restrict x, const float *restrict saved, rows r) {
+                            const float *restrict x, const float *restrict saved, qd_rows r) {
     for (int64_t n = 0; n < r.count; n++, x += r.width, dy += r.width, saved += 2) {
         float mean = saved[0], inverse = saved[1];
         for (int64_t i = 0; i < r.width; i++) {
@@ -92,7 +83,7 @@ QD_LANES_INLINE row_sums sums_of(const float *dy, const float *gain, const float
 
 /* dx = inverse (g - mean(g) - x_hat mean(g x_hat)); adds: to what stands there. */
 static void input_grads(float *restrict dx, const float *restrict dy, const float *restrict x,
-                        const float *restrict gain, const float *restrict saved, rows r,
+                        const float *restrict gain, const float *restrict saved, qd_rows r,
                         bool adds) {
     for (int64_t n = 0; n < r.count; n++) {
         moments m = {saved[2 * n], saved[2 * n + 1]};
@@ -119,7 +110,7 @@ static float *cleared_unless(bool adds, float *gradient, int64_t count) {
 static int backward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                     const qd_operands *operands) {
     (void)context;
-    rows r = rows_of(graph, node);
+    qd_rows r = qd_rows_of(graph, node);
     const float *dy = operands->output_grad, *x = operands->inputs[0];
     float *dgain = cleared_unless(operands->param_adds[0], operands->param_grads[0], r.width);
     float *dbias = cleared_unless(operands->param_adds[1], operands->param_grads[1], r.width);

@@ -3,16 +3,7 @@
 
 #include "worker/cpu/kernels/kernels.h"
 #include "worker/cpu/kernels/lanes.h"
-
-typedef struct rows {
-    int64_t count, width;
-} rows;
-
-static rows rows_of(const qd_graph *graph, const qd_node *node) {
-    const qd_shape *x = &graph->values[node->inputs[0]].shape;
-    int64_t width = x->dim[x->dims - 1];
-    return (rows){qd_shape_elements(x) / width, width};
-}
+#include "worker/cpu/kernels/rows.h"
 
 QD_LANES_INLINE float inverse_of(const float *x, int64_t width, float epsilon) {
     qd_lanes squares = {0}, v;
@@ -24,7 +15,7 @@ QD_LANES_INLINE float inverse_of(const float *x, int64_t width, float epsilon) {
 }
 
 static void normalise(float *restrict y, float *restrict saved, const float *restrict x,
-                      const float *restrict gain, rows r, float epsilon) {
+                      const float *restrict gain, qd_rows r, float epsilon) {
     for (int64_t n = 0; n < r.count; n++, x += r.width, y += r.width) {
         float inverse = inverse_of(x, r.width, epsilon);
         saved[n] = inverse;
@@ -37,13 +28,13 @@ static int forward(qd_backend_context *context, const qd_graph *graph, const qd_
                    const qd_operands *operands) {
     (void)context;
     normalise(operands->output, operands->saved, operands->inputs[0], operands->params[0],
-              rows_of(graph, node), node->attributes.norm.epsilon);
+              qd_rows_of(graph, node), node->attributes.norm.epsilon);
     return 0;
 }
 
 /* dgain += sum over rows of dy x_hat, row after row. */
 static void add_gain_grads(float *restrict dgain, const float *restrict dy, const float *restrict x,
-                           const float *restrict saved, rows r) {
+                           const float *restrict saved, qd_rows r) {
     for (int64_t n = 0; n < r.count; n++, x += r.width, dy += r.width)
         for (int64_t i = 0; i < r.width; i++)
             dgain[i] += dy[i] * (x[i] * saved[n]);
@@ -64,7 +55,7 @@ QD_LANES_INLINE float product_sum(const float *dy, const float *gain, const floa
 
 /* dx = inverse (dy gain - x_hat mean(dy gain x_hat)); adds: to what stands there. */
 static void input_grads(float *restrict dx, const float *restrict dy, const float *restrict x,
-                        const float *restrict gain, const float *restrict saved, rows r,
+                        const float *restrict gain, const float *restrict saved, qd_rows r,
                         bool adds) {
     for (int64_t n = 0; n < r.count; n++, dx += r.width, dy += r.width, x += r.width) {
         float inverse = saved[n];
@@ -79,7 +70,7 @@ static void input_grads(float *restrict dx, const float *restrict dy, const floa
 static int backward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                     const qd_operands *operands) {
     (void)context;
-    rows r = rows_of(graph, node);
+    qd_rows r = qd_rows_of(graph, node);
     const float *dy = operands->output_grad, *x = operands->inputs[0];
     float *dgain = operands->param_grads[0];
     if (!operands->param_adds[0])

@@ -1,18 +1,9 @@
 #include "worker/cpu/kernels/kernels.h"
 #include "worker/cpu/kernels/lanes.h"
-
-typedef struct rows {
-    int64_t count, width;
-} rows;
-
-static rows rows_of(const qd_graph *graph, const qd_node *node) {
-    const qd_shape *x = &graph->values[node->inputs[0]].shape;
-    int64_t width = x->dim[x->dims - 1];
-    return (rows){qd_shape_elements(x) / width, width};
-}
+#include "worker/cpu/kernels/rows.h"
 
 /* The greatest is taken off first, so that no exponential overflows. */
-static void normalise(float *restrict y, const float *restrict x, rows r) {
+static void normalise(float *restrict y, const float *restrict x, qd_rows r) {
     for (int64_t n = 0; n < r.count; n++, x += r.width, y += r.width) {
         float max = qd_lanes_row_max(x, r.width);
         float inverse = 1.0f / qd_lanes_row_exp_sum(x, r.width, max);
@@ -24,7 +15,7 @@ static void normalise(float *restrict y, const float *restrict x, rows r) {
 static int forward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                    const qd_operands *operands) {
     (void)context;
-    normalise(operands->output, operands->inputs[0], rows_of(graph, node));
+    normalise(operands->output, operands->inputs[0], qd_rows_of(graph, node));
     return 0;
 }
 
@@ -40,7 +31,7 @@ QD_LANES_INLINE float product_sum(const float *a, const float *b, int64_t count)
 
 /* dx = y (dy - sum(y dy)); adds: to what stands there. */
 static void input_grads(float *restrict dx, const float *restrict dy, const float *restrict y,
-                        rows r, bool adds) {
+                        qd_rows r, bool adds) {
     for (int64_t n = 0; n < r.count; n++, dx += r.width, dy += r.width, y += r.width) {
         float sum = product_sum(y, dy, r.width);
         if (adds)
@@ -57,7 +48,7 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
     (void)context;
     if (operands->input_grads[0])
         input_grads(operands->input_grads[0], operands->output_grad, operands->output,
-                    rows_of(graph, node), operands->input_adds[0]);
+                    qd_rows_of(graph, node), operands->input_adds[0]);
     return 0;
 }
 
