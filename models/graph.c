@@ -26,6 +26,13 @@ int64_t qd_shape_elements(const qd_shape *shape) {
     return elements;
 }
 
+bool qd_shape_equals(const qd_shape *a, const qd_shape *b) {
+    bool same = a->dims == b->dims;
+    for (int i = 0; same && i < a->dims; i++)
+        same = a->dim[i] == b->dim[i];
+    return same;
+}
+
 const char *qd_shape_text(const qd_shape *shape, char *text, size_t size) {
     size_t used = 0;
     for (int i = 0; i < shape->dims && used < size; i++)

@@ -29,6 +29,7 @@ typedef struct qd_shape {
 } qd_shape;
 
 int64_t qd_shape_elements(const qd_shape *shape);
+bool qd_shape_equals(const qd_shape *a, const qd_shape *b);
 
 /* "[64, 128]" into text (64 bytes are always enough for sane shapes). Returns text. */
 const char *qd_shape_text(const qd_shape *shape, char *text, size_t size);

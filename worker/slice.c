@@ -100,10 +100,5 @@ void qd_slice_put(const qd_slice *slice, const float *part, float *whole) {
 }
 
 bool qd_slice_is_of(const qd_slice *slice, const qd_shape *shape) {
-    if (slice->whole.dims != shape->dims)
-        return false;
-    for (int d = 0; d < shape->dims; d++)
-        if (slice->whole.dim[d] != shape->dim[d])
-            return false;
-    return true;
+    return qd_shape_equals(&slice->whole, shape);
 }

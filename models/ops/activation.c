@@ -1,5 +1,5 @@
 /* Functions of one element: they differ in name, in what backward reads and in what they cost. */
-#include "models/op.h"
+#include "models/ops/flops.h"
 #include "runtime/error.h"
 
 static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
@@ -12,23 +12,19 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     return 0;
 }
 
-static double elements(const qd_graph *graph, const qd_node *node) {
-    return (double)qd_shape_elements(&graph->values[node->inputs[0]].shape);
-}
-
 /* A comparison. */
 static double relu_flops(const qd_graph *graph, const qd_node *node) {
-    return elements(graph, node);
+    return qd_input_elements(graph, node);
 }
 
 /* An exponential counts 1, as the few operations around it do. */
 static double smooth_flops(const qd_graph *graph, const qd_node *node) {
-    return 8.0 * elements(graph, node);
+    return 8.0 * qd_input_elements(graph, node);
 }
 
 /* Of the output y the derivative is y (1 - y) or 1 - y^2. */
 static double output_flops(const qd_graph *graph, const qd_node *node) {
-    return 3.0 * elements(graph, node);
+    return 3.0 * qd_input_elements(graph, node);
 }
 
 #define ACTIVATION(KIND, NAME, KEEP, FORWARD, BACKWARD)                                            \

@@ -1,4 +1,4 @@
-#include "models/op.h"
+#include "models/ops/flops.h"
 #include "runtime/error.h"
 
 static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
@@ -20,19 +20,12 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     return 0;
 }
 
-/* Elements are moved, nothing is computed. */
-static double flops(const qd_graph *graph, const qd_node *node) {
-    (void)graph;
-    (void)node;
-    return 0;
-}
-
 const qd_op qd_op_concat = {
     .kind = QD_OP_CONCAT,
     .name = "concat",
     .inputs = 2,
     .params = 0,
     .infer = infer,
-    .forward_flops = flops,
-    .backward_flops = flops,
+    .forward_flops = qd_no_flops,
+    .backward_flops = qd_no_flops,
 };

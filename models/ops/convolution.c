@@ -1,6 +1,6 @@
 #include <inttypes.h>
 
-#include "models/op.h"
+#include "models/ops/flops.h"
 #include "models/ops/window.h"
 #include "runtime/error.h"
 
@@ -38,18 +38,15 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     return rc;
 }
 
-static double outputs(const qd_graph *graph, const qd_node *node) {
-    return (double)qd_shape_elements(&graph->values[node->output].shape);
-}
-
 /* Of the products alone, those with padding counted, too. */
 static double product_flops(const qd_graph *graph, const qd_node *node) {
     const qd_shape *weight = &graph->params[node->params[0]].shape;
-    return 2.0 * outputs(graph, node) * (double)(weight->dim[1] * weight->dim[2] * weight->dim[3]);
+    return 2.0 * qd_output_elements(graph, node) *
+           (double)(weight->dim[1] * weight->dim[2] * weight->dim[3]);
 }
 
 static double bias_flops(const qd_graph *graph, const qd_node *node) {
-    return node->param_count == 2 ? outputs(graph, node) : 0;
+    return node->param_count == 2 ? qd_output_elements(graph, node) : 0;
 }
 
 static double forward_flops(const qd_graph *graph, const qd_node *node) {

@@ -1,4 +1,4 @@
-#include "models/op.h"
+#include "models/ops/flops.h"
 #include "runtime/error.h"
 
 static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
@@ -24,18 +24,14 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     return 0;
 }
 
-static double logits_count(const qd_graph *graph, const qd_node *node) {
-    return (double)qd_shape_elements(&graph->values[node->inputs[0]].shape);
-}
-
 /* Difference, exponential and sum for each logit; an exponential counts 1. */
 static double forward_flops(const qd_graph *graph, const qd_node *node) {
-    return 3.0 * logits_count(graph, node);
+    return 3.0 * qd_input_elements(graph, node);
 }
 
 /* The same again, since the exponentials are not kept, and two products. */
 static double backward_flops(const qd_graph *graph, const qd_node *node) {
-    return 5.0 * logits_count(graph, node);
+    return 5.0 * qd_input_elements(graph, node);
 }
 
 /* Of each row its greatest logit, and the logarithm of the sum of the exponentials above it. */

@@ -1,4 +1,4 @@
-#include "models/op.h"
+#include "models/ops/flops.h"
 #include "runtime/error.h"
 
 static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
@@ -15,11 +15,6 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     return 0;
 }
 
-/* One product an element, both ways; drawing is not counted. */
-static double flops(const qd_graph *graph, const qd_node *node) {
-    return (double)qd_shape_elements(&graph->values[node->inputs[0]].shape);
-}
-
 /* What was dropped is drawn again in backward: nothing is kept. */
 const qd_op qd_op_dropout = {
     .kind = QD_OP_DROPOUT,
@@ -27,6 +22,7 @@ const qd_op qd_op_dropout = {
     .inputs = 1,
     .params = 0,
     .infer = infer,
-    .forward_flops = flops,
-    .backward_flops = flops,
+    /* One product an element, both ways; drawing is not counted. */
+    .forward_flops = qd_input_elements,
+    .backward_flops = qd_input_elements,
 };

@@ -1,4 +1,4 @@
-#include "models/op.h"
+#include "models/ops/flops.h"
 #include "runtime/error.h"
 
 static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
@@ -17,18 +17,6 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     return 0;
 }
 
-/* Rows are copied. */
-static double forward_flops(const qd_graph *graph, const qd_node *node) {
-    (void)graph;
-    (void)node;
-    return 0;
-}
-
-/* Each row's gradient is added to its place. */
-static double backward_flops(const qd_graph *graph, const qd_node *node) {
-    return (double)qd_shape_elements(&graph->values[node->output].shape);
-}
-
 const qd_op qd_op_embedding = {
     .kind = QD_OP_EMBEDDING,
     .name = "embedding",
@@ -36,6 +24,6 @@ const qd_op qd_op_embedding = {
     .params = 1,
     .keep = QD_KEEP_INPUTS,
     .infer = infer,
-    .forward_flops = forward_flops,
-    .backward_flops = backward_flops,
+    .forward_flops = qd_no_flops,
+    .backward_flops = qd_output_elements, /* each row's gradient is added to its place */
 };

@@ -1,19 +1,12 @@
 /* Losses against targets of float: they differ in name, in what they cost and in attributes. */
-#include "models/op.h"
+#include "models/ops/flops.h"
 #include "runtime/error.h"
-
-static bool same_shape(const qd_shape *a, const qd_shape *b) {
-    bool same = a->dims == b->dims;
-    for (int i = 0; same && i < a->dims; i++)
-        same = a->dim[i] == b->dim[i];
-    return same;
-}
 
 static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     const qd_value *x = &graph->values[node->inputs[0]], *t = &graph->values[node->inputs[1]];
     char a[64], b[64];
     bool fits = x->dtype == QD_F32 && t->dtype == QD_F32 && x->shape.dims >= 2 &&
-                same_shape(&x->shape, &t->shape);
+                qd_shape_equals(&x->shape, &t->shape);
     if (!fits)
         return qd_error_set(QD_ECONFIG,
                             "%s: input %s and target %s do not fit together; %s takes two float "
@@ -38,37 +31,33 @@ static int infer_huber(const qd_graph *graph, const qd_node *node, qd_value *out
     return infer(graph, node, output);
 }
 
-static double elements(const qd_graph *graph, const qd_node *node) {
-    return (double)qd_shape_elements(&graph->values[node->inputs[0]].shape);
-}
-
 /* Difference, square and sum; difference and product. */
 static double mse_forward_flops(const qd_graph *graph, const qd_node *node) {
-    return 3.0 * elements(graph, node);
+    return 3.0 * qd_input_elements(graph, node);
 }
 
 static double mse_backward_flops(const qd_graph *graph, const qd_node *node) {
-    return 2.0 * elements(graph, node);
+    return 2.0 * qd_input_elements(graph, node);
 }
 
 /* Difference, comparison, two products, difference and sum; difference, two comparisons, product.
  */
 static double huber_forward_flops(const qd_graph *graph, const qd_node *node) {
-    return 6.0 * elements(graph, node);
+    return 6.0 * qd_input_elements(graph, node);
 }
 
 static double huber_backward_flops(const qd_graph *graph, const qd_node *node) {
-    return 4.0 * elements(graph, node);
+    return 4.0 * qd_input_elements(graph, node);
 }
 
 /* An exponential and a logarithm count 1 each, as the few operations around them do. */
 static double logarithm_flops(const qd_graph *graph, const qd_node *node) {
-    return 6.0 * elements(graph, node);
+    return 6.0 * qd_input_elements(graph, node);
 }
 
 /* An exponential, a quotient, a sum, a difference, a product. */
 static double exponential_flops(const qd_graph *graph, const qd_node *node) {
-    return 5.0 * elements(graph, node);
+    return 5.0 * qd_input_elements(graph, node);
 }
 
 /* Maximum, logarithm of the sum above it, and sum of the targets. */

@@ -1,4 +1,4 @@
-#include "models/op.h"
+#include "models/ops/flops.h"
 #include "runtime/error.h"
 
 static bool is_vector_of(const qd_shape *shape, int64_t width) {
@@ -27,19 +27,15 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     return 0;
 }
 
-static double elements(const qd_graph *graph, const qd_node *node) {
-    return (double)qd_shape_elements(&graph->values[node->inputs[0]].shape);
-}
-
 /* Of an element: sum, difference, square, sum of squares; scale, gain, bias. */
 static double forward_flops(const qd_graph *graph, const qd_node *node) {
-    return 7.0 * elements(graph, node);
+    return 7.0 * qd_input_elements(graph, node);
 }
 
 /* Of an element: normalise again (2), gains' and biases' gradients (3), two row sums (4), and the
  * input's gradient from them (5). */
 static double backward_flops(const qd_graph *graph, const qd_node *node) {
-    return 14.0 * elements(graph, node);
+    return 14.0 * qd_input_elements(graph, node);
 }
 
 /* Mean and inverse deviation of each row. */

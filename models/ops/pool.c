@@ -1,4 +1,4 @@
-#include "models/op.h"
+#include "models/ops/flops.h"
 #include "models/ops/window.h"
 #include "runtime/error.h"
 
@@ -22,13 +22,7 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
 /* An operation for each element of each window. */
 static double flops(const qd_graph *graph, const qd_node *node) {
     const int64_t *window = node->attributes.pool.window;
-    double outputs = (double)qd_shape_elements(&graph->values[node->output].shape);
-    return outputs * (double)(window[0] * window[1]);
-}
-
-/* The greatest alone gets a gradient. */
-static double max_backward_flops(const qd_graph *graph, const qd_node *node) {
-    return (double)qd_shape_elements(&graph->values[node->output].shape);
+    return qd_output_elements(graph, node) * (double)(window[0] * window[1]);
 }
 
 static int64_t saved_places(const qd_graph *graph, const qd_node *node) {
@@ -42,7 +36,7 @@ const qd_op qd_op_max_pool = {
     .params = 0,
     .infer = infer,
     .forward_flops = flops,
-    .backward_flops = max_backward_flops,
+    .backward_flops = qd_output_elements, /* the greatest alone gets a gradient */
     .saved = saved_places,
 };
 

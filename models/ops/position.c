@@ -1,4 +1,4 @@
-#include "models/op.h"
+#include "models/ops/flops.h"
 #include "runtime/error.h"
 
 static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
@@ -18,17 +18,13 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     return 0;
 }
 
-/* One addition for each element, both ways. */
-static double flops(const qd_graph *graph, const qd_node *node) {
-    return (double)qd_shape_elements(&graph->values[node->output].shape);
-}
-
 const qd_op qd_op_position = {
     .kind = QD_OP_POSITION,
     .name = "position",
     .inputs = 1,
     .params = 1,
     .infer = infer,
-    .forward_flops = flops,
-    .backward_flops = flops,
+    /* One addition for each element, both ways. */
+    .forward_flops = qd_output_elements,
+    .backward_flops = qd_output_elements,
 };

@@ -1,4 +1,4 @@
-#include "models/op.h"
+#include "models/ops/flops.h"
 #include "models/ops/lengths.h"
 #include "runtime/error.h"
 
@@ -14,19 +14,15 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     return node->input_count == 2 ? qd_lengths_check(graph, node) : 0;
 }
 
-/* An addition for each element; the same to hand the gradient to all of them. */
-static double flops(const qd_graph *graph, const qd_node *node) {
-    return (double)qd_shape_elements(&graph->values[node->inputs[0]].shape);
-}
-
 const qd_op qd_op_position_mean = {
     .kind = QD_OP_POSITION_MEAN,
     .name = "position_mean",
     .inputs = 1,
     .params = 0,
     .infer = infer,
-    .forward_flops = flops,
-    .backward_flops = flops,
+    /* An addition for each element; the same to hand the gradient to all of them. */
+    .forward_flops = qd_input_elements,
+    .backward_flops = qd_input_elements,
 };
 
 const qd_op qd_op_position_mean_lengths = {
@@ -36,6 +32,6 @@ const qd_op qd_op_position_mean_lengths = {
     .params = 0,
     .keep = QD_KEEP_INPUTS,
     .infer = infer,
-    .forward_flops = flops,
-    .backward_flops = flops,
+    .forward_flops = qd_input_elements,
+    .backward_flops = qd_input_elements,
 };

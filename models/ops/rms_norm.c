@@ -1,4 +1,4 @@
-#include "models/op.h"
+#include "models/ops/flops.h"
 #include "runtime/error.h"
 
 static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
@@ -21,18 +21,14 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     return 0;
 }
 
-static double elements(const qd_graph *graph, const qd_node *node) {
-    return (double)qd_shape_elements(&graph->values[node->inputs[0]].shape);
-}
-
 /* Of an element: square and sum; scale and gain. */
 static double forward_flops(const qd_graph *graph, const qd_node *node) {
-    return 4.0 * elements(graph, node);
+    return 4.0 * qd_input_elements(graph, node);
 }
 
 /* Of an element: the gain's gradient (3), a row sum (3), and the input's gradient from it (4). */
 static double backward_flops(const qd_graph *graph, const qd_node *node) {
-    return 10.0 * elements(graph, node);
+    return 10.0 * qd_input_elements(graph, node);
 }
 
 /* The inverse root mean square of each row. */

@@ -1,4 +1,4 @@
-#include "models/op.h"
+#include "models/ops/flops.h"
 #include "runtime/error.h"
 
 static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
@@ -12,18 +12,14 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     return 0;
 }
 
-static double elements(const qd_graph *graph, const qd_node *node) {
-    return (double)qd_shape_elements(&graph->values[node->inputs[0]].shape);
-}
-
 /* Difference, exponential (counts 1), sum and quotient. */
 static double forward_flops(const qd_graph *graph, const qd_node *node) {
-    return 4.0 * elements(graph, node);
+    return 4.0 * qd_input_elements(graph, node);
 }
 
 /* A product and its sum; a difference and a product. */
 static double backward_flops(const qd_graph *graph, const qd_node *node) {
-    return 4.0 * elements(graph, node);
+    return 4.0 * qd_input_elements(graph, node);
 }
 
 const qd_op qd_op_softmax = {
