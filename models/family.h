@@ -26,24 +26,24 @@ typedef struct qd_family {
     int (*build)(const qd_job *job, qd_graph *graph);
 } qd_family;
 
-/* Linear layers with an activation between each two, ended by cross-entropy over the classes. */
+/* Linear layers with an activation between each two, to a class by cross-entropy. */
 extern const qd_family qd_family_mlp;
-/* Convolutions of 3 x 3 with an activation and a pooling of 2 x 2 after each, then linear layers.
- */
-extern const qd_family qd_family_cnn;
-
 /* As mlp, but to numbers: by mean squared error or Huber's loss. */
 extern const qd_family qd_family_regression;
-/* Residual networks of depth 18, 34 and 50. */
+
+/* The class of an image: by convolutions of 3 x 3 with an activation and a pooling of 2 x 2 after
+ * each, then linear layers; by residual networks of depth 18, 34 and 50. */
+extern const qd_family qd_family_cnn;
 extern const qd_family qd_family_resnet;
-/* A causal Transformer that predicts the next token, GPT-2's. */
+
+/* The next token of a text: a causal Transformer, GPT-2's. */
 extern const qd_family qd_family_gpt;
-/* The class of a text. What follows the last token that is not 0 is padding, and takes no part. */
-/* By the mean of its tokens' embeddings: Joulin et al., arXiv 1607.01759. */
+
+/* The class of a text, in which what follows the last token that is not 0 is padding, and takes no
+ * part: by the mean of its tokens' embeddings (Joulin et al., arXiv 1607.01759); by a Transformer
+ * whose positions all see each other, BERT's; by stacked LSTMs. */
 extern const qd_family qd_family_embedding;
-/* By a Transformer whose positions all see each other, BERT's. */
 extern const qd_family qd_family_bert;
-/* By stacked LSTMs. */
 extern const qd_family qd_family_lstm;
 
 /* The row of job->model.family; never NULL for a parsed job. */

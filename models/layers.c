@@ -217,6 +217,21 @@ int qd_layer_position(qd_graph *graph, const char *name, int x, qd_init init) {
     return table < 0 ? table : qd_graph_add_node(graph, &qd_op_position, name, &x, 1, &table, 1);
 }
 
+int qd_layer_image_input(qd_graph *graph, const qd_model_spec *model) {
+    const int64_t *image = model->image;
+    qd_shape shape = {.dims = 4, .dim = {graph->samples, image[0], image[1], image[2]}};
+    return graph->input = qd_graph_add_value(graph, "input", QD_VALUE_INPUT, QD_F32, &shape);
+}
+
+qd_sample_spec qd_image_sample(const qd_model_spec *model) {
+    const int64_t *image = model->image;
+    return (qd_sample_spec){.input_dtype = QD_F32,
+                            .inputs = image[0] * image[1] * image[2],
+                            .targets = 1,
+                            .target_dtype = QD_I32,
+                            .classes = model->classes};
+}
+
 qd_text_input qd_layer_text_input(qd_graph *graph, const qd_model_spec *model) {
     qd_shape shape = {.dims = 2, .dim = {graph->samples, model->context}};
     graph->input = qd_graph_add_value(graph, "input", QD_VALUE_INPUT, QD_I32, &shape);

@@ -25,6 +25,11 @@ int qd_layer_embedding(qd_graph *graph, const char *name, int tokens, int64_t vo
 /* Adds a row of the table NAME.weight to each position of x[n, t, width]. */
 int qd_layer_position(qd_graph *graph, const char *name, int x, qd_init init);
 
+/* Of a model that tells the class of an image: the input [n, height, width, channels], and what a
+ * sample is. */
+int qd_layer_image_input(qd_graph *graph, const qd_model_spec *model);
+qd_sample_spec qd_image_sample(const qd_model_spec *model);
+
 /* Of a model that tells the class of a text: the input, [n, context] tokens, and their lengths,
  * without the padding behind them. Both are below 0 on error. */
 typedef struct qd_text_input {

@@ -22,22 +22,12 @@ static int add_convolutions(qd_graph *g, const qd_model_spec *model, int x) {
 
 static int build(const qd_job *job, qd_graph *g) {
     const qd_model_spec *model = &job->model;
-    qd_shape input = {.dims = 4,
-                      .dim = {g->samples, model->image[0], model->image[1], model->image[2]}};
-    g->input = qd_graph_add_value(g, "input", QD_VALUE_INPUT, QD_F32, &input);
-    if (g->input < 0)
-        return g->input;
-    return qd_layer_classify(
-        g, qd_layer_perceptron(g, model, add_convolutions(g, model, g->input), model->classes));
+    int x = add_convolutions(g, model, qd_layer_image_input(g, model));
+    return qd_layer_classify(g, qd_layer_perceptron(g, model, x, model->classes));
 }
 
 static qd_sample_spec sample(const qd_job *job) {
-    const int64_t *image = job->model.image;
-    return (qd_sample_spec){.input_dtype = QD_F32,
-                            .inputs = image[0] * image[1] * image[2],
-                            .targets = 1,
-                            .classes = job->model.classes,
-                            .target_dtype = QD_I32};
+    return qd_image_sample(&job->model);
 }
 
 const qd_family qd_family_cnn = {.name = "cnn", .sample = sample, .build = build};

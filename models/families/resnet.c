@@ -106,23 +106,13 @@ static int build(const qd_job *job, qd_graph *g) {
     const variant *v = find(model->depth);
     if (!v)
         return qd_error_set(QD_ECONFIG, "model.depth %" PRId64 "; use 18, 34 or 50", model->depth);
-    qd_shape input = {.dims = 4,
-                      .dim = {g->samples, model->image[0], model->image[1], model->image[2]}};
-    g->input = qd_graph_add_value(g, "input", QD_VALUE_INPUT, QD_F32, &input);
-    if (g->input < 0)
-        return g->input;
-    int x = add_stages(g, v, model->width, add_stem(g, model, g->input));
+    int x = add_stages(g, v, model->width, add_stem(g, model, qd_layer_image_input(g, model)));
     x = qd_layer_global_mean(g, "mean", x);
     return qd_layer_classify(g, qd_layer_dense(g, "fc", x, model->classes));
 }
 
 static qd_sample_spec sample(const qd_job *job) {
-    const int64_t *image = job->model.image;
-    return (qd_sample_spec){.input_dtype = QD_F32,
-                            .inputs = image[0] * image[1] * image[2],
-                            .targets = 1,
-                            .classes = job->model.classes,
-                            .target_dtype = QD_I32};
+    return qd_image_sample(&job->model);
 }
 
 const qd_family qd_family_resnet = {.name = "resnet", .sample = sample, .build = build};
