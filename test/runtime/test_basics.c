@@ -1,4 +1,4 @@
-/* Errors, spans, text and deadlines: the small things everything stands on. */
+/* Errors, spans, text, deadlines, sizes and words: the small things everything stands on. */
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
@@ -6,10 +6,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "runtime/align.h"
 #include "runtime/clock.h"
 #include "runtime/error.h"
 #include "runtime/span.h"
 #include "runtime/text.h"
+#include "runtime/transport_kind.h"
 
 START_TEST(context_goes_in_front_of_the_message) {
     int rc = qd_error_set(QD_EDATA, "byte %d", 7);
@@ -115,6 +117,35 @@ START_TEST(text_grows_and_keeps_zero_bytes) {
 }
 END_TEST
 
+START_TEST(sizes_are_rounded_up_to_the_alignment_and_no_further) {
+    for (size_t bytes = 0; bytes <= 1000; bytes++) {
+        size_t up = qd_align_bytes(bytes);
+        ck_assert(up % 64 == 0 && up >= bytes && up < bytes + 64);
+    }
+    for (int64_t floats = 0; floats <= 100; floats++)
+        ck_assert_int_eq(4 * qd_align_floats(floats), (int64_t)qd_align_bytes(4 * (size_t)floats));
+}
+END_TEST
+
+START_TEST(a_transport_goes_by_its_word) {
+    static const struct {
+        const char *word;
+        qd_transport_kind kind;
+    } rows[] = {{"auto", QD_TRANSPORT_AUTO}, {"shm", QD_TRANSPORT_SHM}, {"mpi", QD_TRANSPORT_MPI}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        qd_transport_kind kind = QD_TRANSPORT_KINDS;
+        ck_assert_int_eq(qd_transport_by_name(rows[i].word, &kind), 0);
+        ck_assert_int_eq(kind, rows[i].kind);
+        ck_assert_str_eq(qd_transport_names[kind], rows[i].word);
+    }
+    ck_assert_ptr_null(qd_transport_names[QD_TRANSPORT_KINDS]);
+    qd_transport_kind kind;
+    ck_assert_int_eq(qd_transport_by_name("tcp", &kind), QD_EPROTO);
+    ck_assert_str_eq(qd_error_message(),
+                     "transport \"tcp\" is not known; accepted: auto, shm, mpi");
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("basics");
     TCase *tcase = tcase_create("basics");
@@ -126,6 +157,8 @@ int main(void) {
     tcase_add_test(tcase, a_deadline_passes_when_its_time_has_come);
     tcase_add_test(tcase, backoff_never_sleeps_longer_than_it_may);
     tcase_add_test(tcase, text_grows_and_keeps_zero_bytes);
+    tcase_add_test(tcase, sizes_are_rounded_up_to_the_alignment_and_no_further);
+    tcase_add_test(tcase, a_transport_goes_by_its_word);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
