@@ -11,6 +11,7 @@
 #include "models/job.h"
 #include "models/memory_plan.h"
 #include "models/op.h"
+#include "models/timeline.h"
 #include "runtime/error.h"
 #include "worker/backend.h"
 
@@ -29,7 +30,8 @@ typedef struct gang_plan {
 
 typedef struct job_plan {
     qd_job job;
-    qd_graph *graph; /* of one micro-batch */
+    qd_graph *graph;       /* of one micro-batch */
+    qd_timeline *timeline; /* of it, too */
     gang_plan *gangs;
     int gang_count;
 } job_plan;
@@ -61,7 +63,7 @@ static int plan_gang(const job_plan *plan, int dp, gang_plan *gang) {
         gang->slots = end - first > gang->slots ? end - first : gang->slots;
     }
     qd_memory_plan *memory;
-    int rc = qd_memory_plan_create(&plan->job, plan->graph, gang->slots, &memory);
+    int rc = qd_memory_plan_create(&plan->job, plan->graph, plan->timeline, gang->slots, &memory);
     if (rc)
         return rc;
     gang->arena_bytes = memory->bytes;
@@ -87,6 +89,8 @@ static int make_plan(const char *file, job_plan *plan) {
         rc = qd_family_build(&plan->job, &plan->graph);
     if (!rc)
         rc = ask_backend(plan->graph);
+    if (!rc)
+        rc = qd_timeline_create(plan->graph, &plan->timeline);
     if (rc)
         return rc;
     plan->gang_count = (int)(plan->job.ranks_max - plan->job.ranks_min) + 1;
@@ -100,6 +104,18 @@ static int make_plan(const char *file, job_plan *plan) {
 
 static double per_step(const job_plan *plan, double flops_of_the_graph) {
     return flops_of_the_graph * (double)(plan->job.train.batch / plan->graph->samples);
+}
+
+static void print_flops(const job_plan *plan) {
+    double forward = per_step(plan, qd_graph_forward_flops(plan->graph));
+    double backward = per_step(plan, qd_graph_backward_flops(plan->graph));
+    double again = per_step(plan, qd_timeline_recompute_flops(plan->timeline, plan->graph));
+    printf("FLOPs       %.6g a step: %.6g forward, %.6g backward", forward + backward + again,
+           forward, backward);
+    if (plan->graph->recompute)
+        printf(", %.6g forward again for %d of %d blocks", again, plan->graph->recompute,
+               plan->graph->block_count);
+    putchar('\n');
 }
 
 static void print_layers(const qd_graph *graph) {
@@ -121,11 +137,7 @@ static void print_text(const job_plan *plan) {
     if (job->train.micro_batches > 1)
         printf("            each slot in %lld micro-batches of %lld\n",
                (long long)job->train.micro_batches, (long long)plan->graph->samples);
-    printf(
-        "FLOPs       %.6g a step: %.6g forward, %.6g backward\n",
-        per_step(plan, qd_graph_forward_flops(plan->graph) + qd_graph_backward_flops(plan->graph)),
-        per_step(plan, qd_graph_forward_flops(plan->graph)),
-        per_step(plan, qd_graph_backward_flops(plan->graph)));
+    print_flops(plan);
     printf("gang        %lld .. %lld ranks, layout %s\n", (long long)job->ranks_min,
            (long long)job->ranks_max, job->layout_dp ? "as given" : "auto: dp = ranks");
     printf("layers of one %s:\n", job->train.micro_batches > 1 ? "micro-batch" : "slot");
@@ -145,11 +157,14 @@ static int print_json(const job_plan *plan) {
                                                "arena_bytes_per_rank",
                                                (json_int_t)plan->gangs[i].arena_bytes));
     json_t *root = json_pack(
-        "{s:s, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:o}", "job", job->name, "parameters",
-        (json_int_t)qd_graph_param_count(plan->graph), "batch", (json_int_t)job->train.batch,
-        "slots_data", (json_int_t)job->slots_data, "forward_flops_per_step",
-        per_step(plan, qd_graph_forward_flops(plan->graph)), "backward_flops_per_step",
-        per_step(plan, qd_graph_backward_flops(plan->graph)), "ranks_min",
+        "{s:s, s:I, s:I, s:I, s:i, s:i, s:f, s:f, s:f, s:I, s:I, s:o}", "job", job->name,
+        "parameters", (json_int_t)qd_graph_param_count(plan->graph), "batch",
+        (json_int_t)job->train.batch, "slots_data", (json_int_t)job->slots_data, "blocks",
+        plan->graph->block_count, "recomputed_blocks", plan->graph->recompute,
+        "forward_flops_per_step", per_step(plan, qd_graph_forward_flops(plan->graph)),
+        "backward_flops_per_step", per_step(plan, qd_graph_backward_flops(plan->graph)),
+        "recompute_flops_per_step",
+        per_step(plan, qd_timeline_recompute_flops(plan->timeline, plan->graph)), "ranks_min",
         (json_int_t)job->ranks_min, "ranks_max", (json_int_t)job->ranks_max, "gangs", gangs);
     if (!root)
         return qd_error_set(QD_ENOMEM, "no memory for the plan as JSON");
@@ -179,6 +194,7 @@ int qd_command_plan(int argc, char **argv) {
         rc = print_json(&plan);
     else if (!rc)
         print_text(&plan);
+    qd_timeline_destroy(plan.timeline);
     qd_graph_destroy(plan.graph);
     free(plan.gangs);
     return rc ? qd_command_fail(rc) : EX_OK;

@@ -19,6 +19,19 @@ qd_sample_spec qd_family_sample_spec(const qd_job *job) {
     return qd_family_of(job)->sample(job);
 }
 
+int64_t qd_family_blocks(const qd_job *job) {
+    const qd_family *family = qd_family_of(job);
+    return family->blocks ? family->blocks(&job->model) : 0;
+}
+
+static int choose_recompute(const qd_job *job, qd_graph *graph) {
+    if (job->train.recompute < 0 || job->train.recompute > graph->block_count)
+        return qd_error_set(QD_ECONFIG, "train.recompute %" PRId64 " of %d block(s)",
+                            job->train.recompute, graph->block_count);
+    graph->recompute = (int)job->train.recompute;
+    return 0;
+}
+
 int qd_family_build(const qd_job *job, qd_graph **graph) {
     int64_t batch = job->train.batch, slots = job->slots_data;
     if (slots < 1 || batch < 1 || batch % slots != 0)
@@ -39,6 +52,8 @@ int qd_family_build(const qd_job *job, qd_graph **graph) {
     g->precision = job->train.precision;
     g->tensor_slots = job->slots_tensor > 0 ? (int)job->slots_tensor : 1;
     rc = qd_family_of(job)->build(job, g);
+    if (!rc)
+        rc = choose_recompute(job, g);
     if (rc) {
         qd_graph_destroy(g);
         return qd_error_context(rc, "model %s", qd_family_of(job)->name);

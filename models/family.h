@@ -22,6 +22,8 @@ typedef struct qd_sample_spec {
 typedef struct qd_family {
     const char *name;
     qd_sample_spec (*sample)(const qd_job *job);
+    /* How many blocks the graph will have that may be recomputed; NULL: none. */
+    int64_t (*blocks)(const qd_model_spec *model);
     /* Fills an empty graph: input, target, logits and loss. QD_ECONFIG, QD_ENOMEM. */
     int (*build)(const qd_job *job, qd_graph *graph);
 } qd_family;
@@ -51,8 +53,11 @@ const qd_family *qd_family_of(const qd_job *job);
 
 qd_sample_spec qd_family_sample_spec(const qd_job *job);
 
-/* The graph of one micro-batch of the job: qd_job_graph_samples. Owner: the caller
- * (qd_graph_destroy). QD_ECONFIG, QD_ENOMEM. */
+/* Blocks that train.recompute chooses from; 0: the model has none. */
+int64_t qd_family_blocks(const qd_job *job);
+
+/* The graph of one micro-batch of the job: qd_job_graph_samples; its first train.recompute blocks
+ * are recomputed. Owner: the caller (qd_graph_destroy). QD_ECONFIG, QD_ENOMEM. */
 int qd_family_build(const qd_job *job, qd_graph **graph);
 
 #endif

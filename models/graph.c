@@ -51,6 +51,7 @@ int qd_graph_create(int64_t samples, qd_graph **graph) {
         return qd_error_set(QD_ENOMEM, "no memory for a graph");
     g->samples = samples;
     g->tensor_slots = 1;
+    g->open_block = -1;
     g->input = g->target = g->logits = g->loss = -1;
     *graph = g;
     return 0;
@@ -220,7 +221,7 @@ int qd_graph_add_node(qd_graph *graph, const qd_op *op, const char *name, const 
 int qd_graph_add_node_with(qd_graph *graph, const qd_op *op, const char *name, const int *inputs,
                            int input_count, const int *params, int param_count,
                            qd_op_attributes attributes) {
-    qd_node node = {.op = op, .attributes = attributes};
+    qd_node node = {.op = op, .attributes = attributes, .block = graph->open_block};
     qd_value output = {
         .kind = QD_VALUE_ACTIVATION, .needs_grad = param_count > 0, .producer = graph->node_count};
     int rc = set_name(node.name, name);
@@ -241,6 +242,14 @@ int qd_graph_add_node_with(qd_graph *graph, const qd_op *op, const char *name, c
     node.scratch = op->scratch ? op->scratch(graph, &node) : 0;
     graph->nodes[graph->node_count++] = node;
     return node.output;
+}
+
+void qd_graph_begin_block(qd_graph *graph) {
+    graph->open_block = graph->block_count++;
+}
+
+void qd_graph_end_block(qd_graph *graph) {
+    graph->open_block = -1;
 }
 
 int64_t qd_graph_targets_per_sample(const qd_graph *graph) {

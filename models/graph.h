@@ -135,6 +135,7 @@ typedef struct qd_node {
     int params[QD_MAX_OPERANDS]; /* parameters */
     int param_count;
     int output;      /* value */
+    int block;       /* it is part of, counted from 0 in the order of execution; -1: of none */
     int64_t scratch; /* floats that forward, and that backward, may use while it runs: what the
                         operator asks for; a backend may ask for more (worker/backend.h) */
 } qd_node;
@@ -150,6 +151,10 @@ typedef struct qd_graph {
     int64_t param_elements; /* length of the flat parameter vector, padding between included */
     qd_node *nodes;
     int node_count;
+    int block_count;   /* parts of the model that may be recomputed, each a run of nodes */
+    int recompute;     /* the first so many of them are: forward again just before their backward,
+                          with only what they read kept in between (models/timeline.h) */
+    int open_block;    /* while building: that nodes are added to; -1: none */
     int input, target; /* values fed from the data source */
     int logits;        /* value the evaluation takes the arg-max of, [samples, .., classes] */
     int loss;          /* value: the losses, not yet averaged */
@@ -174,6 +179,10 @@ int qd_graph_add_node(qd_graph *graph, const qd_op *op, const char *name, const 
 int qd_graph_add_node_with(qd_graph *graph, const qd_op *op, const char *name, const int *inputs,
                            int input_count, const int *params, int param_count,
                            qd_op_attributes attributes);
+
+/* Between the two, nodes that are added form a block. Blocks do not nest. */
+void qd_graph_begin_block(qd_graph *graph);
+void qd_graph_end_block(qd_graph *graph);
 
 /*
  * Whether backward of this node adds to the gradient of its input (parameter) i, instead of

@@ -159,6 +159,7 @@ static const qd_field train_fields[] = {
     {"stop_after", QD_FIELD_INT, 0, AT(train.stop_after), .max = 1e6, .preset = "0"},
     {"micro_batches", QD_FIELD_INT, RESULT, AT(train.micro_batches), .min = 1, .max = MAX_BATCH,
      .preset = "1"},
+    {"recompute", QD_FIELD_INT, 0, AT(train.recompute), .max = 1e6, .preset = "0"},
     {0},
 };
 

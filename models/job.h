@@ -119,6 +119,9 @@ typedef struct qd_train_spec {
     /* Parts that a data slot is run in, one after another, to need less memory; 0 counts as 1.
      * Gradients are those of the whole slot, but batch norms measure each part by itself. */
     int64_t micro_batches;
+    /* The model's first so many blocks keep what they read only, and run forward once more before
+     * their backward: less memory, more time, the same bits. */
+    int64_t recompute;
 } qd_train_spec;
 
 typedef struct qd_optimizer_spec {

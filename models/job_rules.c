@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "models/family.h"
 #include "runtime/error.h"
 
 /* The slots of a job that says nothing about them: enough for one node, few enough that a slot
@@ -199,6 +200,22 @@ static int check_micro_batches(const rules *r, const qd_job *job) {
                         job->train.batch, job->slots_data, divisors);
 }
 
+static int check_recompute(const rules *r, const qd_job *job) {
+    int64_t blocks = qd_family_blocks(job), wanted = job->train.recompute;
+    int line = qd_schema_line(r->lines, "train.recompute");
+    if (wanted <= blocks)
+        return 0;
+    if (blocks == 0)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: train.recompute %" PRId64
+                            ", and family %s has no blocks to recompute; remove it",
+                            r->file, line, wanted, qd_family_of(job)->name);
+    return qd_error_set(QD_ECONFIG,
+                        "%s:%d: train.recompute %" PRId64 " is more than the %" PRId64
+                        " block(s) of the model; use 0 to %" PRId64,
+                        r->file, line, wanted, blocks, blocks);
+}
+
 static int check_max(const rules *r, const qd_job *job) {
     if (job->ranks_max <= job->slots_data)
         return 0;
@@ -349,7 +366,8 @@ int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job) 
     fill_optimizer(&r, job);
     fill_slots(&r, job);
     if ((rc = check_slots(&r, job)) || (rc = check_micro_batches(&r, job)) ||
-        (rc = check_max(&r, job)) || (rc = check_min(&r, job)) || (rc = check_dp(&r, job)))
+        (rc = check_recompute(&r, job)) || (rc = check_max(&r, job)) || (rc = check_min(&r, job)) ||
+        (rc = check_dp(&r, job)))
         return rc;
     fill_ranks(job);
     return 0;

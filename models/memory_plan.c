@@ -7,90 +7,103 @@
 #include "runtime/align.h"
 #include "runtime/error.h"
 
-/*
- * A buffer that shares the pool, and the time it is needed, both ends included. Time counts
- * nodes: with N of them forward of node i is time i, the loss is read and its gradient seeded at
- * time N, and backward of node i is time 2N - i.
- */
+/* Times, as places in the timeline, both ends included. */
+typedef struct span {
+    int first, last;
+} span;
+
+/* A buffer that shares the pool, and when it is needed: what is recomputed twice, once in forward
+ * and once from the recomputation on, in the same place. */
 typedef struct buffer {
     size_t bytes;
-    int first, last;
+    span spans[2];
+    int span_count;
     size_t *offset; /* where the plan wants to know it */
 } buffer;
 
-static int backward_time(const qd_graph *graph, int node) {
-    return 2 * graph->node_count - node;
+/* ---- when buffers are needed ---- */
+
+/* All buffers of the pool, by what they hold. */
+typedef struct lives {
+    const qd_graph *graph;
+    buffer *values; /* [value_count] */
+    buffer *grads;  /* [value_count] */
+    buffer *saved;  /* [node_count] */
+} lives;
+
+/* A new content is written. */
+static void begin(buffer *b, int time) {
+    b->spans[b->span_count++] = (span){time, time};
 }
 
 static void extend(buffer *b, int time) {
-    if (time < b->first)
-        b->first = time;
-    if (time > b->last)
-        b->last = time;
+    b->spans[b->span_count - 1].last = time;
 }
 
-static bool reads(const qd_node *node, int value) {
+/* A gradient is written by the first of its writers, and added to by the others. */
+static void begin_or_extend(buffer *b, int time) {
+    if (b->span_count == 0)
+        begin(b, time);
+    else
+        extend(b, time);
+}
+
+static void extend_inputs(lives *l, const qd_node *node, int time) {
     for (int i = 0; i < node->input_count; i++)
-        if (node->inputs[i] == value)
-            return true;
-    return false;
+        extend(&l->values[node->inputs[i]], time);
 }
 
-/* A value lives from its producer to its last reader, and on to the backward pass of those that
- * read it again there. */
-static buffer value_buffer(const qd_graph *graph, int v, size_t *offset) {
-    const qd_value *value = &graph->values[v];
-    int born = value->producer < 0 ? 0 : value->producer;
-    buffer b = {
-        .bytes = (size_t)qd_shape_elements(&value->shape) * qd_dtype_bytes(value->dtype),
-        .first = born,
-        .last = born,
-        .offset = offset,
-    };
-    for (int n = 0; n < graph->node_count; n++) {
-        const qd_node *node = &graph->nodes[n];
-        if (reads(node, v)) {
-            extend(&b, n);
-            if (node->op->keep & QD_KEEP_INPUTS)
-                extend(&b, backward_time(graph, n));
+static void live_through_forward(lives *l, int n, int time) {
+    const qd_node *node = &l->graph->nodes[n];
+    begin(&l->values[node->output], time);
+    begin(&l->saved[n], time);
+    extend_inputs(l, node, time);
+}
+
+static void live_through_loss(lives *l, int time) {
+    const int read[] = {l->graph->logits, l->graph->loss, l->graph->target};
+    for (int i = 0; i < 3; i++)
+        if (read[i] >= 0)
+            extend(&l->values[read[i]], time);
+    if (l->graph->loss >= 0)
+        begin(&l->grads[l->graph->loss], time);
+}
+
+static void live_through_backward(lives *l, int n, int time) {
+    const qd_node *node = &l->graph->nodes[n];
+    for (int i = 0; i < node->input_count; i++)
+        begin_or_extend(&l->grads[node->inputs[i]], time);
+    begin_or_extend(&l->grads[node->output], time);
+    extend(&l->saved[n], time);
+    if (node->op->keep & QD_KEEP_INPUTS)
+        extend_inputs(l, node, time);
+    if (node->op->keep & QD_KEEP_OUTPUT)
+        extend(&l->values[node->output], time);
+}
+
+/* What nobody produces is there from the start. */
+static void live(lives *l, const qd_timeline *timeline) {
+    for (int v = 0; v < l->graph->value_count; v++)
+        if (l->graph->values[v].producer < 0)
+            begin(&l->values[v], 0);
+    for (int time = 0; time < timeline->count; time++) {
+        qd_pass pass = timeline->passes[time];
+        switch (pass.kind) {
+        case QD_PASS_FORWARD:
+        case QD_PASS_RECOMPUTE:
+            live_through_forward(l, pass.node, time);
+            break;
+        case QD_PASS_LOSS:
+            live_through_loss(l, time);
+            break;
+        case QD_PASS_BACKWARD:
+            live_through_backward(l, pass.node, time);
+            break;
         }
-        if (node->output == v && (node->op->keep & QD_KEEP_OUTPUT))
-            extend(&b, backward_time(graph, n));
     }
-    if (v == graph->logits || v == graph->loss || v == graph->target)
-        extend(&b, graph->node_count);
-    return b;
 }
 
-/* A gradient lives from its first writer, the backward pass of the value's reader, to the
- * backward pass of the value's producer. */
-static buffer grad_buffer(const qd_graph *graph, int v, size_t *offset) {
-    const qd_value *value = &graph->values[v];
-    int end = backward_time(graph, value->producer);
-    buffer b = {
-        .bytes = (size_t)qd_shape_elements(&value->shape) * sizeof(float),
-        .first = end,
-        .last = end,
-        .offset = offset,
-    };
-    for (int n = 0; n < graph->node_count; n++)
-        if (reads(&graph->nodes[n], v))
-            extend(&b, backward_time(graph, n));
-    if (v == graph->loss)
-        extend(&b, graph->node_count);
-    return b;
-}
-
-/* What forward of a node leaves for its backward. */
-static buffer saved_buffer(const qd_graph *graph, int n, size_t *offset) {
-    const qd_node *node = &graph->nodes[n];
-    return (buffer){
-        .bytes = (size_t)node->op->saved(graph, node) * sizeof(float),
-        .first = n,
-        .last = backward_time(graph, n),
-        .offset = offset,
-    };
-}
+/* ---- where they go ---- */
 
 /* The most that any operator, or the update of a parameter, uses while it runs. */
 static size_t scratch_bytes(const qd_job *job, const qd_graph *graph) {
@@ -103,7 +116,11 @@ static size_t scratch_bytes(const qd_job *job, const qd_graph *graph) {
 }
 
 static bool alive_together(const buffer *a, const buffer *b) {
-    return a->first <= b->last && b->first <= a->last;
+    for (int i = 0; i < a->span_count; i++)
+        for (int k = 0; k < b->span_count; k++)
+            if (a->spans[i].first <= b->spans[k].last && b->spans[k].first <= a->spans[i].last)
+                return true;
+    return false;
 }
 
 /* The lowest offset at which b collides with none of the placed ones. Raising it past a collision
@@ -127,8 +144,8 @@ static int by_size(const void *left, const void *right) {
     const buffer *a = left, *b = right;
     if (a->bytes != b->bytes)
         return a->bytes < b->bytes ? 1 : -1;
-    if (a->first != b->first)
-        return a->first < b->first ? -1 : 1;
+    if (a->spans[0].first != b->spans[0].first)
+        return a->spans[0].first < b->spans[0].first ? -1 : 1;
     return (a->offset > b->offset) - (a->offset < b->offset);
 }
 
@@ -174,32 +191,54 @@ static size_t offset_count(const qd_graph *graph) {
     return 2 * (size_t)graph->value_count + (size_t)graph->node_count;
 }
 
-/* Lays out values, their gradients and saved buffers behind `offset`. QD_ENOMEM. */
-static int place_values(const qd_graph *graph, qd_memory_plan *plan, size_t offset) {
-    buffer *buffers = calloc(offset_count(graph), sizeof *buffers);
-    if (!buffers)
-        return qd_error_set(QD_ENOMEM, "no memory for a plan of %d values", graph->value_count);
+static size_t value_bytes(const qd_value *value) {
+    return (size_t)qd_shape_elements(&value->shape) * qd_dtype_bytes(value->dtype);
+}
+
+/* Says of each buffer how large it is and where the plan wants its offset, and copies those that
+ * exist; the others have the offset SIZE_MAX. Returns how many do. */
+static int gather(const lives *l, qd_memory_plan *plan, buffer *buffers) {
+    const qd_graph *g = l->graph;
     int count = 0;
-    for (int v = 0; v < graph->value_count; v++) {
-        buffers[count++] = value_buffer(graph, v, &plan->value[v]);
+    for (int v = 0; v < g->value_count; v++) {
         plan->value_grad[v] = SIZE_MAX;
-        if (graph->values[v].needs_grad)
-            buffers[count++] = grad_buffer(graph, v, &plan->value_grad[v]);
+        l->values[v].offset = &plan->value[v];
+        l->grads[v].offset = &plan->value_grad[v];
+        l->values[v].bytes = l->grads[v].bytes = value_bytes(&g->values[v]);
+        buffers[count++] = l->values[v];
+        if (g->values[v].needs_grad)
+            buffers[count++] = l->grads[v];
     }
-    for (int n = 0; n < graph->node_count; n++) {
+    for (int n = 0; n < g->node_count; n++) {
         plan->saved[n] = SIZE_MAX;
-        if (graph->nodes[n].op->saved)
-            buffers[count++] = saved_buffer(graph, n, &plan->saved[n]);
+        if (!g->nodes[n].op->saved)
+            continue;
+        l->saved[n].offset = &plan->saved[n];
+        l->saved[n].bytes = (size_t)g->nodes[n].op->saved(g, &g->nodes[n]) * sizeof(float);
+        buffers[count++] = l->saved[n];
     }
-    plan->bytes = offset + place(buffers, count);
+    return count;
+}
+
+/* Lays out values, their gradients and saved buffers behind `offset`. QD_ENOMEM. */
+static int place_values(const qd_graph *graph, const qd_timeline *timeline, qd_memory_plan *plan,
+                        size_t offset) {
+    buffer *all = calloc(2 * offset_count(graph), sizeof *all);
+    if (!all)
+        return qd_error_set(QD_ENOMEM, "no memory for a plan of %d values", graph->value_count);
+    lives l = {graph, all, all + graph->value_count, all + 2 * graph->value_count};
+    buffer *pooled = all + offset_count(graph);
+    live(&l, timeline);
+    int count = gather(&l, plan, pooled);
+    plan->bytes = offset + place(pooled, count);
     for (int i = 0; i < count; i++)
-        *buffers[i].offset += offset;
-    free(buffers);
+        *pooled[i].offset += offset;
+    free(all);
     return 0;
 }
 
-int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, int slot_count,
-                          qd_memory_plan **plan) {
+int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, const qd_timeline *timeline,
+                          int slot_count, qd_memory_plan **plan) {
     qd_memory_plan *p = calloc(1, sizeof *p);
     size_t *offsets = calloc(offset_count(graph), sizeof *offsets);
     int rc = QD_ENOMEM;
@@ -224,7 +263,7 @@ int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, int slot_cou
         p->narrow_params = p->scratch;
         p->scratch += qd_align_bytes(param_bytes / 2);
     }
-    rc = place_values(graph, p, p->scratch + scratch_bytes(job, graph));
+    rc = place_values(graph, timeline, p, p->scratch + scratch_bytes(job, graph));
     if (rc)
         goto out;
     *plan = p;

@@ -9,6 +9,7 @@
 
 #include "models/graph.h"
 #include "models/job.h"
+#include "models/timeline.h"
 
 enum { QD_MEMORY_TOTALS = 16 }; /* floats kept behind the gradients of a vector for its totals */
 
@@ -28,10 +29,11 @@ typedef struct qd_memory_plan {
     size_t bytes;              /* size of the arena */
 } qd_memory_plan;
 
-/* Lays out the engine of a member that holds slot_count data slots. Owner of *plan: the caller
- * (qd_memory_plan_destroy). QD_ENOMEM. */
-int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, int slot_count,
-                          qd_memory_plan **plan);
+/* Lays out the engine of a member that holds slot_count data slots and does with each micro-batch
+ * what the graph's timeline says. Owner of *plan: the caller (qd_memory_plan_destroy). QD_ENOMEM.
+ */
+int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, const qd_timeline *timeline,
+                          int slot_count, qd_memory_plan **plan);
 void qd_memory_plan_destroy(qd_memory_plan *plan);
 
 #endif

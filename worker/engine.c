@@ -63,7 +63,10 @@ static int build(qd_engine *e, int threads) {
     if (!rc)
         rc = e->backend->prepare(e->context, e->graph);
     if (!rc)
-        rc = qd_memory_plan_create(&e->job, e->graph, e->end_slot - e->first_slot, &e->plan);
+        rc = qd_timeline_create(e->graph, &e->timeline);
+    if (!rc)
+        rc = qd_memory_plan_create(&e->job, e->graph, e->timeline, e->end_slot - e->first_slot,
+                                   &e->plan);
     if (rc)
         return rc;
     e->vectors = calloc((size_t)e->plan->gradient_slots, sizeof(float *));
@@ -120,6 +123,7 @@ void qd_engine_destroy(qd_engine *engine) {
     free(engine->vectors);
     free(engine->squares);
     qd_memory_plan_destroy(engine->plan);
+    qd_timeline_destroy(engine->timeline);
     qd_graph_destroy(engine->graph);
     free(engine);
 }

@@ -7,6 +7,7 @@
 
 #include "collectives/tree.h"
 #include "models/memory_plan.h"
+#include "models/timeline.h"
 #include "worker/engine.h"
 #include "worker/optimizer.h"
 
@@ -17,6 +18,7 @@ struct qd_engine {
     const qd_backend *backend;
     qd_backend_context *context;
     qd_graph *graph;
+    qd_timeline *timeline; /* of a micro-batch */
     qd_memory_plan *plan;
     char *arena; /* plan->bytes */
 

@@ -59,36 +59,23 @@ static int narrow_params(qd_engine *e) {
     return e->backend->narrow(e->context, narrow, e->params, e->graph->param_elements);
 }
 
-static int run_forward(qd_engine *e) {
-    int narrowed = narrow_params(e);
-    if (narrowed)
-        return narrowed;
-    for (int n = 0; n < e->graph->node_count; n++) {
-        const qd_node *node = &e->graph->nodes[n];
-        int rc = e->backend->forward(e->context, e->graph, node, &e->operands[n]);
-        if (rc)
-            return qd_error_context(rc, "forward of %s", node->name);
-    }
-    return 0;
+static int run_forward(qd_engine *e, int n) {
+    const qd_node *node = &e->graph->nodes[n];
+    int rc = e->backend->forward(e->context, e->graph, node, &e->operands[n]);
+    return rc ? qd_error_context(rc, "forward of %s", node->name) : 0;
 }
 
 /* Backward with the gradients of the parameters written to `vector`, or added to what stands there.
  */
-static int run_backward(qd_engine *e, float *vector, bool adds) {
-    for (int n = e->graph->node_count - 1; n >= 0; n--) {
-        const qd_node *node = &e->graph->nodes[n];
-        qd_operands *o = &e->operands[n];
-        if (!e->graph->values[node->output].needs_grad)
-            continue;
-        for (int i = 0; i < node->param_count; i++)
-            o->param_grads[i] = vector + e->graph->params[node->params[i]].offset;
-        for (int i = 0; i < node->param_count; i++)
-            o->param_adds[i] = adds || qd_graph_adds_to_param(e->graph, n, i);
-        int rc = e->backend->backward(e->context, e->graph, node, o);
-        if (rc)
-            return qd_error_context(rc, "backward of %s", node->name);
-    }
-    return 0;
+static int run_backward(qd_engine *e, int n, float *vector, bool adds) {
+    const qd_node *node = &e->graph->nodes[n];
+    qd_operands *o = &e->operands[n];
+    for (int i = 0; i < node->param_count; i++)
+        o->param_grads[i] = vector + e->graph->params[node->params[i]].offset;
+    for (int i = 0; i < node->param_count; i++)
+        o->param_adds[i] = adds || qd_graph_adds_to_param(e->graph, n, i);
+    int rc = e->backend->backward(e->context, e->graph, node, o);
+    return rc ? qd_error_context(rc, "backward of %s", node->name) : 0;
 }
 
 static int score(qd_engine *e, int64_t valid, double *loss_sum, int64_t *correct) {
@@ -127,48 +114,67 @@ static int clear_gaps(const qd_engine *e, float *vector) {
     return rc;
 }
 
-/* Forward and backward of one micro-batch; the first of a slot writes to `vector`, the others add
- * to it. */
-static int run_micro_batch(qd_engine *e, const qd_batch *batch, int64_t part, float *vector,
-                           double *loss_sum, int64_t *correct) {
+/* What the micro-batches of a slot add to. */
+typedef struct leaf {
+    float *vector;
+    bool adds; /* to the gradients that stand there; else they are written */
+    double loss_sum;
+    int64_t correct;
+} leaf;
+
+static int take_loss(qd_engine *e, leaf *l) {
+    double loss;
+    int64_t right;
+    int rc = score(e, e->graph->samples, &loss, &right);
+    if (rc)
+        return rc;
+    l->loss_sum += loss;
+    l->correct += right;
+    return seed_loss_grad(e);
+}
+
+static int run_pass(qd_engine *e, qd_pass pass, leaf *l) {
+    switch (pass.kind) {
+    case QD_PASS_FORWARD:
+    case QD_PASS_RECOMPUTE:
+        return run_forward(e, pass.node);
+    case QD_PASS_LOSS:
+        return take_loss(e, l);
+    case QD_PASS_BACKWARD:
+        return run_backward(e, pass.node, l->vector, l->adds);
+    }
+    return 0;
+}
+
+/* Part number `part` of a slot's batch. */
+static int run_micro_batch(qd_engine *e, const qd_batch *batch, int64_t part, leaf *l) {
     const qd_graph *g = e->graph;
     const qd_value *input = &g->values[g->input];
     int64_t input_bytes = qd_shape_elements(&input->shape) * (int64_t)qd_dtype_bytes(input->dtype);
     qd_batch own = {(const char *)batch->samples + part * input_bytes,
                     batch->targets + part * g->samples * qd_graph_targets_per_sample(g)};
-    double loss;
-    int64_t right;
     int rc = load(e, &own, g->samples);
     if (!rc)
-        rc = run_forward(e);
-    if (!rc)
-        rc = score(e, g->samples, &loss, &right);
-    if (!rc)
-        rc = seed_loss_grad(e);
-    if (!rc)
-        rc = run_backward(e, vector, part > 0);
-    if (!rc)
-        rc = e->backend->wait(e->context);
-    if (rc)
-        return rc;
-    *loss_sum += loss;
-    *correct += right;
-    return 0;
+        rc = narrow_params(e);
+    for (int i = 0; i < e->timeline->count && !rc; i++)
+        rc = run_pass(e, e->timeline->passes[i], l);
+    return rc ? rc : e->backend->wait(e->context);
 }
 
 /* A slot into its leaf's vector. */
 static int run_leaf(qd_engine *e, const qd_batch *batch, float *vector) {
-    double loss_sum = 0;
-    int64_t correct = 0, slot_samples = e->job.train.batch / e->job.slots_data;
+    leaf l = {.vector = vector};
+    int64_t slot_samples = e->job.train.batch / e->job.slots_data;
     e->run.training = true;
     for (int64_t part = 0; part < slot_samples / e->graph->samples; part++) {
         e->run.first_sample = e->stack.next * slot_samples + part * e->graph->samples;
-        int rc = run_micro_batch(e, batch, part, vector, &loss_sum, &correct);
+        l.adds = part > 0;
+        int rc = run_micro_batch(e, batch, part, &l);
         if (rc)
             return rc;
     }
-    e->totals[QD_TOTAL_LOSS] += (float)(loss_sum / batch_losses(e));
-    e->totals[QD_TOTAL_CORRECT] += (float)correct;
+    e->totals[QD_TOTAL_LOSS] += (float)(l.loss_sum / batch_losses(e));
+    e->totals[QD_TOTAL_CORRECT] += (float)l.correct;
     int rc = clear_gaps(e, vector);
     if (!rc)
         rc = e->backend->write(e->context, vector + e->graph->param_elements, e->totals,
@@ -286,7 +292,9 @@ int qd_engine_evaluate(qd_engine *engine, const qd_batch *batch, int64_t valid, 
     engine->run.training = false;
     int rc = load(engine, batch, valid);
     if (!rc)
-        rc = run_forward(engine);
+        rc = narrow_params(engine);
+    for (int n = 0; n < engine->graph->node_count && !rc; n++)
+        rc = run_forward(engine, n);
     if (!rc)
         rc = score(engine, valid, &loss, &right);
     if (!rc)

@@ -55,8 +55,10 @@ static int build(const qd_job *job, qd_graph *g) {
     x = qd_layer_position(g, "positions", x, normal);
     x = qd_layer_norm(g, "norm", x, norm_epsilon);
     for (int64_t layer = 0; layer < model->layers; layer++) {
+        qd_graph_begin_block(g);
         x = add_attention(g, model, layer, x, text.lengths);
         x = add_feed_forward(g, model, layer, x);
+        qd_graph_end_block(g);
     }
     x = qd_layer_position_take(g, "first", x, 0);
     x = qd_layer_linear(g, "pooler", x, model->width, cut(QD_CUT_NONE, 0));
@@ -68,4 +70,9 @@ static qd_sample_spec sample(const qd_job *job) {
     return qd_text_sample(&job->model);
 }
 
-const qd_family qd_family_bert = {.name = "bert", .sample = sample, .build = build};
+static int64_t blocks(const qd_model_spec *model) {
+    return model->layers;
+}
+
+const qd_family qd_family_bert = {
+    .name = "bert", .sample = sample, .blocks = blocks, .build = build};

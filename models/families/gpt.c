@@ -78,8 +78,10 @@ static int add_layers(qd_graph *g, const qd_model_spec *model) {
     int tokens;
     int x = add_embeddings(g, model, &tokens);
     for (int64_t layer = 0; layer < model->layers; layer++) {
+        qd_graph_begin_block(g);
         x = x < 0 ? x : add_attention(g, model, layer, x);
         x = x < 0 ? x : add_feed_forward(g, model, layer, x);
+        qd_graph_end_block(g);
     }
     x = qd_layer_norm(g, "norm", x, norm_epsilon);
     if (x < 0)
@@ -116,4 +118,8 @@ static qd_sample_spec sample(const qd_job *job) {
                             .classes = job->model.vocabulary};
 }
 
-const qd_family qd_family_gpt = {.name = "gpt", .sample = sample, .build = build};
+static int64_t blocks(const qd_model_spec *model) {
+    return model->layers;
+}
+
+const qd_family qd_family_gpt = {.name = "gpt", .sample = sample, .blocks = blocks, .build = build};

@@ -15,7 +15,9 @@ static int build(const qd_job *job, qd_graph *g) {
                                (qd_init){QD_INIT_NORMAL, 1.0f});
     for (int64_t layer = 0; layer < model->layers; layer++) {
         snprintf(name, sizeof name, "lstm%d", (int)layer);
+        qd_graph_begin_block(g);
         x = qd_layer_lstm(g, name, x, text.lengths, model->width);
+        qd_graph_end_block(g);
     }
     /* From its length on a sample keeps its state: at the end all have their last. */
     x = qd_layer_position_take(g, "last", x, model->context - 1);
@@ -26,4 +28,9 @@ static qd_sample_spec sample(const qd_job *job) {
     return qd_text_sample(&job->model);
 }
 
-const qd_family qd_family_lstm = {.name = "lstm", .sample = sample, .build = build};
+static int64_t blocks(const qd_model_spec *model) {
+    return model->layers;
+}
+
+const qd_family qd_family_lstm = {
+    .name = "lstm", .sample = sample, .blocks = blocks, .build = build};

@@ -81,7 +81,9 @@ static int add_stages(qd_graph *g, const variant *v, int64_t width, int x) {
                        .bottleneck = v->bottleneck,
                        .projects = i == 0 && (stage > 0 || v->bottleneck)};
             snprintf(b.name, sizeof b.name, "stage%d.block%d", stage, i);
+            qd_graph_begin_block(g);
             x = x < 0 ? x : add_block(g, &b);
+            qd_graph_end_block(g);
         }
     return x;
 }
@@ -115,4 +117,13 @@ static qd_sample_spec sample(const qd_job *job) {
     return qd_image_sample(&job->model);
 }
 
-const qd_family qd_family_resnet = {.name = "resnet", .sample = sample, .build = build};
+static int64_t blocks(const qd_model_spec *model) {
+    const variant *v = find(model->depth);
+    int64_t count = 0;
+    for (int stage = 0; v && stage < STAGES; stage++)
+        count += v->blocks[stage];
+    return v ? count : INT64_MAX; /* such a depth is refused for itself */
+}
+
+const qd_family qd_family_resnet = {
+    .name = "resnet", .sample = sample, .blocks = blocks, .build = build};

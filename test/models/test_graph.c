@@ -236,6 +236,14 @@ START_TEST(a_layer_without_width_is_named) {
 }
 END_TEST
 
+START_TEST(more_recomputed_blocks_than_there_are_are_refused) {
+    qd_job job = MLP_JOB(4, 1, QD_OPTIMIZER_SGD, 5, 3, 2);
+    qd_graph *g = NULL;
+    job.train.recompute = 1;
+    ASSERT_REFUSED(qd_family_build(&job, &g), "model mlp: train.recompute 1 of 0 block(s)");
+}
+END_TEST
+
 START_TEST(slots_that_do_not_divide_the_batch_are_refused) {
     qd_job job = MLP_JOB(32, 5, QD_OPTIMIZER_SGD, 5, 3, 2);
     qd_graph *g = NULL;
@@ -266,6 +274,7 @@ START_TEST(every_job_file_we_ship_builds_its_graph) {
         ck_assert_int_eq(qd_shape_elements(&g->values[g->input].shape), g->samples * spec.inputs);
         ck_assert_int_eq(qd_graph_targets_per_sample(g), spec.targets);
         ck_assert_int_eq(g->values[g->input].dtype, spec.input_dtype);
+        ck_assert_int_eq(g->block_count, qd_family_blocks(&job));
         qd_graph_destroy(g);
     }
     globfree(&files);
@@ -289,6 +298,7 @@ int main(void) {
     tcase_add_test(tc, impossible_shapes_and_names_are_refused);
     tcase_add_test(tc, a_graph_needs_a_sample);
     tcase_add_test(tc, a_layer_without_width_is_named);
+    tcase_add_test(tc, more_recomputed_blocks_than_there_are_are_refused);
     tcase_add_test(tc, slots_that_do_not_divide_the_batch_are_refused);
     tcase_add_test(tc, a_graph_grows_to_any_number_of_layers);
     tcase_add_test(tc, every_job_file_we_ship_builds_its_graph);

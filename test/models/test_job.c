@@ -18,6 +18,10 @@
     "test_labels: d}\n"
 #define ADAM "optimizer: {kind: adam, learning_rate: 0.001}\n"
 #define SGD "optimizer: {kind: sgd, learning_rate: 0.1}\n"
+#define GPT                                                                                        \
+    "name: a\n"                                                                                    \
+    "model: {family: gpt, layers: 3, heads: 1, width: 8, context: 8, vocabulary: 9}\n"             \
+    "data: {format: text, folder: d, file: f}\n"
 #define TRAIN "train: {batch: 128, steps: 100}\n"
 
 static int parse(const char *text, qd_job *job) {
@@ -57,6 +61,7 @@ START_TEST(what_is_left_out_has_the_documented_default) {
     ck_assert_double_eq(job.data.std, 1);
     ck_assert_int_eq(job.train.evaluate_every, 0);
     ck_assert_double_eq(job.train.epochs, 0);
+    ck_assert_int_eq(job.train.recompute, 0);
     ck_assert_double_eq(job.optimizer.beta1, 0.9);
     ck_assert_double_eq(job.optimizer.beta2, 0.999);
     ck_assert_double_eq(job.optimizer.epsilon, 1e-8);
@@ -212,6 +217,14 @@ START_TEST(what_does_not_determine_the_result_may_change) {
 }
 END_TEST
 
+START_TEST(recomputation_does_not_determine_the_result) {
+    qd_job saved = accepted(GPT "train: {batch: 8, steps: 1}\n" ADAM);
+    qd_job now = accepted(GPT "train: {batch: 8, steps: 1, recompute: 3}\n" ADAM);
+    ck_assert_int_eq(now.train.recompute, 3);
+    ck_assert_msg(qd_job_check_same_result(&saved, &now) == 0, "%s", qd_error_message());
+}
+END_TEST
+
 START_TEST(what_determines_the_result_may_not_change) {
     static const struct {
         const char *lines, *message;
@@ -312,6 +325,7 @@ int main(void) {
     tcase_add_test(tc, a_job_that_is_refused_touches_nothing);
     tcase_add_test(tc, a_file_that_is_not_there_or_too_long_is_named);
     tcase_add_test(tc, what_does_not_determine_the_result_may_change);
+    tcase_add_test(tc, recomputation_does_not_determine_the_result);
     tcase_add_test(tc, what_determines_the_result_may_not_change);
     tcase_add_test(tc, the_length_of_a_schedule_determines_the_result);
     tcase_add_test(tc, epochs_become_steps_rounded_up);

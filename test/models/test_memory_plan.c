@@ -1,6 +1,7 @@
 #include <check.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "models/family.h"
 #include "models/memory_plan.h"
@@ -10,18 +11,21 @@
 
 typedef struct planned {
     qd_graph *graph;
+    qd_timeline *timeline;
     qd_memory_plan *plan;
 } planned;
 
 static planned plan_of(qd_job job, int slot_count) {
     planned p = {0};
     ck_assert_msg(qd_family_build(&job, &p.graph) == 0, "%s", qd_error_message());
-    ck_assert_int_eq(qd_memory_plan_create(&job, p.graph, slot_count, &p.plan), 0);
+    ck_assert_int_eq(qd_timeline_create(p.graph, &p.timeline), 0);
+    ck_assert_int_eq(qd_memory_plan_create(&job, p.graph, p.timeline, slot_count, &p.plan), 0);
     return p;
 }
 
 static void drop(planned p) {
     qd_memory_plan_destroy(p.plan);
+    qd_timeline_destroy(p.timeline);
     qd_graph_destroy(p.graph);
 }
 
@@ -29,74 +33,113 @@ static size_t value_bytes(const planned *p, int v) {
     return (size_t)qd_shape_elements(&p->graph->values[v].shape) * 4;
 }
 
-/* An arena in which each byte knows who wrote it last: value v as 1 + 2v, its gradient as
- * 2 + 2v. Walking a step through it shows whether anything is overwritten while still needed,
- * without any notion of lifetimes. */
+/* An arena in which each line of 64 bytes, which no two buffers share, knows who wrote it last:
+ * value v as 1 + 3v, its gradient as 2 + 3v, and what node n saved as 3 + 3n. Walking a step
+ * through it shows whether anything is overwritten while still needed, without any notion of
+ * lifetimes. */
 typedef struct owners {
     const planned *p;
-    unsigned char *byte;
+    uint16_t *line;
 } owners;
 
+enum { LINE = 64 };
+
+static void write_lines(owners *o, size_t offset, size_t bytes, int owner) {
+    ck_assert_uint_ne(offset, SIZE_MAX);
+    for (size_t i = offset / LINE; i * LINE < offset + bytes; i++)
+        o->line[i] = (uint16_t)owner;
+}
+
+static void read_lines(const owners *o, size_t offset, size_t bytes, int owner) {
+    for (size_t i = offset / LINE; i * LINE < offset + bytes; i++)
+        if (o->line[i] != owner)
+            ck_abort_msg("byte %zu belongs to %d, read as %d", i * LINE, o->line[i], owner);
+}
+
 static void write_value(owners *o, int v) {
-    memset(o->byte + o->p->plan->value[v], 1 + 2 * v, value_bytes(o->p, v));
+    write_lines(o, o->p->plan->value[v], value_bytes(o->p, v), 1 + 3 * v);
 }
 
 static void write_grad(owners *o, int v) {
-    ck_assert_uint_ne(o->p->plan->value_grad[v], SIZE_MAX);
-    memset(o->byte + o->p->plan->value_grad[v], 2 + 2 * v, value_bytes(o->p, v));
-}
-
-static void read_bytes(const owners *o, size_t offset, size_t bytes, int owner) {
-    for (size_t i = 0; i < bytes; i++)
-        if (o->byte[offset + i] != owner)
-            ck_abort_msg("byte %zu belongs to %d, read as %d", offset + i, o->byte[offset + i],
-                         owner);
+    write_lines(o, o->p->plan->value_grad[v], value_bytes(o->p, v), 2 + 3 * v);
 }
 
 static void read_value(const owners *o, int v) {
-    read_bytes(o, o->p->plan->value[v], value_bytes(o->p, v), 1 + 2 * v);
+    read_lines(o, o->p->plan->value[v], value_bytes(o->p, v), 1 + 3 * v);
 }
 
 static void read_grad(const owners *o, int v) {
-    read_bytes(o, o->p->plan->value_grad[v], value_bytes(o->p, v), 2 + 2 * v);
+    read_lines(o, o->p->plan->value_grad[v], value_bytes(o->p, v), 2 + 3 * v);
 }
 
-/* Reads come after the write, so that a result that lies on an operand is found, too. */
-static void walk_forward(owners *o) {
-    const qd_graph *g = o->p->graph;
-    for (int n = 0; n < g->node_count; n++) {
-        write_value(o, g->nodes[n].output);
-        for (int i = 0; i < g->nodes[n].input_count; i++)
-            read_value(o, g->nodes[n].inputs[i]);
-    }
+static size_t saved_bytes(const planned *p, int n) {
+    const qd_node *node = &p->graph->nodes[n];
+    return node->op->saved ? (size_t)node->op->saved(p->graph, node) * 4 : 0;
 }
 
-static void walk_backward(owners *o) {
+static void write_saved(owners *o, int n) {
+    if (saved_bytes(o->p, n))
+        write_lines(o, o->p->plan->saved[n], saved_bytes(o->p, n), 3 + 3 * n);
+}
+
+static void read_saved(const owners *o, int n) {
+    if (saved_bytes(o->p, n))
+        read_lines(o, o->p->plan->saved[n], saved_bytes(o->p, n), 3 + 3 * n);
+}
+
+/* Reads come after the writes, so that a result that lies on an operand is found, too. */
+static void walk_forward(owners *o, int n) {
+    const qd_node *node = &o->p->graph->nodes[n];
+    write_value(o, node->output);
+    write_saved(o, n);
+    for (int i = 0; i < node->input_count; i++)
+        read_value(o, node->inputs[i]);
+    read_value(o, node->output);
+}
+
+static void walk_loss(owners *o) {
     const qd_graph *g = o->p->graph;
-    for (int n = g->node_count - 1; n >= 0; n--) {
-        const qd_node *node = &g->nodes[n];
-        for (int i = 0; i < node->input_count; i++)
-            if (g->values[node->inputs[i]].needs_grad)
-                write_grad(o, node->inputs[i]);
-        read_grad(o, node->output);
-        for (int i = 0; i < node->input_count && (node->op->keep & QD_KEEP_INPUTS); i++)
-            read_value(o, node->inputs[i]);
-        if (node->op->keep & QD_KEEP_OUTPUT)
-            read_value(o, node->output);
+    write_grad(o, g->loss);
+    read_value(o, g->loss);
+    read_value(o, g->logits);
+    read_value(o, g->target);
+}
+
+/* Gradients of this node's inputs: the first reader in time writes, and others find what it wrote.
+ */
+static void walk_backward(owners *o, int n) {
+    const qd_graph *g = o->p->graph;
+    const qd_node *node = &g->nodes[n];
+    for (int i = 0; i < node->input_count; i++) {
+        if (!g->values[node->inputs[i]].needs_grad)
+            continue;
+        if (qd_graph_adds_to_input(g, n, i))
+            read_grad(o, node->inputs[i]);
+        else
+            write_grad(o, node->inputs[i]);
     }
+    read_grad(o, node->output);
+    read_saved(o, n);
+    for (int i = 0; i < node->input_count && (node->op->keep & QD_KEEP_INPUTS); i++)
+        read_value(o, node->inputs[i]);
+    if (node->op->keep & QD_KEEP_OUTPUT)
+        read_value(o, node->output);
 }
 
 static void walk_step(const planned *p) {
-    owners o = {p, calloc(1, p->plan->bytes)};
+    owners o = {p, calloc(p->plan->bytes / LINE + 1, sizeof(uint16_t))};
     write_value(&o, p->graph->input);
     write_value(&o, p->graph->target);
-    walk_forward(&o);
-    write_grad(&o, p->graph->loss);
-    read_value(&o, p->graph->loss);
-    read_value(&o, p->graph->logits);
-    read_value(&o, p->graph->target);
-    walk_backward(&o);
-    free(o.byte);
+    for (int i = 0; i < p->timeline->count; i++) {
+        qd_pass pass = p->timeline->passes[i];
+        if (pass.kind == QD_PASS_LOSS)
+            walk_loss(&o);
+        else if (pass.kind == QD_PASS_BACKWARD)
+            walk_backward(&o, pass.node);
+        else
+            walk_forward(&o, pass.node);
+    }
+    free(o.line);
 }
 
 START_TEST(nothing_is_overwritten_while_it_is_needed) {
@@ -111,6 +154,40 @@ START_TEST(nothing_is_overwritten_while_it_is_needed) {
         walk_step(&p);
         drop(p);
     }
+}
+END_TEST
+
+/* A job that we ship, with a small batch, and a resnet of few channels. */
+static qd_job shipped(const char *name, int64_t recompute) {
+    char path[512];
+    qd_job job;
+    snprintf(path, sizeof path, QD_SOURCE_DIR "/conf/jobs/%s.yaml", name);
+    ck_assert_msg(qd_job_load(path, &job) == 0, "%s", qd_error_message());
+    job.train.batch = 2 * job.slots_data;
+    job.train.recompute = recompute;
+    if (job.model.family == QD_FAMILY_RESNET)
+        job.model.width = 8;
+    return job;
+}
+
+static const char *const with_blocks[] = {"shakespeare-gpt", "languages-bert", "languages-lstm",
+                                          "fashion-resnet18", "fashion-resnet50"};
+enum { WITH_BLOCKS = sizeof with_blocks / sizeof *with_blocks };
+
+/* However many blocks are recomputed, and with each more the arena is no larger. */
+START_TEST(nothing_is_overwritten_where_blocks_are_recomputed) {
+    size_t before = SIZE_MAX, whole = 0;
+    qd_job job = shipped(with_blocks[_i], 0);
+    int64_t blocks = qd_family_blocks(&job);
+    for (int64_t recompute = 0; recompute <= blocks; recompute++) {
+        planned p = plan_of(shipped(with_blocks[_i], recompute), 1);
+        walk_step(&p);
+        ck_assert_uint_le(p.plan->bytes, before);
+        before = p.plan->bytes;
+        whole = recompute ? whole : before;
+        drop(p);
+    }
+    ck_assert_uint_lt(before, whole);
 }
 END_TEST
 
@@ -202,6 +279,7 @@ END_TEST
 int main(void) {
     TCase *tc = tcase_create("memory_plan");
     tcase_add_test(tc, nothing_is_overwritten_while_it_is_needed);
+    tcase_add_loop_test(tc, nothing_is_overwritten_where_blocks_are_recomputed, 0, WITH_BLOCKS);
     tcase_add_test(tc, every_buffer_starts_on_64_bytes_and_ends_inside_the_arena);
     tcase_add_test(tc, parameters_state_and_gradients_share_space_with_nothing);
     tcase_add_test(tc, a_small_plan_has_the_size_found_by_hand);

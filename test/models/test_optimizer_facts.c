@@ -68,15 +68,18 @@ START_TEST(the_plan_has_room_for_muon) {
     ck_assert_int_eq(qd_family_build(&job, &graph), 0);
     ck_assert_int_eq(qd_optimizer_scratch(&job.optimizer, graph), 2 * 96 * 24 + 2 * 24 * 24);
     ck_assert_int_eq(qd_optimizer_matrix_scratch(3, 7), 2 * 32 + 2 * 16);
+    qd_timeline *timeline;
     qd_memory_plan *with, *without;
+    ck_assert_int_eq(qd_timeline_create(graph, &timeline), 0);
     for (int n = 0; n < graph->node_count; n++)
         graph->nodes[n].scratch = 0;
-    ck_assert_int_eq(qd_memory_plan_create(&job, graph, 1, &with), 0);
+    ck_assert_int_eq(qd_memory_plan_create(&job, graph, timeline, 1, &with), 0);
     job.optimizer.kind = QD_OPTIMIZER_ADAMW;
-    ck_assert_int_eq(qd_memory_plan_create(&job, graph, 1, &without), 0);
+    ck_assert_int_eq(qd_memory_plan_create(&job, graph, timeline, 1, &without), 0);
     ck_assert_uint_eq(with->bytes - without->bytes, 4 * (2 * 96 * 24 + 2 * 24 * 24));
     qd_memory_plan_destroy(with);
     qd_memory_plan_destroy(without);
+    qd_timeline_destroy(timeline);
     qd_graph_destroy(graph);
 }
 END_TEST

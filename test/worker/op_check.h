@@ -39,9 +39,10 @@ struct op_case {
                 .dim = {__VA_ARGS__}})
 
 /*
- * Forward against the reference; the gradients of all float inputs and parameters against central
- * differences; again with gradients added to what stands there; and again without the inputs'
- * gradients. What is written behind an end, or not written, is found. Aborts the test on failure.
+ * Forward against the reference, and again with the same bits; the gradients of all float inputs
+ * and parameters against central differences; again with gradients added to what stands there; and
+ * again without the inputs' gradients. What is written behind an end, or not written, is found.
+ * Aborts the test on failure.
  */
 void op_check(const op_case *c);
 

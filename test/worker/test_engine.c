@@ -204,10 +204,12 @@ START_TEST(the_plan_has_room_for_the_partial_sums_of_any_member) {
     for (int slots = 1; slots <= 64; slots++) {
         qd_job job = MLP_JOB(slots, slots, QD_OPTIMIZER_SGD, 2, 2);
         qd_graph *graph = NULL;
+        qd_timeline *timeline = NULL;
         ck_assert_int_eq(qd_graph_create(1, &graph), 0);
+        ck_assert_int_eq(qd_timeline_create(graph, &timeline), 0);
         for (int held = 1; held <= slots; held++) {
             qd_memory_plan *plan = NULL;
-            ck_assert_int_eq(qd_memory_plan_create(&job, graph, held, &plan), 0);
+            ck_assert_int_eq(qd_memory_plan_create(&job, graph, timeline, held, &plan), 0);
             int most = 0;
             for (int first = 0; first + held <= slots; first++) {
                 int depth = qd_tree_stack_depth(slots, first, first + held);
@@ -217,6 +219,7 @@ START_TEST(the_plan_has_room_for_the_partial_sums_of_any_member) {
             ck_assert_int_le(plan->gradient_slots, most + 1);
             qd_memory_plan_destroy(plan);
         }
+        qd_timeline_destroy(timeline);
         qd_graph_destroy(graph);
     }
 }
@@ -509,11 +512,14 @@ END_TEST
 START_TEST(the_arena_has_the_size_of_the_plan) {
     qd_job job = MLP_JOB(16, 8, QD_OPTIMIZER_ADAM, 49, 32, 10);
     qd_engine *engine = engine_of(&job, 2, 5, 1);
+    qd_timeline *timeline = NULL;
     qd_memory_plan *plan = NULL;
-    ck_assert_int_eq(qd_memory_plan_create(&job, qd_engine_graph(engine), 3, &plan), 0);
+    ck_assert_int_eq(qd_timeline_create(qd_engine_graph(engine), &timeline), 0);
+    ck_assert_int_eq(qd_memory_plan_create(&job, qd_engine_graph(engine), timeline, 3, &plan), 0);
     ck_assert_uint_eq(qd_engine_arena_bytes(engine), plan->bytes);
     ck_assert_int_eq(plan->optimizer_vectors, qd_optimizer_facts_of(&job.optimizer)->state_vectors);
     qd_memory_plan_destroy(plan);
+    qd_timeline_destroy(timeline);
     qd_engine_destroy(engine);
 }
 END_TEST

@@ -34,8 +34,11 @@ static long faults(void) {
 }
 
 /* The system may move pages about at any time, so one quiet step of several is enough. */
-static void check_steady(const char *file, qd_precision precision) {
+static void check_steady(const char *file, qd_precision precision, bool recomputes) {
     qd_job job = small_job(file, precision);
+    job.train.recompute = recomputes ? qd_family_blocks(&job) : 0;
+    if (recomputes && job.train.recompute == 0)
+        return;
     qd_batch batch = small_batch(&job);
     qd_engine *engine = NULL;
     int rc = qd_engine_create(&job, 0, 1, &qd_backend_cpu, 1, &engine);
@@ -60,15 +63,24 @@ static void check_steady(const char *file, qd_precision precision) {
     free_small_batch(&batch);
 }
 
-START_TEST(a_step_allocates_nothing_and_faults_no_page) {
+static void check_all(bool recomputes) {
     glob_t files;
     qd_heap_keep();
     ck_assert_int_eq(glob(QD_SOURCE_DIR "/conf/jobs/*.yaml", 0, NULL, &files), 0);
     for (size_t i = 0; i < files.gl_pathc; i++) {
-        check_steady(files.gl_pathv[i], QD_PRECISION_FP32);
-        check_steady(files.gl_pathv[i], QD_PRECISION_BF16);
+        check_steady(files.gl_pathv[i], QD_PRECISION_FP32, recomputes);
+        check_steady(files.gl_pathv[i], QD_PRECISION_BF16, recomputes);
     }
     globfree(&files);
+}
+
+START_TEST(a_step_allocates_nothing_and_faults_no_page) {
+    check_all(false);
+}
+END_TEST
+
+START_TEST(nor_where_all_blocks_are_recomputed) {
+    check_all(true);
 }
 END_TEST
 
@@ -76,6 +88,7 @@ int main(void) {
     TCase *tc = tcase_create("steady");
     tcase_set_timeout(tc, 280);
     tcase_add_test(tc, a_step_allocates_nothing_and_faults_no_page);
+    tcase_add_test(tc, nor_where_all_blocks_are_recomputed);
     Suite *suite = suite_create("worker/steady");
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -37,6 +37,7 @@ qd_test(worker test_golden qd_worker)
 qd_test(worker test_families qd_worker)
 qd_test(worker test_engine qd_worker)
 qd_test(worker test_device qd_worker)
+qd_test(worker test_recompute qd_worker)
 qd_test(worker test_steady qd_worker)
 # These count what the engine allocates (count_allocations.h).
 set(QD_COUNT_ALLOCATIONS -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=mmap)
