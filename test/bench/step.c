@@ -1,6 +1,6 @@
 /*
- * step MODEL DTYPE THREADS STEPS [TENSOR_SLOTS]: the time of a training step (forward, backward,
- * update) of the engine alone, on one rank, with random data. One line of JSON:
+ * step MODEL DTYPE THREADS STEPS [TENSOR_SLOTS [RECOMPUTED_BLOCKS]]: the time of a training step
+ * (forward, backward, update) of the engine alone, on one rank, with random data. One line of JSON:
  *
  *   step_ms            median over STEPS steps, after two that are not counted
  *   roofline_fraction  t_min / t, t_min = FLOPs of the model / peak + bytes of Adam / triad: read
@@ -167,21 +167,25 @@ static int measure(bench *b, const char *name, int threads, int steps) {
         qsort(ms, (size_t)steps, sizeof *ms, by_value);
         double step = ms[steps / 2];
         double least = roofline_s(qd_engine_graph(b->engine), gflops, gbps) * 1e3;
-        printf("{\"model\": \"%s\", \"dtype\": \"%s\", \"threads\": %d, \"step_ms\": %.4g, "
+        printf("{\"model\": \"%s\", \"dtype\": \"%s\", \"threads\": %d, \"recompute\": %d, "
+               "\"step_ms\": %.4g, "
                "\"roofline_fraction\": %.3f, \"isa\": \"%s\", \"peak_gflops\": %.1f, "
                "\"triad_gbps\": %.1f, \"minor_faults\": %ld, \"arena_bytes\": %zu, "
                "\"peak_memory_bytes\": %zu}\n",
-               name, narrow ? "bf16" : "fp32", threads, step, least / step, qd_isa_in_use_name(),
-               gflops, gbps, faults, qd_engine_arena_bytes(b->engine), peak_memory());
+               name, narrow ? "bf16" : "fp32", threads, qd_engine_graph(b->engine)->recompute, step,
+               least / step, qd_isa_in_use_name(), gflops, gbps, faults,
+               qd_engine_arena_bytes(b->engine), peak_memory());
     }
     free(ms);
     return rc;
 }
 
 int main(int argc, char **argv) {
-    if (argc < 5 || argc > 6 || (strcmp(argv[2], "fp32") != 0 && strcmp(argv[2], "bf16") != 0) ||
+    if (argc < 5 || argc > 7 || (strcmp(argv[2], "fp32") != 0 && strcmp(argv[2], "bf16") != 0) ||
         atoi(argv[3]) < 1 || atoi(argv[4]) < 1) {
-        fprintf(stderr, "usage: %s MODEL fp32|bf16 THREADS STEPS [TENSOR_SLOTS]\n", argv[0]);
+        fprintf(stderr,
+                "usage: %s MODEL fp32|bf16 THREADS STEPS [TENSOR_SLOTS [RECOMPUTED_BLOCKS]]\n",
+                argv[0]);
         return 64;
     }
     bench b = {0};
@@ -190,6 +194,7 @@ int main(int argc, char **argv) {
     int rc = load_job(argv[1], &b.job);
     b.job.train.precision = strcmp(argv[2], "bf16") == 0 ? QD_PRECISION_BF16 : QD_PRECISION_FP32;
     b.job.slots_tensor = argc > 5 ? atoi(argv[5]) : 1;
+    b.job.train.recompute = argc > 6 ? atoi(argv[6]) : 0;
     if (!rc)
         rc = qd_engine_create(&b.job, 0, 1, &qd_backend_cpu, threads, &b.engine);
     if (!rc)
