@@ -68,6 +68,19 @@ load helpers
   [[ "$output" == *"101770"* ]]
 }
 
+@test "plan shows what recomputing blocks costs, and what it saves" {
+  sed 's/^train:/&\n  recompute: 4/' "$QD_SOURCE_DIR/conf/jobs/shakespeare-gpt.yaml" > gpt.yaml
+  "$QUADRILLE" plan --json "$QD_SOURCE_DIR/conf/jobs/shakespeare-gpt.yaml" > kept.json
+  "$QUADRILLE" plan --json gpt.yaml > again.json
+  jq -e '.blocks == 4 and .recomputed_blocks == 0 and .recompute_flops_per_step == 0' kept.json
+  # most of forward is the blocks, and of these all but the last product, 4 of 12 w^2
+  jq -e '.recomputed_blocks == 4 and .recompute_flops_per_step / .forward_flops_per_step > 0.6
+         and .recompute_flops_per_step / .forward_flops_per_step < 0.75' again.json
+  [ "$(jq '.gangs[0].arena_bytes_per_rank' again.json)" -lt "$(jq '.gangs[0].arena_bytes_per_rank' kept.json)" ]
+  run "$QUADRILLE" plan gpt.yaml
+  [[ "$output" == *"forward again for 4 of 4 blocks"* ]]
+}
+
 @test "every job file in conf/jobs resolves" {
   for file in "$QD_SOURCE_DIR"/conf/jobs/*.yaml; do
     "$QUADRILLE" run --dry-run --conf "$QD_SOURCE_DIR/conf/cluster.yaml" "$file" > /dev/null

@@ -65,3 +65,22 @@ same_on() {
   small_job "$QD_SOURCE_DIR/conf/jobs/shakespeare-gpt.yaml" -e 's/^slots:/&\n  tensor: 4/'
   same_on 4
 }
+
+@test "recomputed blocks change no bit, on any gang, nor does another number of them after a stop" {
+  small_data
+  for name in shakespeare-gpt languages-bert languages-lstm fashion-resnet18; do
+    file="$QD_SOURCE_DIR/conf/jobs/$name.yaml"
+    small_job "$file"
+    train 1 job
+    cp runs/job/steps.jsonl one
+    small_job "$file" -e 's/^train:/&\n  recompute: 2/'
+    train 3 job
+    grep -q 'recompute: 2' runs/job/job.yaml
+    same_steps job one
+    small_job "$file" -e 's/^schedule:/&\n  steps: 4/' -e 's/^train:/&\n  recompute: 1/' -e 's/^  steps: 4/  steps: 2/'
+    train 2 job
+    small_job "$file" -e 's/^schedule:/&\n  steps: 4/'
+    train 3 job --resume
+    grep '"bits"' runs/job/steps.jsonl | cmp - <(grep '"bits"' one)
+  done
+}
