@@ -1,6 +1,7 @@
 #include "collectives/allreduce.h"
 
 #include "collectives/group_state.h"
+#include "collectives/shm_layout.h"
 #include "runtime/error.h"
 
 /* Steps repeat their ranges, so the additions are worked out once. */
@@ -44,4 +45,18 @@ int qd_allreduce_ordered(qd_group *group, const qd_slot_ranges *ranges, float *c
                               .result = result,
                               .count = count};
     return qd_group_leave(group, group->transport->allreduce(group, &call));
+}
+
+int qd_allreduce_shared_bytes(const qd_slot_ranges *ranges, int members, int index, int64_t count,
+                              size_t *bytes) {
+    qd_reduction *reduction;
+    *bytes = 0;
+    if (members == 1)
+        return 0;
+    int rc = qd_reduction_create(members, ranges->leaves, ranges->starts, &reduction);
+    if (rc)
+        return rc;
+    *bytes = qd_shm_touched_bytes(reduction, index, count);
+    qd_reduction_destroy(reduction);
+    return 0;
 }

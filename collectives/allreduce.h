@@ -26,4 +26,11 @@ typedef struct qd_slot_ranges {
 int qd_allreduce_ordered(qd_group *group, const qd_slot_ranges *ranges, float *const *parts,
                          int part_count, float *result, int64_t count);
 
+/*
+ * Bytes of shared memory that lie in the memory of member `index` of `members` on one host, once it
+ * has made such calls of at most count floats; 0 for a member alone. QD_ENOMEM, QD_EINTERNAL.
+ */
+int qd_allreduce_shared_bytes(const qd_slot_ranges *ranges, int members, int index, int64_t count,
+                              size_t *bytes);
+
 #endif

@@ -30,6 +30,9 @@ static inline size_t qd_shm_layout_offset(int member) {
     return (size_t)member * sizeof(qd_shm_member);
 }
 
+/* Bytes of the segment that member `index` touches, in all-reduces of at most count floats. */
+size_t qd_shm_touched_bytes(const qd_reduction *reduction, int index, int64_t count);
+
 static inline size_t qd_shm_layout_bytes(int members) {
     return qd_shm_layout_offset(members);
 }

@@ -9,6 +9,7 @@
  * which each did after copying out t - 2, the buffer's last use. The same argument frees the
  * signature's place.
  */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,6 +169,20 @@ static int shm_allreduce(qd_group *group, const qd_allreduce_call *call) {
         c.begin += c.n;
     } while (!rc && c.begin < count);
     return rc;
+}
+
+/* Its own nodes; of each other member's its piece, and the sum that the other has made. Calls take
+ * the two buffers by turns, so that in time both are touched. */
+size_t qd_shm_touched_bytes(const qd_reduction *r, int index, int64_t count) {
+    size_t stride = qd_reduction_chunk(r, QD_SHM_STAGING_FLOATS);
+    size_t n = (size_t)count < stride ? (size_t)count : stride, floats = 0;
+    size_t own = qd_piece_begin(n, r->members, index + 1) - qd_piece_begin(n, r->members, index);
+    for (int i = 0; i < r->members; i++) {
+        size_t held = (size_t)(r->first_source[i + 1] - r->first_source[i]);
+        size_t theirs = qd_piece_begin(n, r->members, i + 1) - qd_piece_begin(n, r->members, i);
+        floats += i == index ? held * n : held * own + theirs;
+    }
+    return (size_t)r->members * offsetof(qd_shm_member, staging) + 2 * floats * sizeof(float);
 }
 
 const qd_transport qd_transport_shm = {

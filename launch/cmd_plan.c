@@ -7,13 +7,12 @@
 #include <sysexits.h>
 
 #include "launch/command.h"
+#include "launch/worker_memory.h"
 #include "models/family.h"
 #include "models/job.h"
-#include "models/memory_plan.h"
 #include "models/op.h"
 #include "models/timeline.h"
 #include "runtime/error.h"
-#include "worker/backend.h"
 
 enum { KEY_JSON = 256 };
 
@@ -25,13 +24,15 @@ typedef struct plan_options {
 /* A gang of dp members: what its fullest member holds. */
 typedef struct gang_plan {
     int dp, slots;
-    size_t arena_bytes;
+    qd_worker_memory memory;
 } gang_plan;
 
 typedef struct job_plan {
     qd_job job;
     qd_graph *graph;       /* of one micro-batch */
     qd_timeline *timeline; /* of it, too */
+    qd_memory_base base;
+    char data_missing[QD_ERROR_BYTES]; /* why the data set is not counted; "": it is */
     gang_plan *gangs;
     int gang_count;
 } job_plan;
@@ -55,50 +56,40 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
     }
 }
 
-static int plan_gang(const job_plan *plan, int dp, gang_plan *gang) {
+static int plan_gang(const job_plan *plan, const qd_dataset *dataset, int dp, gang_plan *gang) {
     *gang = (gang_plan){.dp = dp};
     for (int i = 0; i < dp; i++) {
         int first, end;
         qd_job_slot_range(&plan->job, dp, i, &first, &end);
         gang->slots = end - first > gang->slots ? end - first : gang->slots;
     }
-    qd_memory_plan *memory;
-    int rc = qd_memory_plan_create(&plan->job, plan->graph, plan->timeline, gang->slots, &memory);
-    if (rc)
-        return rc;
-    gang->arena_bytes = memory->bytes;
-    qd_memory_plan_destroy(memory);
-    return 0;
+    return qd_worker_memory_plan(&plan->job, plan->graph, dataset, dp, &plan->base, &gang->memory);
 }
 
-/* What the kernels of this machine's device use while they run belongs to the memory, too. */
-static int ask_backend(qd_graph *graph) {
-    const qd_backend *backend = qd_backend_of_this_machine();
-    qd_backend_context *context;
-    int rc = backend->create(1, &context);
-    if (rc)
-        return rc;
-    rc = backend->prepare(context, graph);
-    backend->destroy(context);
-    return rc;
-}
-
-static int make_plan(const char *file, job_plan *plan) {
-    int rc = qd_job_load(file, &plan->job);
-    if (!rc)
-        rc = qd_family_build(&plan->job, &plan->graph);
-    if (!rc)
-        rc = ask_backend(plan->graph);
-    if (!rc)
-        rc = qd_timeline_create(plan->graph, &plan->timeline);
-    if (rc)
-        return rc;
+static int plan_gangs(job_plan *plan, const qd_dataset *dataset) {
+    int rc = 0;
     plan->gang_count = (int)(plan->job.ranks_max - plan->job.ranks_min) + 1;
     plan->gangs = calloc((size_t)plan->gang_count, sizeof *plan->gangs);
     if (!plan->gangs)
         return qd_error_set(QD_ENOMEM, "no memory for %d gangs", plan->gang_count);
     for (int i = 0; !rc && i < plan->gang_count; i++)
-        rc = plan_gang(plan, (int)plan->job.ranks_min + i, &plan->gangs[i]);
+        rc = plan_gang(plan, dataset, (int)plan->job.ranks_min + i, &plan->gangs[i]);
+    return rc;
+}
+
+static int make_plan(const char *file, job_plan *plan) {
+    qd_dataset *dataset = NULL;
+    int rc = qd_job_load(file, &plan->job);
+    if (!rc)
+        rc = qd_memory_base_measure(&plan->job, &plan->base, &plan->graph);
+    if (!rc)
+        rc = qd_timeline_create(plan->graph, &plan->timeline);
+    if (rc)
+        return rc;
+    if (qd_dataset_open(&plan->job, &dataset))
+        memcpy(plan->data_missing, qd_error_message(), strlen(qd_error_message()) + 1);
+    rc = plan_gangs(plan, dataset);
+    qd_dataset_close(dataset);
     return rc;
 }
 
@@ -127,6 +118,34 @@ static void print_layers(const qd_graph *graph) {
     }
 }
 
+static int part_width(int part) {
+    int length = (int)strlen(qd_memory_part_names[part]);
+    return length > 8 ? length : 8;
+}
+
+static double mib(size_t bytes) {
+    return (double)bytes / (1 << 20);
+}
+
+static void print_memory(const job_plan *plan) {
+    printf("peak memory of the fullest rank, MiB:\n%5s  %5s", "dp", "slots");
+    for (int p = 0; p < QD_MEMORY_PARTS; p++)
+        printf("  %*s", part_width(p), qd_memory_part_names[p]);
+    printf("  %10s\n", "peak");
+    for (int i = 0; i < plan->gang_count; i++) {
+        const gang_plan *gang = &plan->gangs[i];
+        printf("%5d  %5d", gang->dp, gang->slots);
+        for (int p = 0; p < QD_MEMORY_PARTS; p++)
+            printf("  %*.2f", part_width(p), mib(gang->memory.part[p]));
+        printf("  %10.2f\n", mib(gang->memory.peak));
+    }
+    if (plan->data_missing[0])
+        printf("data set: not counted: %s\n", plan->data_missing);
+    if (plan->base.program_missing[0])
+        printf("program: without MPI, which could not be measured: %s\n",
+               plan->base.program_missing);
+}
+
 static void print_text(const job_plan *plan) {
     const qd_job *job = &plan->job;
     printf("job         %s\n", job->name);
@@ -142,20 +161,25 @@ static void print_text(const job_plan *plan) {
            (long long)job->ranks_max, job->layout_dp ? "as given" : "auto: dp = ranks");
     printf("layers of one %s:\n", job->train.micro_batches > 1 ? "micro-batch" : "slot");
     print_layers(plan->graph);
-    printf("%5s  %14s  %18s\n", "dp", "slots a rank", "arena a rank, MiB");
-    for (int i = 0; i < plan->gang_count; i++)
-        printf("%5d  %14d  %18.2f\n", plan->gangs[i].dp, plan->gangs[i].slots,
-               (double)plan->gangs[i].arena_bytes / (1 << 20));
+    print_memory(plan);
+}
+
+static json_t *gang_json(const job_plan *plan, const gang_plan *gang) {
+    json_t *parts = json_object();
+    for (int p = 0; p < QD_MEMORY_PARTS; p++)
+        json_object_set_new(parts, qd_memory_part_names[p],
+                            p == QD_MEMORY_DATA && plan->data_missing[0]
+                                ? json_null()
+                                : json_integer((json_int_t)gang->memory.part[p]));
+    return json_pack("{s:i, s:i, s:I, s:o}", "dp", gang->dp, "slots_per_rank", gang->slots,
+                     "peak_bytes_per_rank", (json_int_t)gang->memory.peak, "parts", parts);
 }
 
 static int print_json(const job_plan *plan) {
     const qd_job *job = &plan->job;
     json_t *gangs = json_array();
     for (int i = 0; i < plan->gang_count; i++)
-        json_array_append_new(gangs, json_pack("{s:i, s:i, s:I}", "dp", plan->gangs[i].dp,
-                                               "slots_per_rank", plan->gangs[i].slots,
-                                               "arena_bytes_per_rank",
-                                               (json_int_t)plan->gangs[i].arena_bytes));
+        json_array_append_new(gangs, gang_json(plan, &plan->gangs[i]));
     json_t *root = json_pack(
         "{s:s, s:I, s:I, s:I, s:i, s:i, s:f, s:f, s:f, s:I, s:I, s:o}", "job", job->name,
         "parameters", (json_int_t)qd_graph_param_count(plan->graph), "batch",
@@ -183,8 +207,8 @@ int qd_command_plan(int argc, char **argv) {
         .options = option_table,
         .parser = parse_option,
         .args_doc = "JOB",
-        .doc = "Shows what a job is before it runs, without any rank: parameters, FLOPs of a step, "
-               "the gangs it may run on, and the memory of the fullest rank of each.",
+        .doc = "Shows what a job is before it runs: parameters, FLOPs of a step, the gangs it may "
+               "run on, and the peak memory of the fullest rank of each.",
     };
     plan_options options = {0};
     argp_parse(&parser, argc, argv, 0, NULL, &options);

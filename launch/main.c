@@ -13,7 +13,7 @@
 
 static const qd_command commands[] = {
     {"run", "train jobs, then exit (under mpirun, or starting mpirun itself)", qd_command_run},
-    {"plan", "show parameters, FLOPs, memory, gang and layout of a job, without ranks",
+    {"plan", "show parameters, FLOPs, gangs and peak memory of a job before it runs",
      qd_command_plan},
     {"util", "show where each rank's time went in a run", qd_command_util},
     {"generate", "go on from a prompt with a trained language model", qd_command_generate},

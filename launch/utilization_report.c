@@ -15,10 +15,11 @@ enum { MOST_LOG_BYTES = 1 << 30 };
 
 static bool add_line(qd_rank_utilization *r, json_t *line) {
     const char *host;
-    json_int_t steps, memory;
+    json_int_t steps, memory, peak = 0;
     double wall, samples_per_s;
-    if (json_unpack(line, "{s:s, s:I, s:F, s:F, s:I}", "host", &host, "steps", &steps, "wall_s",
-                    &wall, "samples_per_s", &samples_per_s, "memory_bytes", &memory) != 0)
+    if (json_unpack(line, "{s:s, s:I, s:F, s:F, s:I, s?I}", "host", &host, "steps", &steps,
+                    "wall_s", &wall, "samples_per_s", &samples_per_s, "memory_bytes", &memory,
+                    "peak_memory_bytes", &peak) != 0)
         return false;
     double seconds[QD_SPAN_KINDS];
     for (int k = 0; k < QD_SPAN_KINDS; k++) {
@@ -36,8 +37,10 @@ static bool add_line(qd_rank_utilization *r, json_t *line) {
     r->steps += steps;
     r->wall_s += wall;
     r->samples += samples_per_s * wall;
-    if (memory > r->peak_memory_bytes)
-        r->peak_memory_bytes = memory;
+    if (peak < memory) /* a line from before the peak was logged */
+        peak = memory;
+    if (peak > r->peak_memory_bytes)
+        r->peak_memory_bytes = peak;
     return true;
 }
 

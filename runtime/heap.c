@@ -17,3 +17,8 @@ void qd_heap_keep(void) {
         touch(reserve, 0, QD_HEAP_RESERVE);
     free(reserve);
 }
+
+size_t qd_heap_bytes(void) {
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}

@@ -43,6 +43,26 @@ static int reserve_data(qd_checkpoint_snapshot *s, size_t bytes) {
     return 0;
 }
 
+/* Of the pieces' elements. */
+static size_t bytes_of(const qd_checkpoint_piece *pieces, int count) {
+    size_t bytes = 0;
+    for (int i = 0; i < count; i++)
+        bytes += (size_t)qd_slice_elements(&pieces[i].slice) * sizeof(float);
+    return bytes;
+}
+
+int qd_checkpoint_snapshot_bytes(const qd_state_tensor *tensors, int count, int index, int writers,
+                                 size_t *bytes) {
+    qd_checkpoint_piece *pieces = calloc((size_t)count, sizeof *pieces);
+    if (!pieces)
+        return qd_error_set(QD_ENOMEM, "no memory for a checkpoint of %d tensors", count);
+    int dealt = qd_checkpoint_deal(tensors, count, index, writers, pieces);
+    *bytes = bytes_of(pieces, dealt) +
+             (size_t)count * (sizeof(qd_checkpoint_piece) + sizeof(qd_stored_slice));
+    free(pieces);
+    return 0;
+}
+
 int qd_checkpoint_snapshot_take(qd_checkpoint_snapshot *s, const qd_state_tensor *tensors,
                                 int count, int index, int writers, int64_t step) {
     int rc = reserve_pieces(s, count);
@@ -50,9 +70,7 @@ int qd_checkpoint_snapshot_take(qd_checkpoint_snapshot *s, const qd_state_tensor
         return rc;
     s->step = step;
     s->count = qd_checkpoint_deal(tensors, count, index, writers, s->pieces);
-    s->data_bytes = 0;
-    for (int i = 0; i < s->count; i++)
-        s->data_bytes += (size_t)qd_slice_elements(&s->pieces[i].slice) * sizeof *s->data;
+    s->data_bytes = bytes_of(s->pieces, s->count);
     rc = reserve_data(s, s->data_bytes);
     float *to = s->data;
     for (int i = 0; !rc && i < s->count; i++) {

@@ -27,6 +27,10 @@ typedef struct qd_checkpoint_snapshot {
 int qd_checkpoint_snapshot_take(qd_checkpoint_snapshot *snapshot, const qd_state_tensor *tensors,
                                 int count, int index, int writers, int64_t step);
 
+/* Bytes of memory that a snapshot takes; only the tensors' shapes are looked at. QD_ENOMEM. */
+int qd_checkpoint_snapshot_bytes(const qd_state_tensor *tensors, int count, int index, int writers,
+                                 size_t *bytes);
+
 /*
  * Writes it to a new file at path, on disk when this returns. Asks stopped(context) now and then
  * and ends with QD_ECANCELLED when it says so. *file describes what was written; its slices belong

@@ -93,4 +93,9 @@ int qd_engine_logits(const qd_engine *engine, int64_t first, int64_t count, floa
 int qd_engine_state_count(const qd_engine *engine);
 void qd_engine_state(qd_engine *engine, int i, qd_state_tensor *tensor);
 
+/* The same of an engine that is not there: how many, and name and shape of each; data is NULL. */
+int qd_engine_count_state(const qd_job *job, const qd_graph *graph);
+void qd_engine_describe_state(const qd_job *job, const qd_graph *graph, int i,
+                              qd_state_tensor *tensor);
+
 #endif

@@ -46,21 +46,32 @@ int qd_engine_reset(qd_engine *engine) {
 }
 
 int qd_engine_state_count(const qd_engine *engine) {
-    return (1 + engine->plan->optimizer_vectors) * engine->graph->param_count;
+    return qd_engine_count_state(&engine->job, engine->graph);
+}
+
+int qd_engine_count_state(const qd_job *job, const qd_graph *graph) {
+    return (1 + qd_optimizer_facts_of(&job->optimizer)->state_vectors) * graph->param_count;
 }
 
 /* The parameters first, then each of the optimizer's vectors, cut in the same way. */
-void qd_engine_state(qd_engine *engine, int i, qd_state_tensor *tensor) {
-    engine->stale = true; /* whoever asks may write */
-    int vector = i / engine->graph->param_count - 1;
-    const qd_param *param = &engine->graph->params[i % engine->graph->param_count];
+void qd_engine_describe_state(const qd_job *job, const qd_graph *graph, int i,
+                              qd_state_tensor *tensor) {
+    int vector = i / graph->param_count - 1;
+    const qd_param *param = &graph->params[i % graph->param_count];
     tensor->shape = param->shape;
-    if (vector < 0) {
+    tensor->data = NULL;
+    if (vector < 0)
         snprintf(tensor->name, sizeof tensor->name, "model/%s", param->name);
-        tensor->data = engine->params + param->offset;
-    } else {
+    else
         snprintf(tensor->name, sizeof tensor->name, "optimizer/%s/%s",
-                 qd_optimizer_facts_of(&engine->job.optimizer)->state_names[vector], param->name);
-        tensor->data = engine->optimizer_state[vector] + param->offset;
-    }
+                 qd_optimizer_facts_of(&job->optimizer)->state_names[vector], param->name);
+}
+
+void qd_engine_state(qd_engine *engine, int i, qd_state_tensor *tensor) {
+    const qd_graph *graph = engine->graph;
+    int vector = i / graph->param_count - 1;
+    engine->stale = true; /* whoever asks may write */
+    qd_engine_describe_state(&engine->job, graph, i, tensor);
+    tensor->data = (vector < 0 ? engine->params : engine->optimizer_state[vector]) +
+                   graph->params[i % graph->param_count].offset;
 }

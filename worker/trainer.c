@@ -9,6 +9,7 @@
 #include "runtime/clock.h"
 #include "runtime/error.h"
 #include "runtime/log.h"
+#include "runtime/resident.h"
 #include "runtime/topology.h"
 #include "worker/trainer_internal.h"
 
@@ -319,6 +320,7 @@ int qd_trainer_run(const qd_assignment *assignment, const qd_trainer_hooks *hook
         .started_ns = qd_clock_now_ns(),
     };
     qd_span_start(&t.spans, QD_SPAN_IDLE);
+    qd_resident_forget_peak();
     int rc = set_up(&t);
     if (!rc)
         rc = train(&t, how);

@@ -19,24 +19,53 @@ struct qd_evaluation {
     int32_t *targets;
 };
 
+static int64_t chunks_of(int64_t samples, int64_t chunk_samples) {
+    return (samples + chunk_samples - 1) / chunk_samples;
+}
+
 static int64_t chunk_count(const qd_trainer *t, qd_split split) {
-    return (qd_dataset_size(t->dataset, split) + t->chunk_samples - 1) / t->chunk_samples;
+    return chunks_of(qd_dataset_size(t->dataset, split), t->chunk_samples);
+}
+
+/* Most samples of a split that is evaluated. */
+static int64_t most_samples(const qd_dataset *dataset) {
+    int64_t validation = qd_dataset_size(dataset, QD_SPLIT_VALIDATION);
+    int64_t test = qd_dataset_size(dataset, QD_SPLIT_TEST);
+    return validation > test ? validation : test;
+}
+
+/* Of the chunk results. */
+static size_t results_bytes(int64_t samples, int64_t chunk_samples) {
+    int64_t chunks = chunks_of(samples, chunk_samples);
+    return qd_align_bytes(2 * (size_t)(chunks > 0 ? chunks : 1) * sizeof(float));
+}
+
+static size_t sample_bytes(const qd_sample_spec *spec) {
+    return (size_t)spec->inputs * qd_dtype_bytes(spec->input_dtype);
+}
+
+static size_t targets_bytes(const qd_sample_spec *spec, int64_t chunk_samples) {
+    return (size_t)(chunk_samples * spec->targets) * sizeof(int32_t);
+}
+
+size_t qd_evaluation_bytes(const qd_job *job, const qd_sample_spec *spec,
+                           const qd_dataset *dataset) {
+    int64_t samples = qd_job_graph_samples(job);
+    return results_bytes(dataset ? most_samples(dataset) : 0, samples) +
+           qd_align_bytes((size_t)samples * sample_bytes(spec)) + targets_bytes(spec, samples);
 }
 
 int qd_evaluation_create(qd_trainer *t, struct qd_evaluation **out) {
-    int64_t most = 1;
-    for (int split = 0; split < QD_SPLITS; split++)
-        if (split != QD_SPLIT_TRAIN && chunk_count(t, (qd_split)split) > most)
-            most = chunk_count(t, (qd_split)split);
     struct qd_evaluation *e = calloc(1, sizeof *e);
     if (!e)
         return qd_error_set(QD_ENOMEM, "no memory for the evaluation");
     const qd_sample_spec *spec = qd_dataset_sample_spec(t->dataset);
     size_t samples = (size_t)t->chunk_samples;
-    e->sample_bytes = (size_t)spec->inputs * qd_dtype_bytes(spec->input_dtype);
-    e->chunks = aligned_alloc(QD_ALIGN_BYTES, qd_align_bytes(2 * (size_t)most * sizeof *e->chunks));
+    e->sample_bytes = sample_bytes(spec);
+    e->chunks =
+        aligned_alloc(QD_ALIGN_BYTES, results_bytes(most_samples(t->dataset), t->chunk_samples));
     e->samples = aligned_alloc(QD_ALIGN_BYTES, qd_align_bytes(samples * e->sample_bytes));
-    e->targets = calloc(samples * (size_t)spec->targets, sizeof *e->targets);
+    e->targets = calloc(1, targets_bytes(spec, t->chunk_samples));
     if (!e->chunks || !e->samples || !e->targets) {
         qd_evaluation_destroy(e);
         return qd_error_set(QD_ENOMEM, "no memory for the evaluation");

@@ -99,6 +99,9 @@ int qd_trainer_remember_evaluations(qd_trainer *t);
  * mean, the same bits on every grid and every member. */
 int qd_evaluation_create(qd_trainer *t, struct qd_evaluation **evaluation);
 void qd_evaluation_destroy(struct qd_evaluation *evaluation);
+/* Bytes of its buffers. dataset: NULL where it is not known. */
+size_t qd_evaluation_bytes(const qd_job *job, const qd_sample_spec *spec,
+                           const qd_dataset *dataset);
 int qd_trainer_evaluate(qd_trainer *t, qd_split split);
 
 #endif

@@ -12,6 +12,7 @@
 #include "runtime/error.h"
 #include "runtime/file.h"
 #include "runtime/line_log.h"
+#include "runtime/resident.h"
 
 /* Significant digits of a real: nanoseconds of intervals up to a second, microseconds beyond. */
 enum { REAL_DIGITS = 9 };
@@ -60,18 +61,6 @@ void qd_utilization_destroy(qd_utilization *u) {
     free(u);
 }
 
-/* 0 where /proc does not tell. */
-static int64_t resident_bytes(void) {
-    long long pages = 0;
-    FILE *statm = fopen("/proc/self/statm", "re");
-    if (!statm)
-        return 0;
-    if (fscanf(statm, "%*d %lld", &pages) != 1)
-        pages = 0;
-    fclose(statm);
-    return pages * sysconf(_SC_PAGESIZE);
-}
-
 static int add_spans(json_t *line, const int64_t total_ns[QD_SPAN_KINDS]) {
     for (int kind = 0; kind < QD_SPAN_KINDS; kind++) {
         char key[32];
@@ -108,7 +97,8 @@ int qd_utilization_write(qd_utilization *u, qd_span_clock *clock, int64_t step, 
         double rate = wall_s > 0 ? (double)samples / wall_s : 0;
         json_object_set_new(line, "samples_per_s", json_real(rate));
         json_object_set_new(line, "loss", isfinite(loss) ? json_real((double)loss) : json_null());
-        json_object_set_new(line, "memory_bytes", json_integer(resident_bytes()));
+        json_object_set_new(line, "memory_bytes", json_integer(qd_resident_bytes()));
+        json_object_set_new(line, "peak_memory_bytes", json_integer(qd_resident_peak_bytes()));
         json_object_set_new(line, "arena_bytes", json_integer((json_int_t)u->arena_bytes));
     }
     int rc = line ? add_line(u, line) : qd_error_set(QD_ENOMEM, "no memory for a line");

@@ -5,7 +5,7 @@
  *
  *   {"time", "job", "attempt", "rank", "host", "step", "steps", "wall_s", "compute_s",
  *    "communication_s", "pipeline_s", "data_s", "checkpoint_s", "idle_s", "samples_per_s", "loss",
- *    "memory_bytes", "arena_bytes"}
+ *    "memory_bytes", "peak_memory_bytes", "arena_bytes"}
  *
  * Calls come from the thread whose time it is.
  */
@@ -41,8 +41,8 @@ void qd_utilization_destroy(qd_utilization *utilization);
  * Ends an interval: takes the clock's totals and writes the line. step: steps done so far; steps
  * and samples: done in this interval, samples by this rank alone, so that the samples_per_s of a
  * gang add up; loss: of the last step (null when not finite). memory_bytes is the process's
- * resident set now. QD_ENOMEM; QD_EIO, with the line kept for the next write (runtime/line_log.h).
- * The interval ends all the same.
+ * resident set now, peak_memory_bytes the most it has been in this attempt. QD_ENOMEM; QD_EIO, with
+ * the line kept for the next write (runtime/line_log.h). The interval ends all the same.
  */
 int qd_utilization_write(qd_utilization *utilization, qd_span_clock *clock, int64_t step,
                          int64_t steps, int64_t samples, float loss);

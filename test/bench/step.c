@@ -10,6 +10,7 @@
  *
  * step.py runs it beside PyTorch.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include "runtime/heap.h"
 #include "runtime/isa.h"
 #include "runtime/random.h"
+#include "runtime/resident.h"
 #include "test/bench/limits.h"
 #include "worker/engine.h"
 
@@ -118,27 +120,6 @@ static long minor_faults(void) {
     return usage.ru_minflt;
 }
 
-/* Forgets the peak of resident memory so far, which measuring the limits made (proc(5)). */
-static void forget_peak_memory(void) {
-    FILE *file = fopen("/proc/self/clear_refs", "w");
-    if (!file)
-        return;
-    fputs("5", file);
-    fclose(file);
-}
-
-static size_t peak_memory(void) {
-    size_t kib = 0;
-    char line[128];
-    FILE *file = fopen("/proc/self/status", "r");
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "VmHWM: %zu", &kib) == 1)
-            break;
-    if (file)
-        fclose(file);
-    return kib * 1024;
-}
-
 static double roofline_s(const qd_graph *graph, double gflops, double gbps) {
     double flops = qd_graph_forward_flops(graph) + qd_graph_backward_flops(graph);
     double bytes = 7.0 * 4.0 * (double)qd_graph_param_count(graph);
@@ -150,7 +131,7 @@ static int measure(bench *b, const char *name, int threads, int steps) {
     double wide_gflops = limits_fp32_gflops(threads), gbps = limits_triad_gbps(threads);
     double narrow_gflops = narrow ? limits_bf16_gflops(threads) : 0;
     double gflops = narrow_gflops > wide_gflops ? narrow_gflops : wide_gflops;
-    forget_peak_memory();
+    qd_resident_forget_peak(); /* which measuring the limits made */
     double *ms = calloc((size_t)steps, sizeof *ms);
     long faults = 0;
     int rc = ms ? 0 : qd_error_set(QD_ENOMEM, "no memory for %d times", steps);
@@ -171,10 +152,10 @@ static int measure(bench *b, const char *name, int threads, int steps) {
                "\"step_ms\": %.4g, "
                "\"roofline_fraction\": %.3f, \"isa\": \"%s\", \"peak_gflops\": %.1f, "
                "\"triad_gbps\": %.1f, \"minor_faults\": %ld, \"arena_bytes\": %zu, "
-               "\"peak_memory_bytes\": %zu}\n",
+               "\"peak_memory_bytes\": %" PRId64 "}\n",
                name, narrow ? "bf16" : "fp32", threads, qd_engine_graph(b->engine)->recompute, step,
                least / step, qd_isa_in_use_name(), gflops, gbps, faults,
-               qd_engine_arena_bytes(b->engine), peak_memory());
+               qd_engine_arena_bytes(b->engine), qd_resident_peak_bytes());
     }
     free(ms);
     return rc;

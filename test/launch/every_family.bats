@@ -2,14 +2,6 @@
 # Every job file that we ship, made small: the same bits on one rank and on three, in both precisions.
 load helpers
 
-# first_images N FROM TO: the first N entries of a gzipped IDX file whose entries take BYTES.
-first_entries() {
-  local count=$1 bytes=$2 header=$3 from=$4 to=$5
-  gzip -dc "$from" 2>/dev/null | head -c $((header + count * bytes)) > "$to"
-  printf "\\x00\\x00\\x$(printf %02x $((count / 256)))\\x$(printf %02x $((count % 256)))" |
-    dd of="$to" bs=1 seek=4 conv=notrunc status=none
-}
-
 small_data() {
   local fashion=/usr/share/datasets/fashion-mnist name
   mkdir data

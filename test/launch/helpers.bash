@@ -76,3 +76,11 @@ begin() {
 ended() {
   wait "$launcher" && status=0 || status=$?
 }
+
+# first_entries N BYTES HEADER FROM TO: the first N entries, of BYTES each, of a gzipped IDX file.
+first_entries() {
+  local count=$1 bytes=$2 header=$3 from=$4 to=$5
+  gzip -dc "$from" 2>/dev/null | head -c $((header + count * bytes)) > "$to"
+  printf "\\x00\\x00\\x$(printf %02x $((count / 256)))\\x$(printf %02x $((count % 256)))" |
+    dd of="$to" bs=1 seek=4 conv=notrunc status=none
+}

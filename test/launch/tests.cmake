@@ -13,3 +13,7 @@ qd_bats(generate)
 qd_bats(every_family)
 qd_bats(same_result)
 qd_bats(killed)
+# A sanitizer's memory is its own.
+if(NOT QD_SANITIZE)
+  qd_bats(memory)
+endif()

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "runtime/clock.h"
+#include "runtime/resident.h"
 #include "runtime/span.h"
 #include "test/worker/temp_folder.h"
 #include "worker/utilization.h"
@@ -132,12 +133,12 @@ START_TEST(a_line_says_whose_time_it_is_and_what_was_done) {
     struct tm tm;
     const char *time = json_string_value(json_object_get(line, "time"));
     ck_assert_ptr_nonnull(strptime(time, "%Y-%m-%dT%H:%M:%S", &tm));
-    ck_assert_uint_eq(json_object_size(line), 18);
+    ck_assert_uint_eq(json_object_size(line), 19);
     json_decref(lines);
 }
 END_TEST
 
-START_TEST(memory_is_what_is_resident_now) {
+START_TEST(memory_is_what_is_resident_now_and_its_peak_what_has_been) {
     enum { MORE = 64 << 20 };
     qd_span_clock clock;
     qd_utilization *u = start(&clock, QD_SPAN_COMPUTE);
@@ -147,12 +148,24 @@ START_TEST(memory_is_what_is_resident_now) {
     ck_assert_ptr_ne(memory, MAP_FAILED);
     ck_assert_int_eq(qd_utilization_write(u, &clock, 2, 1, 1, 1), 0);
     munmap(memory, MORE);
+    ck_assert_int_eq(qd_utilization_write(u, &clock, 3, 1, 1, 1), 0);
+    qd_resident_forget_peak();
+    ck_assert_int_eq(qd_utilization_write(u, &clock, 4, 1, 1, 1), 0);
     qd_utilization_destroy(u);
     json_t *lines = read_lines();
     double before = real_of(json_array_get(lines, 0), "memory_bytes");
     double after = real_of(json_array_get(lines, 1), "memory_bytes");
     ck_assert_double_ge(before, 1 << 20);
     ck_assert_double_eq_tol(after - before, MORE, MORE / 10.0);
+    double freed = real_of(json_array_get(lines, 2), "memory_bytes");
+    ck_assert_double_eq_tol(freed, before, MORE / 10.0);
+    double peaks[4];
+    for (size_t i = 0; i < 4; i++)
+        peaks[i] = real_of(json_array_get(lines, i), "peak_memory_bytes");
+    ck_assert_double_eq_tol(peaks[0], before, MORE / 10.0);
+    ck_assert_double_eq_tol(peaks[1], after, MORE / 10.0);
+    ck_assert_double_eq_tol(peaks[2], after, MORE / 10.0);
+    ck_assert_double_eq_tol(peaks[3], before, MORE / 10.0);
     json_decref(lines);
 }
 END_TEST
@@ -201,7 +214,7 @@ int main(void) {
     tcase_add_test(tc, shares_sum_to_the_wall_time_within_one_percent);
     tcase_add_test(tc, intervals_leave_no_time_out_between_them);
     tcase_add_test(tc, a_line_says_whose_time_it_is_and_what_was_done);
-    tcase_add_test(tc, memory_is_what_is_resident_now);
+    tcase_add_test(tc, memory_is_what_is_resident_now_and_its_peak_what_has_been);
     tcase_add_test(tc, a_loss_that_is_no_number_is_null);
     tcase_add_test(tc, lines_of_an_earlier_attempt_stay);
     tcase_add_test(tc, a_folder_or_beginning_that_is_missing_is_told);

@@ -10,6 +10,7 @@ qd_test(worker test_checkpoint_slices qd_worker)
 qd_test(worker test_checkpoint_failure qd_worker)
 qd_test(worker test_safetensors qd_worker)
 qd_test(worker test_utilization qd_worker)
+qd_test(worker test_trainer_memory qd_worker)
 qd_test(worker test_steps_log qd_worker)
 
 # Threads are started by these: test/run runs them under ThreadSanitizer, too.

@@ -12,6 +12,8 @@ static int create(int threads, qd_backend_context **context) {
     int rc = qd_isa_in_use(&isa);
     if (!rc)
         rc = qd_onednn_limit_isa(isa);
+    if (!rc)
+        rc = qd_onednn_make_sgemm(threads);
     if (rc)
         return qd_error_context(rc, "cpu");
     qd_backend_context *c = calloc(1, sizeof *c);

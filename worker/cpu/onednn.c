@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
+#include <stdlib.h>
 
 #include "runtime/error.h"
 
@@ -45,4 +46,22 @@ int qd_onednn_sgemm(int threads, int64_t m, int64_t n, int64_t k, qd_matrix a, q
                             ", %" PRId64 "] with status %d",
                             m, k, k, n, (int)status);
     return 0;
+}
+
+enum { SIDE = 64 };
+
+int qd_onednn_make_sgemm(int threads) {
+    static const bool forms[][2] = {{false, false}, {false, true}, {true, false}};
+    float *m = calloc(3 * SIDE * SIDE, sizeof *m);
+    if (!m)
+        return qd_error_set(QD_ENOMEM, "no memory for a product");
+    int rc = 0;
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0] && !rc; i++)
+        for (int beta = 0; beta < 2 && !rc; beta++)
+            rc = qd_onednn_sgemm(threads, SIDE, SIDE, SIDE,
+                                 (qd_matrix){.data = m, .transposed = forms[i][0]},
+                                 (qd_matrix){.data = m + SIDE * SIDE, .transposed = forms[i][1]},
+                                 (qd_product){.data = m + 2 * SIDE * SIDE, .beta = (float)beta});
+    free(m);
+    return rc;
 }

@@ -14,6 +14,10 @@
  * changes nothing. QD_EINTERNAL. */
 int qd_onednn_limit_isa(qd_isa isa);
 
+/* Runs a small product in each form that training has, so that the library makes its kernels now
+ * (4 MiB, for all shapes), and not in the first step. QD_ENOMEM, QD_EINTERNAL. */
+int qd_onednn_make_sgemm(int threads);
+
 /* A matrix operand, stored row-major. */
 typedef struct qd_matrix {
     const float *data;

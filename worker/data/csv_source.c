@@ -28,7 +28,8 @@ static void csv_source_close(void *self) {
     free(s);
 }
 
-static int read_csv(const qd_job *job, const qd_csv_layout *layout, const char *name, qd_csv *csv) {
+static int read_csv(const qd_job *job, const qd_csv_layout *layout, const char *name, qd_csv *csv,
+                    size_t *text_bytes) {
     char path[PATH_MAX], *text = NULL;
     size_t length = 0;
     int rc = qd_path_join(path, sizeof path, job->data.folder, name);
@@ -37,23 +38,29 @@ static int read_csv(const qd_job *job, const qd_csv_layout *layout, const char *
     if (!rc)
         rc = qd_csv_parse(path, text, length, layout, csv);
     free(text);
+    *text_bytes = length;
     return rc;
 }
 
 static int open_file(const qd_job *job, const qd_csv_layout *layout, const char *name,
                      qd_source *out) {
+    size_t text_bytes;
     csv_source *s = calloc(1, sizeof *s);
     if (!s)
         return qd_error_set(QD_ENOMEM, "no memory for %s", name);
-    int rc = read_csv(job, layout, name, &s->csv);
+    int rc = read_csv(job, layout, name, &s->csv, &text_bytes);
     if (rc) {
         csv_source_close(s);
         return rc;
     }
     s->inputs_bytes = (size_t)layout->inputs * QD_NUMBER_BYTES;
     s->targets_bytes = (size_t)layout->targets * QD_NUMBER_BYTES;
-    *out = (qd_source){
-        .samples = s->csv.rows, .self = s, .get = csv_source_get, .close = csv_source_close};
+    size_t heap = (size_t)s->csv.rows * (s->inputs_bytes + s->targets_bytes);
+    *out = (qd_source){.samples = s->csv.rows,
+                       .memory = {.heap = heap, .opening = heap + text_bytes},
+                       .self = s,
+                       .get = csv_source_get,
+                       .close = csv_source_close};
     return 0;
 }
 

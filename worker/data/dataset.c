@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "runtime/error.h"
-#include "worker/data/source.h"
 
 const char *const qd_split_names[QD_SPLITS] = {"train", "validation", "test"};
 
@@ -71,6 +70,19 @@ int64_t qd_dataset_size(const qd_dataset *d, qd_split split) {
 
 const qd_sample_spec *qd_dataset_sample_spec(const qd_dataset *d) {
     return &d->spec;
+}
+
+qd_source_memory qd_dataset_memory(const qd_dataset *d) {
+    const qd_source *const sources[] = {&d->train, &d->validation, &d->test};
+    qd_source_memory sum = {0};
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
+        const qd_source_memory *one = &sources[i]->memory;
+        if (sum.heap + one->opening > sum.opening)
+            sum.opening = sum.heap + one->opening;
+        sum.heap += one->heap;
+        sum.mapped += one->mapped;
+    }
+    return sum;
 }
 
 void qd_dataset_get(const qd_dataset *d, qd_split split, int64_t index, void *input,

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "models/family.h"
+#include "worker/data/source.h"
 
 typedef enum { QD_SPLIT_TRAIN, QD_SPLIT_VALIDATION, QD_SPLIT_TEST, QD_SPLITS } qd_split;
 
@@ -29,6 +30,9 @@ int64_t qd_dataset_size(const qd_dataset *dataset, qd_split split);
 
 /* What its samples are; the same as qd_family_sample_spec of the job. */
 const qd_sample_spec *qd_dataset_sample_spec(const qd_dataset *dataset);
+
+/* Bytes of memory that it takes: as those of its sources (source.h), opened one after the other. */
+qd_source_memory qd_dataset_memory(const qd_dataset *dataset);
 
 /* Copies sample `index` of the split, normalised, to input and targets. Any thread. */
 void qd_dataset_get(const qd_dataset *dataset, qd_split split, int64_t index, void *input,

@@ -96,8 +96,12 @@ static int open_pair(const qd_job *job, const qd_sample_spec *spec, const char *
     }
     s->pixels = (size_t)spec->inputs;
     fill_values(job, s);
-    *out = (qd_source){
-        .samples = s->images.dim[0], .self = s, .get = idx_source_get, .close = idx_source_close};
+    size_t heap = s->images.length + s->labels.length;
+    *out = (qd_source){.samples = s->images.dim[0],
+                       .memory = {.heap = heap, .opening = heap},
+                       .self = s,
+                       .get = idx_source_get,
+                       .close = idx_source_close};
     return 0;
 }
 

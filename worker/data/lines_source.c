@@ -33,28 +33,32 @@ static void lines_source_close(void *self) {
 }
 
 static int read_lines(const qd_job *job, const qd_sample_spec *spec, const char *name,
-                      lines_source *s) {
+                      lines_source *s, size_t *length) {
     char path[PATH_MAX];
-    size_t length = 0;
     int rc = qd_path_join(path, sizeof path, job->data.folder, name);
     if (!rc)
-        rc = qd_file_read(path, MAX_BYTES, &s->text, &length);
-    return rc ? rc : qd_lines_parse(path, s->text, length, spec, &s->lines);
+        rc = qd_file_read(path, MAX_BYTES, &s->text, length);
+    return rc ? rc : qd_lines_parse(path, s->text, *length, spec, &s->lines);
 }
 
 static int open_file(const qd_job *job, const qd_sample_spec *spec, const char *name,
                      qd_source *out) {
+    size_t length = 0;
     lines_source *s = calloc(1, sizeof *s);
     if (!s)
         return qd_error_set(QD_ENOMEM, "no memory for %s", name);
     s->inputs = spec->inputs;
-    int rc = read_lines(job, spec, name, s);
+    int rc = read_lines(job, spec, name, s, &length);
     if (rc) {
         lines_source_close(s);
         return rc;
     }
-    *out = (qd_source){
-        .samples = s->lines.count, .self = s, .get = lines_source_get, .close = lines_source_close};
+    size_t heap = length + (size_t)s->lines.count * sizeof *s->lines.line;
+    *out = (qd_source){.samples = s->lines.count,
+                       .memory = {.heap = heap, .opening = heap},
+                       .self = s,
+                       .get = lines_source_get,
+                       .close = lines_source_close};
     return 0;
 }
 

@@ -90,12 +90,26 @@ static void *prefetch(void *argument) {
 
 /* ---- the consumer ---- */
 
+/* Of a batch. */
+static size_t samples_bytes(int64_t slot_samples, const qd_sample_spec *spec) {
+    size_t bytes = (size_t)(slot_samples * spec->inputs) * qd_dtype_bytes(spec->input_dtype);
+    return qd_align_bytes(bytes);
+}
+
+static size_t targets_bytes(int64_t slot_samples, const qd_sample_spec *spec) {
+    return (size_t)(slot_samples * spec->targets) * sizeof(int32_t);
+}
+
+size_t qd_loader_bytes(const qd_job *job, const qd_sample_spec *spec) {
+    int64_t slot_samples = job->train.batch / job->slots_data;
+    return RING * (samples_bytes(slot_samples, spec) + targets_bytes(slot_samples, spec));
+}
+
 static int allocate_ring(qd_loader *l) {
-    size_t bytes = (size_t)(l->slot_samples * l->spec.inputs) * qd_dtype_bytes(l->spec.input_dtype);
-    bytes = qd_align_bytes(bytes);
+    size_t bytes = samples_bytes(l->slot_samples, &l->spec);
     for (int i = 0; i < RING; i++) {
         l->samples[i] = aligned_alloc(QD_ALIGN_BYTES, bytes);
-        l->targets[i] = calloc((size_t)(l->slot_samples * l->spec.targets), sizeof *l->targets[i]);
+        l->targets[i] = calloc(1, targets_bytes(l->slot_samples, &l->spec));
         if (!l->samples[i] || !l->targets[i])
             return qd_error_set(QD_ENOMEM, "no memory for %d batches of %zu bytes", RING, bytes);
     }

@@ -8,6 +8,8 @@
 #ifndef QD_WORKER_DATA_LOADER_H
 #define QD_WORKER_DATA_LOADER_H
 
+#include <stddef.h>
+
 #include "worker/data/batch.h"
 #include "worker/data/dataset.h"
 
@@ -22,6 +24,9 @@ int64_t qd_loader_sample_at(const qd_job *job, int64_t train_samples, int64_t po
  */
 int qd_loader_create(const qd_job *job, const qd_dataset *dataset, int first_slot, int end_slot,
                      int64_t first_step, qd_loader **loader);
+
+/* Bytes of the batches that it holds. */
+size_t qd_loader_bytes(const qd_job *job, const qd_sample_spec *spec);
 
 /* Ends the thread, too. */
 void qd_loader_destroy(qd_loader *loader);

@@ -106,6 +106,7 @@ static int open_pair(const qd_job *job, const qd_sample_spec *spec, const char *
         return rc;
     }
     *out = (qd_source){.samples = s->inputs.array.dim[0],
+                       .memory = {.mapped = s->inputs.mapping.size + s->targets.mapping.size},
                        .self = s,
                        .get = npy_source_get,
                        .close = npy_source_close};

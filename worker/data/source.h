@@ -6,13 +6,22 @@
 #ifndef QD_WORKER_DATA_SOURCE_H
 #define QD_WORKER_DATA_SOURCE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "models/family.h"
 
+/* Bytes of memory that an open source takes. */
+typedef struct qd_source_memory {
+    size_t heap;    /* as long as it is open */
+    size_t opening; /* the most at once while it was opened, heap included */
+    size_t mapped;  /* of mapped files, which were read whole when they were checked */
+} qd_source_memory;
+
 /* The samples of one file or pair of files, checked completely. All zero: not open. */
 typedef struct qd_source {
     int64_t samples;
+    qd_source_memory memory; /* 0 where another source of the same file counts it */
     void *self;
     /* Sample index (0 .. samples-1), normalised, to input and targets, as the sample spec says;
      * targets of another dtype than int32 take the same slots of four bytes. Any thread. */

@@ -31,6 +31,7 @@ static int map_tokens(const qd_job *job, const char *name, char path[PATH_MAX], 
                           .width = width,
                           .count = (int64_t)(mapping.size / (size_t)width),
                           .unit = "token",
+                          .mapped = true,
                           .release = release};
     return 0;
 }

@@ -114,6 +114,17 @@ static int split_tokens(const qd_job *job, const qd_sample_spec *spec, const cha
     return rc;
 }
 
+/* The source that is to release the tokens, and counts their memory. */
+static void own_tokens(qd_source *source) {
+    windows *w = source->self;
+    size_t bytes = (size_t)(w->tokens.count * w->tokens.width);
+    w->owner = true;
+    if (w->tokens.mapped)
+        source->memory = (qd_source_memory){.mapped = bytes};
+    else
+        source->memory = (qd_source_memory){.heap = bytes, .opening = bytes};
+}
+
 int qd_windows_open(const qd_job *job, const qd_sample_spec *spec, const char *path,
                     qd_tokens *tokens, qd_source *train, qd_source *validation) {
     int rc = split_tokens(job, spec, path, tokens, train, validation);
@@ -122,7 +133,7 @@ int qd_windows_open(const qd_job *job, const qd_sample_spec *spec, const char *p
         tokens->release(tokens);
         return rc;
     }
-    ((windows *)train->self)->owner = true;
+    own_tokens(train);
     return 0;
 }
 
@@ -140,6 +151,6 @@ int qd_windows_open_validation(const qd_sample_spec *spec, const char *path, qd_
         tokens->release(tokens);
         return rc;
     }
-    ((windows *)validation->self)->owner = true;
+    own_tokens(validation);
     return 0;
 }

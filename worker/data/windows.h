@@ -6,6 +6,7 @@
 #ifndef QD_WORKER_DATA_WINDOWS_H
 #define QD_WORKER_DATA_WINDOWS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "worker/data/source.h"
@@ -15,6 +16,7 @@ typedef struct qd_tokens {
     int width;            /* bytes of a token: 1, 2 or 4 */
     int64_t count;
     const char *unit; /* what a token is called in messages: "byte" */
+    bool mapped;      /* from a file, rather than on the heap */
     void (*release)(struct qd_tokens *tokens);
 } qd_tokens;
 
