@@ -16,17 +16,25 @@
 #include "runtime/text.h"
 
 typedef enum {
-    QD_FIELD_INT,      /* int64_t, decimal, min..max */
-    QD_FIELD_UINT,     /* uint64_t, decimal */
-    QD_FIELD_REAL,     /* double, finite, min..max */
-    QD_FIELD_BOOL,     /* bool: true or false */
-    QD_FIELD_NAME,     /* char[size]: [a-z0-9][a-z0-9._-]* */
-    QD_FIELD_TEXT,     /* char[size]: any non-empty scalar of printable characters */
-    QD_FIELD_CHOICE,   /* int (an enum): one of the words in choices, value = its index */
-    QD_FIELD_INT_LIST, /* int64_t[capacity] with an int count at count_offset, each min..max */
-    QD_FIELD_AUTO_INT, /* as INT, or the word "auto", which stores 0 */
-    QD_FIELD_MAPPING,  /* a nested mapping: fields of the same struct */
+    QD_FIELD_INT,         /* int64_t, decimal, min..max */
+    QD_FIELD_UINT,        /* uint64_t, decimal */
+    QD_FIELD_REAL,        /* double, finite, min..max */
+    QD_FIELD_BOOL,        /* bool: true or false */
+    QD_FIELD_NAME,        /* char[size]: [a-z0-9][a-z0-9._-]* */
+    QD_FIELD_TEXT,        /* char[size]: any non-empty scalar of printable characters */
+    QD_FIELD_CHOICE,      /* int (an enum): one of the words in choices, value = its index */
+    QD_FIELD_INT_LIST,    /* int64_t[capacity] with an int count at count_offset, each min..max */
+    QD_FIELD_REAL_LIST,   /* likewise, double[capacity] */
+    QD_FIELD_AUTO_INT,    /* as INT, or the word "auto", which stores 0 */
+    QD_FIELD_INT_OR_NONE, /* qd_optional_int: as INT, or the word "none" */
+    QD_FIELD_MAPPING,     /* a nested mapping: fields of the same struct */
 } qd_field_kind;
+
+/* Zeroed: none. */
+typedef struct qd_optional_int {
+    int64_t value;
+    bool given;
+} qd_optional_int;
 
 enum {
     QD_FIELD_REQUIRED = 1,   /* must be there; in a mapping, makes the mapping required too */
@@ -41,9 +49,9 @@ typedef struct qd_field {
     qd_field_kind kind;
     unsigned flags;
     size_t offset;                 /* in the bound struct; unused for MAPPING */
-    size_t size;                   /* NAME, TEXT: bytes; INT_LIST: capacity in elements */
-    size_t count_offset;           /* INT_LIST */
-    double min, max;               /* INT, REAL, AUTO_INT, INT_LIST */
+    size_t size;                   /* NAME, TEXT: bytes; lists: capacity in elements */
+    size_t count_offset;           /* lists */
+    double min, max;               /* numbers but UINT, and lists of them */
     const char *const *choices;    /* CHOICE: NULL-terminated */
     const struct qd_field *fields; /* MAPPING: ends with a row whose key is NULL */
     const char *preset;            /* default, written as in YAML; NULL: field keeps its zero */

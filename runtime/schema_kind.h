@@ -19,7 +19,8 @@ typedef struct qd_schema_kind {
     void (*accepted)(const qd_field *field, qd_text *out); /* NULL: `expected` says it all */
 } qd_schema_kind;
 
-extern const qd_schema_kind qd_schema_int, qd_schema_auto_int, qd_schema_uint, qd_schema_real;
+extern const qd_schema_kind qd_schema_int, qd_schema_auto_int, qd_schema_int_or_none;
+extern const qd_schema_kind qd_schema_uint, qd_schema_real;
 extern const qd_schema_kind qd_schema_bool, qd_schema_choice, qd_schema_name, qd_schema_text;
 
 /* Adds "\"TEXT\" WHY" to problem. Returns QD_ECONFIG. */

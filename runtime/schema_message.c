@@ -110,7 +110,7 @@ static void add_expected(const qd_field *field, qd_text *out) {
         add_keys(field->fields, qd_schema_is_required(field), out);
         return;
     }
-    if (field->kind == QD_FIELD_INT_LIST)
+    if (qd_schema_is_list(field))
         qd_text_add(out, "a list [A, B, ...], each entry ");
     qd_schema_value_describe(field, out);
 }

@@ -122,6 +122,34 @@ static void write_auto_int(const qd_field *field, const void *at, qd_text *out) 
         qd_text_add(out, "auto");
 }
 
+static void accepted_int_or_none(const qd_field *field, qd_text *out) {
+    qd_text_add(out, "none, or ");
+    accepted_int(field, out);
+}
+
+static int read_int_or_none(const qd_field *field, const char *text, void *at, qd_text *problem) {
+    qd_optional_int *to = at;
+    if (strcmp(text, "none") == 0) {
+        to->value = 0;
+        to->given = false;
+        return 0;
+    }
+    if (text[strspn(text, "-0123456789")] != '\0')
+        return no_number(problem, field, text, "is neither a whole number nor none",
+                         accepted_int_or_none);
+    int rc = read_whole(field, text, &to->value, problem, accepted_int_or_none);
+    to->given = to->given || !rc;
+    return rc;
+}
+
+static void write_int_or_none(const qd_field *field, const void *at, qd_text *out) {
+    const qd_optional_int *from = at;
+    if (from->given)
+        write_int(field, &from->value, out);
+    else
+        qd_text_add(out, "none");
+}
+
 static int read_uint(const qd_field *field, const char *text, void *at, qd_text *problem) {
     int rc = check_whole(field, text, problem, accepted_uint);
     if (rc)
@@ -185,6 +213,8 @@ static void write_real(const qd_field *field, const void *at, qd_text *out) {
 const qd_schema_kind qd_schema_int = {"a whole number, ", true, read_int, write_int, accepted_int};
 const qd_schema_kind qd_schema_auto_int = {"", true, read_auto_int, write_auto_int,
                                            accepted_auto_int};
+const qd_schema_kind qd_schema_int_or_none = {"", true, read_int_or_none, write_int_or_none,
+                                              accepted_int_or_none};
 const qd_schema_kind qd_schema_uint = {"a whole number, ", true, read_uint, write_uint,
                                        accepted_uint};
 const qd_schema_kind qd_schema_real = {"a number, ", true, read_real, write_real, accepted_real};

@@ -103,8 +103,8 @@ static int bind_field(const qd_schema_place *at, const qd_field *field, char *ob
         set_preset(field, object);
         return 0;
     }
-    return field->kind == QD_FIELD_INT_LIST ? bind_list(at, field, node, object)
-                                            : bind_value(at, field, node, object);
+    return qd_schema_is_list(field) ? bind_list(at, field, node, object)
+                                    : bind_value(at, field, node, object);
 }
 
 static bool knows(const qd_field *fields, const char *key) {

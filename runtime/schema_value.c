@@ -7,11 +7,17 @@
 #include "runtime/schema_kind.h"
 
 static const qd_schema_kind *const kinds[] = {
-    [QD_FIELD_INT] = &qd_schema_int,           [QD_FIELD_UINT] = &qd_schema_uint,
-    [QD_FIELD_REAL] = &qd_schema_real,         [QD_FIELD_BOOL] = &qd_schema_bool,
-    [QD_FIELD_NAME] = &qd_schema_name,         [QD_FIELD_TEXT] = &qd_schema_text,
-    [QD_FIELD_CHOICE] = &qd_schema_choice,     [QD_FIELD_INT_LIST] = &qd_schema_int,
+    [QD_FIELD_INT] = &qd_schema_int,
+    [QD_FIELD_UINT] = &qd_schema_uint,
+    [QD_FIELD_REAL] = &qd_schema_real,
+    [QD_FIELD_BOOL] = &qd_schema_bool,
+    [QD_FIELD_NAME] = &qd_schema_name,
+    [QD_FIELD_TEXT] = &qd_schema_text,
+    [QD_FIELD_CHOICE] = &qd_schema_choice,
+    [QD_FIELD_INT_LIST] = &qd_schema_int,
     [QD_FIELD_AUTO_INT] = &qd_schema_auto_int,
+    [QD_FIELD_REAL_LIST] = &qd_schema_real,
+    [QD_FIELD_INT_OR_NONE] = &qd_schema_int_or_none,
 };
 
 int qd_schema_wrong(qd_text *problem, const char *text, const char *why) {
@@ -28,6 +34,10 @@ int qd_schema_value_read(const qd_field *field, const char *text, bool quoted, v
     return kind->read(field, text, at, problem);
 }
 
+bool qd_schema_is_list(const qd_field *field) {
+    return field->kind == QD_FIELD_INT_LIST || field->kind == QD_FIELD_REAL_LIST;
+}
+
 static void write_list(const qd_field *field, const void *object, qd_text *out) {
     const char *bytes = object;
     int count;
@@ -41,7 +51,7 @@ static void write_list(const qd_field *field, const void *object, qd_text *out) 
 }
 
 void qd_schema_value_write(const qd_field *field, const void *object, qd_text *out) {
-    if (field->kind == QD_FIELD_INT_LIST)
+    if (qd_schema_is_list(field))
         write_list(field, object, out);
     else
         kinds[field->kind]->write(field, (const char *)object + field->offset, out);

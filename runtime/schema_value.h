@@ -13,7 +13,7 @@
 
 /*
  * Stores text (quoted: as it was written) at `at`: object + field->offset, or an element of an
- * INT_LIST. QD_ECONFIG with what is wrong added to problem ("\"12x\" is not a whole number"),
+ * list. QD_ECONFIG with what is wrong added to problem ("\"12x\" is not a whole number"),
  * *at untouched.
  */
 int qd_schema_value_read(const qd_field *field, const char *text, bool quoted, void *at,
@@ -22,8 +22,11 @@ int qd_schema_value_read(const qd_field *field, const char *text, bool quoted, v
 /* The field's value as YAML. */
 void qd_schema_value_write(const qd_field *field, const void *object, qd_text *out);
 
-/* What would be accepted: "a whole number, 1 .. 64"; for an INT_LIST of one entry. */
+/* What would be accepted: "a whole number, 1 .. 64"; for a list of one entry. */
 void qd_schema_value_describe(const qd_field *field, qd_text *out);
+
+/* Whether the kind is a list of numbers, eight bytes each. */
+bool qd_schema_is_list(const qd_field *field);
 
 /* Whether field, one of fields, applies to the object (when_key, when). */
 bool qd_schema_applies(const qd_field *fields, const qd_field *field, const void *object);

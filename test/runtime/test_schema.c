@@ -23,6 +23,9 @@ typedef struct pantry {
     int shelves;
     int64_t width;
     double acid; /* vinegar only */
+    double prices[3];
+    int price_count;
+    qd_optional_int spare;
     double until;
 } pantry;
 
@@ -33,6 +36,10 @@ static const char *const pantry_kinds[] = {"jam", "vinegar", NULL};
 static const qd_field shelf_fields[] = {
     {"heights", QD_FIELD_INT_LIST, QD_FIELD_RESULT, AT(shelf), .size = 4,
      .count_offset = offsetof(pantry, shelves), .min = -9, .max = 9},
+    {"prices", QD_FIELD_REAL_LIST, QD_FIELD_RESULT, AT(prices), .size = 3,
+     .count_offset = offsetof(pantry, price_count), .max = 100},
+    {"spare", QD_FIELD_INT_OR_NONE, QD_FIELD_RESULT, AT(spare), .min = -100, .max = 9,
+     .preset = "none"},
     {"width", QD_FIELD_AUTO_INT, 0, AT(width), .min = 1, .max = 100, .preset = "auto"},
     {0},
 };
@@ -87,7 +94,8 @@ static char *emitted(const pantry *p) {
 START_TEST(every_kind_of_value_reaches_its_field) {
     pantry p = accepted("name: a-1\nlabel: 'to the \"left\"'\njars: -3\nserial: 0\nlitres: 1.5e2\n"
                         "locked: false\ncontent: {kind: vinegar, acid: 0.25}\n"
-                        "shelf:\n  heights:\n    - 5\n    - -9\n  width: 40\nuntil: 2030\n");
+                        "shelf:\n  heights:\n    - 5\n    - -9\n  prices: [0.5, 1e2]\n"
+                        "  spare: -7\n  width: 40\nuntil: 2030\n");
     ck_assert_str_eq(p.name, "a-1");
     ck_assert_str_eq(p.label, "to the \"left\"");
     ck_assert_int_eq(p.jars, -3);
@@ -99,6 +107,11 @@ START_TEST(every_kind_of_value_reaches_its_field) {
     ck_assert_int_eq(p.shelves, 2);
     ck_assert_int_eq(p.shelf[0], 5);
     ck_assert_int_eq(p.shelf[1], -9);
+    ck_assert_int_eq(p.price_count, 2);
+    ck_assert_double_eq(p.prices[0], 0.5);
+    ck_assert_double_eq(p.prices[1], 100);
+    ck_assert(p.spare.given);
+    ck_assert_int_eq(p.spare.value, -7);
     ck_assert_int_eq(p.width, 40);
     ck_assert_double_eq(p.until, 2030);
 }
@@ -158,7 +171,8 @@ START_TEST(lines_are_those_of_the_keys) {
 END_TEST
 
 START_TEST(a_struct_is_written_as_a_person_would) {
-    pantry p = accepted("name: '7'\nlitres: 0.1\nuntil: 0012.50\nshelf: {heights: [1, 2]}\n");
+    pantry p = accepted("name: '7'\nlitres: 0.1\nuntil: 0012.50\n"
+                        "shelf: {heights: [1, 2], prices: [.25, 1e-8]}\n");
     char *text = emitted(&p);
     ck_assert_str_eq(text, "name: \"7\"\n"
                            "label: \"none yet\"\n"
@@ -170,6 +184,8 @@ START_TEST(a_struct_is_written_as_a_person_would) {
                            "  kind: jam\n"
                            "shelf:\n"
                            "  heights: [1, 2]\n"
+                           "  prices: [0.25, 1.0e-08]\n"
+                           "  spare: none\n"
                            "  width: auto\n"
                            "until: 12.5\n");
     free(text);
@@ -282,6 +298,36 @@ START_TEST(integers_reach_their_bounds_and_no_further) {
     refused("name: a\nshelf: {heights: [1, 2, 3, 4, 5]}\n",
             "p.yaml:2: shelf.heights: too many entries; at most 4 are accepted");
     ck_assert_int_eq(accepted("name: a\nshelf: {heights: [1, 2, 3, 4]}\n").shelves, 4);
+}
+END_TEST
+
+START_TEST(reals_come_in_lists_too) {
+    pantry p = accepted("name: a\nshelf: {prices: [0.1, 100, 3]}\n");
+    ck_assert_int_eq(p.price_count, 3);
+    check_round_trip(&p);
+    refused("name: a\nshelf: {prices: [1, 100.5]}\n",
+            "p.yaml:2: shelf.prices: entry 2: 100.5 is out of range; accepted: 0 .. 100");
+    refused("name: a\nshelf: {prices: [1, x]}\n",
+            "p.yaml:2: shelf.prices: entry 2: \"x\" is not a number; accepted: 0 .. 100");
+    refused("name: a\nshelf: {prices: [1, 2, 3, 4]}\n",
+            "p.yaml:2: shelf.prices: too many entries; at most 3 are accepted");
+    refused("name: a\nshelf: {prices: 3}\n",
+            "p.yaml:2: shelf.prices: expected a list [A, B, ...], each entry a number, 0 .. 100; "
+            "found \"3\"");
+}
+END_TEST
+
+START_TEST(an_integer_may_be_none) {
+    ck_assert(!accepted("name: a\n").spare.given);
+    ck_assert(!accepted("name: a\nshelf: {spare: none}\n").spare.given);
+    pantry p = accepted("name: a\nshelf: {spare: 0}\n");
+    ck_assert(p.spare.given);
+    check_round_trip(&p);
+    refused("name: a\nshelf: {spare: 10}\n",
+            "p.yaml:2: shelf.spare: 10 is out of range; accepted: none, or -100 .. 9");
+    refused("name: a\nshelf: {spare: nine}\n",
+            "p.yaml:2: shelf.spare: \"nine\" is neither a whole number nor none; accepted: none, "
+            "or -100 .. 9");
 }
 END_TEST
 
@@ -435,6 +481,8 @@ int main(void) {
     tcase_add_test(tc, any_real_reads_back_as_the_same_bits);
     tcase_add_test(tc, any_text_reads_back_as_the_same_bytes);
     tcase_add_test(tc, integers_reach_their_bounds_and_no_further);
+    tcase_add_test(tc, reals_come_in_lists_too);
+    tcase_add_test(tc, an_integer_may_be_none);
     tcase_add_test(tc, bounds_may_be_open);
     tcase_add_test(tc, only_decimal_numbers_are_numbers);
     tcase_add_test(tc, a_key_that_means_nothing_here_is_refused);
