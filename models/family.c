@@ -16,7 +16,10 @@ const qd_family *qd_family_of(const qd_job *job) {
 }
 
 qd_sample_spec qd_family_sample_spec(const qd_job *job) {
-    return qd_family_of(job)->sample(job);
+    qd_sample_spec spec = qd_family_of(job)->sample(job);
+    spec.has_ignored = spec.target_dtype == QD_I32 && job->model.ignored_index.given;
+    spec.ignored = (int32_t)job->model.ignored_index.value;
+    return spec;
 }
 
 int64_t qd_family_blocks(const qd_job *job) {

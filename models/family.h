@@ -17,6 +17,8 @@ typedef struct qd_sample_spec {
     bool next_token;    /* targets are the inputs, each one position on */
     int64_t vocabulary; /* int32 inputs are 0 .. vocabulary-1 */
     int64_t classes;    /* int32 targets are 0 .. classes-1 */
+    bool has_ignored;   /* or this one, which takes no part */
+    int32_t ignored;
 } qd_sample_spec;
 
 typedef struct qd_family {

@@ -63,6 +63,7 @@ void qd_graph_destroy(qd_graph *graph) {
     free(graph->values);
     free(graph->params);
     free(graph->nodes);
+    free(graph->class_weights);
     free(graph);
 }
 
@@ -153,6 +154,18 @@ int qd_graph_add_param(qd_graph *graph, const char *name, const qd_shape *shape,
     graph->param_elements = qd_align_floats(end);
     graph->params[graph->param_count] = param;
     return graph->param_count++;
+}
+
+int qd_graph_set_class_weights(qd_graph *graph, const double *weights, int64_t count) {
+    float *copy = calloc((size_t)count, sizeof *copy);
+    if (!copy)
+        return qd_error_set(QD_ENOMEM, "no memory for %" PRId64 " class weights", count);
+    for (int64_t i = 0; i < count; i++)
+        copy[i] = (float)weights[i];
+    free(graph->class_weights);
+    graph->class_weights = copy;
+    graph->class_weight_count = count;
+    return 0;
 }
 
 void qd_graph_make_statistic(qd_graph *graph, int param, float momentum) {

@@ -121,6 +121,10 @@ typedef union qd_op_attributes {
         int64_t kv_heads; /* of keys and values: divides heads */
         bool causal;      /* position t sees positions 0 .. t only */
     } attention;
+    struct {
+        int64_t heads, kv_heads; /* as attention's */
+        float theta;             /* above 0 */
+    } rotary;
 } qd_op_attributes;
 
 _Static_assert(sizeof(qd_op_attributes) == (QD_MAX_DIMS + 1) * sizeof(int64_t),
@@ -158,6 +162,8 @@ typedef struct qd_graph {
     int input, target; /* values fed from the data source */
     int logits;        /* value the evaluation takes the arg-max of, [samples, .., classes] */
     int loss;          /* value: the losses, not yet averaged */
+    float *class_weights; /* that losses are multiplied by (models/loss_mean.h); NULL: all alike */
+    int64_t class_weight_count;
 } qd_graph;
 
 /* All builders: the index of what was added (>= 0), or a negative QD_E code. */
@@ -166,6 +172,8 @@ void qd_graph_destroy(qd_graph *graph);
 int qd_graph_add_value(qd_graph *graph, const char *name, qd_value_kind kind, qd_dtype dtype,
                        const qd_shape *shape);
 int qd_graph_add_param(qd_graph *graph, const char *name, const qd_shape *shape, qd_init init);
+/* Sets them, a copy: before the loss is added. QD_ENOMEM. */
+int qd_graph_set_class_weights(qd_graph *graph, const double *weights, int64_t count);
 /* Turns a parameter just added into a statistic. */
 void qd_graph_make_statistic(qd_graph *graph, int param, float momentum);
 

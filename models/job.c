@@ -41,6 +41,8 @@ static const char *const activations[] = {
     [QD_ACTIVATION_SILU] = "silu",       [QD_ACTIVATION_TANH] = "tanh",
     [QD_ACTIVATION_SIGMOID] = "sigmoid", NULL};
 static const char *const losses[] = {[QD_LOSS_MSE] = "mse", [QD_LOSS_HUBER] = "huber", NULL};
+static const char *const positions[] = {
+    [QD_POSITIONS_LEARNED] = "learned", [QD_POSITIONS_ROTARY] = "rotary", NULL};
 static const char *const stems[] = {[QD_STEM_LARGE] = "large", [QD_STEM_SMALL] = "small", NULL};
 static const char *const formats[] = {[QD_DATA_IDX] = "idx",
                                       [QD_DATA_TEXT] = "text",
@@ -57,13 +59,11 @@ static const char *const optimizers[] = {
 static const char *const decay_groups[] = {
     [QD_DECAY_ALL] = "all", [QD_DECAY_MATRICES] = "matrices", NULL};
 
-static const char *const schedules[] = {[QD_SCHEDULE_CONSTANT] = "constant",
-                                        [QD_SCHEDULE_LINEAR] = "linear",
-                                        [QD_SCHEDULE_STEP] = "step",
-                                        [QD_SCHEDULE_COSINE] = "cosine",
-                                        [QD_SCHEDULE_WSD] = "wsd",
-                                        [QD_SCHEDULE_ONE_CYCLE] = "one-cycle",
-                                        NULL};
+static const char *const schedules[] = {
+    [QD_SCHEDULE_CONSTANT] = "constant", [QD_SCHEDULE_LINEAR] = "linear",
+    [QD_SCHEDULE_STEP] = "step",         [QD_SCHEDULE_COSINE] = "cosine",
+    [QD_SCHEDULE_WSD] = "wsd",           [QD_SCHEDULE_ONE_CYCLE] = "one-cycle",
+    [QD_SCHEDULE_PLATEAU] = "plateau",   NULL};
 
 #define OF_FAMILY(WORDS) .when_key = "family", .when = WORDS
 #define OF_FORMAT(WORDS) .when_key = "format", .when = WORDS
@@ -93,10 +93,22 @@ static const qd_field model_fields[] = {
      .preset = "relu", OF_FAMILY("mlp regression cnn embedding")},
     {"classes", QD_FIELD_INT, REQUIRED | RESULT, AT(model.classes), .min = 2, .max = MAX_WIDTH,
      OF_FAMILY("mlp cnn resnet embedding bert lstm")},
+    {"label_smoothing", QD_FIELD_REAL, RESULT, AT(model.label_smoothing), .max = 1, .preset = "0",
+     OF_FAMILY("mlp cnn resnet gpt embedding bert lstm")},
+    {"ignored_index", QD_FIELD_INT_OR_NONE, RESULT, AT(model.ignored_index), .min = INT32_MIN,
+     .max = INT32_MAX, .preset = "none", OF_FAMILY("mlp cnn resnet gpt embedding bert lstm")},
+    {"class_weights", QD_FIELD_REAL_LIST, RESULT, AT(model.class_weights),
+     .size = QD_JOB_MAX_CLASS_WEIGHTS, .count_offset = offsetof(qd_job, model.class_weight_count),
+     .max = 1e6, OF_FAMILY("mlp cnn resnet embedding bert lstm")},
+    {"dropout", QD_FIELD_REAL, RESULT | QD_FIELD_BELOW_MAX, AT(model.dropout), .max = 1,
+     .preset = "0", OF_FAMILY("mlp regression cnn gpt embedding bert lstm")},
     {"layers", QD_FIELD_INT, REQUIRED | RESULT, AT(model.layers), .min = 1, .max = 1000,
      OF_FAMILY("gpt bert lstm")},
     {"heads", QD_FIELD_INT, REQUIRED | RESULT, AT(model.heads), .min = 1, .max = 1000,
      OF_FAMILY("gpt bert")},
+    {"kv_heads", QD_FIELD_INT, RESULT, AT(model.kv_heads), .min = 1, .max = 1000, OF_FAMILY("gpt")},
+    {"positions", QD_FIELD_CHOICE, RESULT, AT(model.positions), .choices = positions,
+     .preset = "learned", OF_FAMILY("gpt")},
     {"width", QD_FIELD_INT, RESULT, AT(model.width), .min = 1, .max = MAX_WIDTH,
      OF_FAMILY("resnet gpt embedding bert lstm")},
     {"context", QD_FIELD_INT, REQUIRED | RESULT, AT(model.context), .min = 1, .max = MAX_WIDTH,
@@ -196,11 +208,15 @@ static const qd_field schedule_fields[] = {
     {"steps", QD_FIELD_INT, RESULT, AT(schedule.steps), .max = MAX_STEPS, .preset = "0",
      .when_key = "kind", .when = "linear cosine wsd one-cycle"},
     {"final", QD_FIELD_REAL, RESULT, AT(schedule.final), .max = 1, .preset = "0",
-     .when_key = "kind", .when = "linear cosine wsd one-cycle"},
+     .when_key = "kind", .when = "linear cosine wsd one-cycle plateau"},
     {"every", QD_FIELD_INT, RESULT, AT(schedule.every), .min = 1, .max = MAX_STEPS,
      .when_key = "kind", .when = "step"},
     {"gamma", QD_FIELD_REAL, RESULT | QD_FIELD_ABOVE_MIN, AT(schedule.gamma), .max = 1,
-     .preset = "0.1", .when_key = "kind", .when = "step"},
+     .preset = "0.1", .when_key = "kind", .when = "step plateau"},
+    {"patience", QD_FIELD_INT, RESULT, AT(schedule.patience), .max = 1e6, .preset = "10",
+     .when_key = "kind", .when = "plateau"},
+    {"threshold", QD_FIELD_REAL, RESULT | QD_FIELD_BELOW_MAX, AT(schedule.threshold), .max = 1,
+     .preset = "1e-4", .when_key = "kind", .when = "plateau"},
     {"decay_steps", QD_FIELD_INT, RESULT, AT(schedule.decay_steps), .min = 1, .max = MAX_STEPS,
      .when_key = "kind", .when = "wsd"},
     {"div", QD_FIELD_REAL, RESULT, AT(schedule.div), .min = 1, .max = 1e6, .preset = "25",
@@ -287,7 +303,13 @@ void qd_job_emit(const qd_job *job, qd_text *out) {
 }
 
 int qd_job_check_same_result(const qd_job *saved, const qd_job *now) {
-    return qd_schema_compare(job_fields, saved, now);
+    int rc = qd_schema_compare(job_fields, saved, now);
+    int64_t there = saved->train.evaluate_every, here = now->train.evaluate_every;
+    /* Evaluations look on, unless the learning rate follows them. */
+    if (!rc && now->schedule.kind == QD_SCHEDULE_PLATEAU && there != here)
+        return qd_error_set(QD_ECONFIG, "train.evaluate_every: %lld there, %lld here",
+                            (long long)there, (long long)here);
+    return rc;
 }
 
 int64_t qd_job_total_steps(const qd_job *job, int64_t train_samples) {

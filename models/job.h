@@ -13,11 +13,13 @@
 
 #include "models/graph.h"
 #include "models/schedule.h"
+#include "runtime/schema.h"
 #include "runtime/text.h"
 
 #define QD_JOB_NAME_BYTES 64
 #define QD_JOB_PATH_BYTES 512
 #define QD_JOB_MAX_LAYERS 64
+#define QD_JOB_MAX_CLASS_WEIGHTS 1024
 
 typedef enum {
     QD_FAMILY_MLP,
@@ -56,6 +58,7 @@ typedef enum {
 } qd_optimizer_kind;
 typedef enum { QD_DECAY_ALL, QD_DECAY_MATRICES } qd_decay_group;
 
+typedef enum { QD_POSITIONS_LEARNED, QD_POSITIONS_ROTARY } qd_positions_kind;
 typedef enum { QD_LOSS_MSE, QD_LOSS_HUBER } qd_loss_kind;
 typedef enum { QD_STEM_LARGE, QD_STEM_SMALL } qd_stem_kind;
 
@@ -70,12 +73,21 @@ typedef struct qd_model_spec {
     int64_t hidden[QD_JOB_MAX_LAYERS]; /* mlp, cnn, embedding: widths of the hidden linear layers */
     int hidden_count;
     qd_activation_kind activation;
-    int64_t outputs;       /* regression: numbers to predict */
-    qd_loss_kind loss;     /* regression */
+    int64_t outputs;   /* regression: numbers to predict */
+    qd_loss_kind loss; /* regression */
+    /* Of what tells classes, as PyTorch's CrossEntropyLoss; see qd_op_cross_entropy. */
+    double label_smoothing;
+    qd_optional_int ignored_index;                  /* targets of it take no part in the mean */
+    double class_weights[QD_JOB_MAX_CLASS_WEIGHTS]; /* of all classes, or of none: all alike */
+    int class_weight_count;
+    double dropout;        /* rate; where, each family says */
     int64_t inputs;        /* mlp: features of a sample */
     int64_t classes;       /* width of the last layer; labels are 0 .. classes-1 */
     int64_t vocabulary;    /* tokens are 0 .. vocabulary-1; gpt: the width of its last layer, too */
     int64_t layers, heads; /* gpt, bert: blocks; heads of attention, dividing width; lstm: LSTMs */
+    int64_t kv_heads;      /* gpt: of keys and values, dividing heads; default: heads */
+    qd_positions_kind positions; /* gpt: a learned table of context rows is added to the tokens, or
+                                    queries and keys are turned, which needs heads of even width */
     int64_t width;   /* of the residual stream; embedding: of a token; resnet: channels of the first
                         stage */
     int64_t context; /* tokens of a sample; gpt: that a sample may have: rows of positions */

@@ -74,6 +74,8 @@ static void fill_model(qd_job *job) {
         job->model.width = RESNET_WIDTH;
     if (!job->model.length)
         job->model.length = job->model.context;
+    if (!job->model.kv_heads)
+        job->model.kv_heads = job->model.heads;
 }
 
 static int check_image(const rules *r, const qd_job *job) {
@@ -82,6 +84,28 @@ static int check_image(const rules *r, const qd_job *job) {
         return qd_error_set(
             QD_ECONFIG, "%s:%d: model.image has %d entries; give height, width and channels",
             r->file, qd_schema_line(r->lines, "model.image"), job->model.image_count);
+    return 0;
+}
+
+/* Of a width that the heads divide. */
+static int check_heads(const rules *r, const qd_job *job) {
+    int64_t heads = job->model.heads, kv_heads = job->model.kv_heads;
+    int64_t head = job->model.width / heads;
+    char divisors[128];
+    if (kv_heads && heads % kv_heads) {
+        list_divisors(heads, kv_heads, divisors, sizeof divisors);
+        return qd_error_set(
+            QD_ECONFIG,
+            "%s:%d: model.kv_heads %" PRId64 " does not divide model.heads %" PRId64 "; use %s",
+            r->file, qd_schema_line(r->lines, "model.kv_heads"), kv_heads, heads, divisors);
+    }
+    if (job->model.positions == QD_POSITIONS_ROTARY && head % 2)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: model.positions rotary turns pairs, and model.width %" PRId64
+                            " / model.heads %" PRId64
+                            " is odd; with these heads a width of %" PRId64 " would do",
+                            r->file, qd_schema_line(r->lines, "model.positions"), job->model.width,
+                            heads, (head + 1) * heads);
     return 0;
 }
 
@@ -96,12 +120,45 @@ static int check_model(const rules *r, const qd_job *job) {
                             r->file, qd_schema_line(r->lines, "model.length"), job->model.length,
                             job->model.context);
     if (width % heads == 0)
-        return 0;
+        return check_heads(r, job);
     int64_t above = (width / heads + 1) * heads;
     return qd_error_set(QD_ECONFIG,
                         "%s:%d: model.heads %" PRId64 " does not divide model.width %" PRId64
                         "; with these heads a width of %" PRId64 " would do",
                         r->file, qd_schema_line(r->lines, "model.heads"), heads, width, above);
+}
+
+static int check_class_weights(const rules *r, const qd_job *job) {
+    int count = job->model.class_weight_count,
+        line = qd_schema_line(r->lines, "model.class_weights");
+    double sum = 0;
+    for (int i = 0; i < count; i++)
+        sum += job->model.class_weights[i];
+    if (count && count != job->model.classes)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: model.class_weights has %d entries for %" PRId64
+                            " classes; give one for each",
+                            r->file, line, count, job->model.classes);
+    if (count && sum == 0)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: model.class_weights are all 0; at least one must be above it",
+                            r->file, line);
+    return 0;
+}
+
+static int check_dropout(const rules *r, const qd_job *job) {
+    static const bool drops_hidden[QD_FAMILY_KINDS] = {
+        [QD_FAMILY_MLP] = true,
+        [QD_FAMILY_REGRESSION] = true,
+        [QD_FAMILY_CNN] = true,
+        [QD_FAMILY_EMBEDDING] = true,
+    };
+    if (job->model.dropout == 0 || !drops_hidden[job->model.family] || job->model.hidden_count)
+        return 0;
+    return qd_error_set(QD_ECONFIG,
+                        "%s:%d: model.dropout drops outputs of hidden layers, and model.hidden is "
+                        "empty; add a layer or remove dropout",
+                        r->file, qd_schema_line(r->lines, "model.dropout"));
 }
 
 /* A share of the training file is set apart only where nothing else is there to validate with. */
@@ -325,11 +382,22 @@ static int check_schedule_length(const rules *r, const qd_job *job) {
     return 0;
 }
 
+static int check_plateau(const rules *r, const qd_job *job) {
+    if (job->train.evaluate_every)
+        return 0;
+    return qd_error_set(QD_ECONFIG,
+                        "%s:%d: schedule.kind plateau follows evaluations, and "
+                        "train.evaluate_every is 0; set evaluate_every or choose another kind",
+                        r->file, qd_schema_line(r->lines, "schedule.kind"));
+}
+
 /* Kinds that need no length may warm up for longer than the run. */
 static int check_schedule(const rules *r, const qd_job *job) {
     switch (job->schedule.kind) {
     case QD_SCHEDULE_CONSTANT:
         return 0;
+    case QD_SCHEDULE_PLATEAU:
+        return check_plateau(r, job);
     case QD_SCHEDULE_STEP:
         return job->schedule.every ? 0 : missing_in_schedule(r, "every", "step");
     case QD_SCHEDULE_WSD:
@@ -358,6 +426,7 @@ int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job) 
     rules r = {file, lines, NULL};
     int rc;
     if ((rc = check_image(&r, job)) || (rc = check_width(&r, job)) || (rc = check_model(&r, job)) ||
+        (rc = check_class_weights(&r, job)) || (rc = check_dropout(&r, job)) ||
         (rc = resolve_validation(&r, job)) || (rc = check_tests(&r, job)) ||
         (rc = check_length(&r, job)) || (rc = check_stop(&r, job)) ||
         (rc = check_optimizer(&r, job)) || (rc = check_schedule(&r, job)))

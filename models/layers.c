@@ -68,6 +68,8 @@ int qd_layer_perceptron(qd_graph *graph, const qd_model_spec *model, int x, int6
         x = qd_layer_dense(graph, name, x, model->hidden[layer]);
         snprintf(name, sizeof name, "%s%d", activations[model->activation]->name, layer);
         x = qd_layer_activation(graph, model->activation, name, x);
+        snprintf(name, sizeof name, "dropout%d", layer);
+        x = qd_layer_dropout(graph, name, x, model->dropout);
     }
     snprintf(name, sizeof name, "layer%d", model->hidden_count);
     return qd_layer_dense(graph, name, x, out);
@@ -161,17 +163,40 @@ int qd_layer_global_mean(qd_graph *graph, const char *name, int x) {
     return qd_graph_add_node_with(graph, &qd_op_mean_pool, name, &x, 1, NULL, 0, attributes);
 }
 
-int qd_layer_classify(qd_graph *graph, int logits) {
+int qd_layer_cross_entropy(qd_graph *graph, const qd_model_spec *model, int logits, bool cut) {
+    qd_op_attributes attributes = {
+        .cross_entropy = {.label_smoothing = (float)model->label_smoothing,
+                          .has_ignored_index = model->ignored_index.given,
+                          .ignored_index = (int32_t)model->ignored_index.value,
+                          .cut = cut}};
+    int rc = 0;
+    if (logits < 0)
+        return logits;
+    if (model->class_weight_count)
+        rc = qd_graph_set_class_weights(graph, model->class_weights, model->class_weight_count);
+    if (rc)
+        return rc;
+    graph->logits = logits;
+    graph->loss = qd_graph_add_node_with(graph, &qd_op_cross_entropy, "loss",
+                                         (int[]){logits, graph->target}, 2, NULL, 0, attributes);
+    return graph->loss < 0 ? graph->loss : 0;
+}
+
+int qd_layer_classify(qd_graph *graph, const qd_model_spec *model, int logits) {
     qd_shape shape = {.dims = 1, .dim = {graph->samples}};
     if (logits < 0)
         return logits;
-    graph->logits = logits;
     graph->target = qd_graph_add_value(graph, "target", QD_VALUE_TARGET, QD_I32, &shape);
     if (graph->target < 0)
         return graph->target;
-    graph->loss = qd_graph_add_node(graph, &qd_op_cross_entropy, "loss",
-                                    (int[]){logits, graph->target}, 2, NULL, 0);
-    return graph->loss < 0 ? graph->loss : 0;
+    return qd_layer_cross_entropy(graph, model, logits, false);
+}
+
+int qd_layer_dropout(qd_graph *graph, const char *name, int x, double rate) {
+    qd_op_attributes attributes = {.dropout = {(float)rate}};
+    if (x < 0 || rate == 0)
+        return x;
+    return qd_graph_add_node_with(graph, &qd_op_dropout, name, &x, 1, NULL, 0, attributes);
 }
 
 int qd_layer_norm(qd_graph *graph, const char *name, int x, float epsilon) {
@@ -280,4 +305,11 @@ int qd_layer_position_take(qd_graph *graph, const char *name, int x, int64_t pos
     return x < 0 ? x
                  : qd_graph_add_node_with(graph, &qd_op_position_take, name, &x, 1, NULL, 0,
                                           attributes);
+}
+
+int qd_layer_rotary(qd_graph *graph, const char *name, int x, int64_t heads, int64_t kv_heads,
+                    float theta) {
+    qd_op_attributes attributes = {.rotary = {heads, kv_heads, theta}};
+    return x < 0 ? x
+                 : qd_graph_add_node_with(graph, &qd_op_rotary, name, &x, 1, NULL, 0, attributes);
 }

@@ -52,6 +52,10 @@ int qd_layer_lstm(qd_graph *graph, const char *name, int x, int lengths, int64_t
 /* [n, t, width] -> [n, width]: what stands at that position. */
 int qd_layer_position_take(qd_graph *graph, const char *name, int x, int64_t position);
 
+/* Turns the queries and keys of what attention takes by their positions (models/op.h). */
+int qd_layer_rotary(qd_graph *graph, const char *name, int x, int64_t heads, int64_t kv_heads,
+                    float theta);
+
 /* x[.., in] -> [.., out] */
 int qd_layer_linear(qd_graph *graph, const char *name, int x, int64_t out, qd_linear_spec spec);
 
@@ -59,8 +63,8 @@ int qd_layer_linear(qd_graph *graph, const char *name, int x, int64_t out, qd_li
  * where in may span several of x's last dimensions, all but the first (flatten). */
 int qd_layer_dense(qd_graph *graph, const char *name, int x, int64_t out);
 
-/* Linear layers of these widths with an activation between each two, the last of width
- * out: layer0, relu0, layer1 ... */
+/* Linear layers of these widths with an activation, and the model's dropout, between each two, the
+ * last of width out: layer0, relu0, dropout0, layer1 ... */
 int qd_layer_perceptron(qd_graph *graph, const qd_model_spec *model, int x, int64_t out);
 
 /* A square kernel, padded so that a stride of 1 keeps the image's size; starts as PyTorch's
@@ -91,8 +95,15 @@ int qd_layer_norm(qd_graph *graph, const char *name, int x, float epsilon);
 /* An operator of one input and no parameters. */
 int qd_layer_apply(qd_graph *graph, const qd_op *op, const char *name, int x);
 
+/* The loss of logits against the graph's target, as the model asks for; cut: tensor slots deal out
+ * the classes. Sets the graph's logits and loss. 0 or a QD_E code. */
+int qd_layer_cross_entropy(qd_graph *graph, const qd_model_spec *model, int logits, bool cut);
+
 /* Ends a classifier: the graph's target, one class a sample, logits and loss. 0 or a QD_E code. */
-int qd_layer_classify(qd_graph *graph, int logits);
+int qd_layer_classify(qd_graph *graph, const qd_model_spec *model, int logits);
+
+/* Only while training; a rate of 0 adds nothing. */
+int qd_layer_dropout(qd_graph *graph, const char *name, int x, double rate);
 
 int qd_layer_add(qd_graph *graph, const char *name, int a, int b);
 

@@ -17,6 +17,7 @@ typedef enum {
     QD_OP_RMS_NORM,
     QD_OP_EMBEDDING,
     QD_OP_POSITION,
+    QD_OP_ROTARY,
     QD_OP_ATTENTION,
     QD_OP_LSTM,
     QD_OP_GRU,
@@ -107,6 +108,13 @@ extern const qd_op qd_op_embedding;
  * positions, added to every sample. */
 extern const qd_op qd_op_position;
 /*
+ * Rotary positions (Su et al., arXiv 2104.09864) of what attention takes, [n, t, (heads + 2
+ * kv_heads) d] in attention's order: in each query and key head the pairs (x[i], x[i + d / 2]) are
+ * turned by the angle t theta^(-2 i / d), t counted from 0 (the halves of GPT-NeoX and Llama);
+ * values are handed on. d must be even.
+ */
+extern const qd_op qd_op_rotary;
+/*
  * Scaled dot-product attention (Vaswani et al., arXiv 1706.03762, 3.2), multi-head, or
  * grouped-query where kv_heads < heads (Ainslie et al., arXiv 2305.13245): query head h reads key
  * and value head h / (heads / kv_heads). Input [n, t, (heads + 2 kv_heads) d]: in each position,
@@ -178,7 +186,9 @@ extern const qd_op qd_op_reshape;
  * target [n, ..] I32.
  * attributes.cross_entropy.label_smoothing e mixes it with the mean over all classes:
  * logsumexp(x) - (1 - e) x[target] - e mean(x), as PyTorch's CrossEntropyLoss; a target of the
- * ignored index has loss and gradient 0.
+ * ignored index has loss and gradient 0. Where the graph has class weights w, the loss is
+ * (1 - e) w[target] l[target] + e mean(w l), l = logsumexp(x) - x. What a mean over targets is
+ * divided by: models/loss_mean.h.
  * Backward gives (softmax(x) - onehot) * scale, where scale comes from the loss's gradient. Saved:
  * the two summands of logsumexp of each row, the maximum and the logarithm of the rest. */
 extern const qd_op qd_op_cross_entropy;

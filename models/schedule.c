@@ -50,6 +50,7 @@ double qd_schedule_factor(const qd_schedule_spec *spec, int64_t step, int64_t to
         return one_cycle(spec, x);
     case QD_SCHEDULE_CONSTANT:
     case QD_SCHEDULE_STEP:
+    case QD_SCHEDULE_PLATEAU:
         break;
     }
     return 1;

@@ -21,6 +21,7 @@
  *              (Hu et al., arXiv 2404.06395, with a linear decay)
  *   one-cycle  up from 1/div to 1 along half a cosine while x <= peak, then down to final along
  *              another (Smith and Topin, arXiv 1708.07120, as torch.optim.lr_scheduler.OneCycleLR)
+ *   plateau    1; what evaluations make of it is in models/plateau.h. Needs no length
  *
  * The last step is the one that has `final`; a `final` of 0 makes it move nothing but momentum.
  * Steps after T keep the factor of step T. One-cycle has a rise of its own, so that a warmup before
@@ -38,15 +39,19 @@ typedef enum {
     QD_SCHEDULE_COSINE,
     QD_SCHEDULE_WSD,
     QD_SCHEDULE_ONE_CYCLE,
+    QD_SCHEDULE_PLATEAU,
 } qd_schedule_kind;
 
 typedef struct qd_schedule_spec {
     qd_schedule_kind kind;
     int64_t warmup;      /* steps; 0: none */
     int64_t steps;       /* the length, warmup included; 0: the run's own. Not constant, step */
-    double final;        /* factor of the last step, 0 .. 1; linear, cosine, wsd, one-cycle */
+    double final;        /* factor of the last step, 0 .. 1; linear, cosine, wsd, one-cycle;
+                            plateau: the lowest */
     int64_t every;       /* steps between two falls; step */
-    double gamma;        /* factor of each fall, 0 .. 1; step */
+    double gamma;        /* factor of each fall, 0 .. 1; step, plateau */
+    int64_t patience;    /* evaluations without improvement that are let pass; plateau */
+    double threshold;    /* part of the best loss that is no improvement yet; plateau */
     int64_t decay_steps; /* steps at the end; wsd */
     double div;          /* >= 1; one-cycle */
     double peak;         /* fraction of the way, above 0 and below 1; one-cycle */

@@ -88,10 +88,11 @@ typedef struct qd_backend {
     int (*add)(qd_backend_context *context, float *into, const float *from, int64_t count);
 
     /* Sum of losses in order, and how many rows of logits [n, classes] have their first greatest
-     * entry at the target (0 where targets is NULL); over the first n rows. */
+     * entry at the target (0 where targets is NULL), which is not *ignored (NULL: none is); over
+     * the first n rows. */
     int (*score)(qd_backend_context *context, const float *losses, const float *logits,
-                 const int32_t *targets, int64_t n, int64_t classes, double *loss_sum,
-                 int64_t *correct);
+                 const int32_t *targets, const int32_t *ignored, int64_t n, int64_t classes,
+                 double *loss_sum, int64_t *correct);
 
     /* Sum of x[i]^2 in double, in an order of its own: neither instruction set nor grid shows. */
     int (*norm_squared)(qd_backend_context *context, const float *x, int64_t count, double *sum);

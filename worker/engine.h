@@ -22,7 +22,8 @@ typedef struct qd_engine qd_engine;
 /* Behind the gradients each vector carries QD_TOTALS totals, summed in the same tree. The engine
  * knows these; those from QD_TOTAL_FREE on are the caller's to name and to add to. */
 enum {
-    QD_TOTAL_LOSS, /* sum of the targets' losses, divided by those of the global batch: the mean */
+    QD_TOTAL_LOSS,    /* the mean loss, once it is summed over all slots */
+    QD_TOTAL_WEIGHT,  /* what the targets count in that mean (models/loss_mean.h) */
     QD_TOTAL_CORRECT, /* targets whose arg-max is the target; exact below 2^24 */
     QD_TOTAL_FREE,
     QD_TOTALS = QD_TOTAL_FREE + 6
@@ -68,16 +69,22 @@ int64_t qd_engine_vector_elements(const qd_engine *engine);
  * when the gradient is not finite; nothing is changed then. QD_EINTERNAL. */
 int qd_engine_update(qd_engine *engine, int64_t total_steps);
 
+/* What learning rates are multiplied by beside the schedule, from the next update on; at first 1.
+ */
+void qd_engine_set_rate_factor(qd_engine *engine, double factor);
+
 /* Length of the gradient of the last update, before it was clipped: over all trained parameters,
  * those of the mean loss alone. */
 double qd_engine_gradient_norm(const qd_engine *engine);
 
-/* A total of the summed vector in parts[0]; not a number where the device cannot be read. */
+/* A total of the summed vector in parts[0]; the loss as the mean over what counts in it. Not a
+ * number where the device cannot be read. */
 float qd_engine_total(const qd_engine *engine, int total);
 
 /* Forward only, with the current weights, over a batch of the graph's size (one micro-batch), of
  * which the first `valid` samples count. Adds the sum of their targets' losses (in order, in
- * double) and how many were right. QD_EDATA (a target that is no class), QD_EINTERNAL. */
+ * double; what to divide it by says models/loss_mean.h) and how many were right. QD_EDATA (a target
+ * that is no class), QD_EINTERNAL. */
 int qd_engine_evaluate(qd_engine *engine, const qd_batch *batch, int64_t valid, double *loss_sum,
                        int64_t *correct);
 

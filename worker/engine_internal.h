@@ -34,6 +34,7 @@ struct qd_engine {
     float totals[QD_TOTALS]; /* to be added to the first leaf */
     double *squares;         /* [param_count] of each trained parameter's gradient; else 0 */
     double gradient_norm;    /* of the last update */
+    double rate_factor;      /* of the learning rate, beside the schedule's */
 };
 
 /* Where an offset of the plan lies in the arena; NULL for SIZE_MAX, the offset of what is not

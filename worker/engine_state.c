@@ -37,6 +37,7 @@ static int write_initial(qd_engine *e, const qd_param *param) {
 int qd_engine_reset(qd_engine *engine) {
     int rc = 0;
     engine->stale = true;
+    engine->rate_factor = 1;
     for (int i = 0; i < engine->plan->optimizer_vectors && !rc; i++)
         rc = engine->backend->clear(engine->context, engine->optimizer_state[i],
                                     (size_t)engine->graph->param_elements * sizeof(float));

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "models/loss_mean.h"
 #include "runtime/error.h"
 #include "worker/engine_internal.h"
 
@@ -83,17 +84,39 @@ static int score(qd_engine *e, int64_t valid, double *loss_sum, int64_t *correct
     const qd_shape *logits = &g->values[g->logits].shape;
     return e->backend->score(e->context, qd_engine_at(e, e->plan->value[g->loss]),
                              qd_engine_at(e, e->plan->value[g->logits]), targets_of(e),
-                             valid * qd_graph_losses_per_sample(g), logits->dim[logits->dims - 1],
-                             loss_sum, correct);
+                             qd_loss_ignored(g), valid * qd_graph_losses_per_sample(g),
+                             logits->dim[logits->dims - 1], loss_sum, correct);
 }
 
-/* Losses of the global batch, over which the mean is taken. */
+/* Losses of the global batch. */
 static double batch_losses(const qd_engine *e) {
     return (double)e->job.train.batch * (double)qd_graph_losses_per_sample(e->graph);
 }
 
+/* As it stands in the summed vector; not a number where the device cannot be read. */
+static float summed_total(const qd_engine *e, int total) {
+    float value;
+    const float *at = e->vectors[0] + e->graph->param_elements + total;
+    int rc = e->backend->read(e->context, &value, at, sizeof value);
+    if (!rc)
+        rc = e->backend->wait(e->context);
+    return rc ? NAN : value;
+}
+
+/*
+ * Vectors hold sums over the losses of the batch, divided by their number: means, where all count
+ * alike. Where they do not, what they count is known once all slots are summed, on every member and
+ * grid alike, and this factor makes means of the sums.
+ */
+static double mean_factor(const qd_engine *e) {
+    if (!qd_loss_is_weighted(e->graph))
+        return 1;
+    double weight = (double)summed_total(e, QD_TOTAL_WEIGHT);
+    return weight > 0 ? batch_losses(e) / weight : 0;
+}
+
 /* d(mean loss over the global batch) / d(loss of a target), so that the gradients of all slots
- * add up to that of the mean without a division. */
+ * add up to that of the mean without a division, but for mean_factor. */
 static int seed_loss_grad(qd_engine *e) {
     float *grad = qd_engine_at(e, e->plan->value_grad[e->graph->loss]);
     return e->backend->fill(e->context, grad, (float)(1.0 / batch_losses(e)),
@@ -114,23 +137,19 @@ static int clear_gaps(const qd_engine *e, float *vector) {
     return rc;
 }
 
-/* What the micro-batches of a slot add to. */
+/* What the micro-batches of a slot come to. */
 typedef struct leaf {
     float *vector;
     bool adds; /* to the gradients that stand there; else they are written */
-    double loss_sum;
+    double loss, weight;
     int64_t correct;
+    double part_loss; /* of the micro-batch in hand, once the device has been waited for */
+    int64_t part_correct;
 } leaf;
 
 static int take_loss(qd_engine *e, leaf *l) {
-    double loss;
-    int64_t right;
-    int rc = score(e, e->graph->samples, &loss, &right);
-    if (rc)
-        return rc;
-    l->loss_sum += loss;
-    l->correct += right;
-    return seed_loss_grad(e);
+    int rc = score(e, e->graph->samples, &l->part_loss, &l->part_correct);
+    return rc ? rc : seed_loss_grad(e);
 }
 
 static int run_pass(qd_engine *e, qd_pass pass, leaf *l) {
@@ -158,7 +177,14 @@ static int run_micro_batch(qd_engine *e, const qd_batch *batch, int64_t part, le
         rc = narrow_params(e);
     for (int i = 0; i < e->timeline->count && !rc; i++)
         rc = run_pass(e, e->timeline->passes[i], l);
-    return rc ? rc : e->backend->wait(e->context);
+    if (!rc)
+        rc = e->backend->wait(e->context);
+    if (rc)
+        return rc;
+    l->loss += l->part_loss;
+    l->correct += l->part_correct;
+    l->weight += qd_loss_count_targets(g, own.targets, g->samples).weight;
+    return 0;
 }
 
 /* A slot into its leaf's vector. */
@@ -173,7 +199,8 @@ static int run_leaf(qd_engine *e, const qd_batch *batch, float *vector) {
         if (rc)
             return rc;
     }
-    e->totals[QD_TOTAL_LOSS] += (float)(l.loss_sum / batch_losses(e));
+    e->totals[QD_TOTAL_LOSS] += (float)(l.loss / batch_losses(e));
+    e->totals[QD_TOTAL_WEIGHT] += (float)l.weight;
     e->totals[QD_TOTAL_CORRECT] += (float)l.correct;
     int rc = clear_gaps(e, vector);
     if (!rc)
@@ -226,7 +253,7 @@ static int take_gradient_norm(qd_engine *e) {
     double squares = 0;
     for (int p = 0; p < e->graph->param_count; p++)
         squares += e->squares[p];
-    double norm = e->gradient_norm = sqrt(squares);
+    double norm = e->gradient_norm = sqrt(squares) * mean_factor(e);
     if (!isfinite(norm))
         return qd_error_set(
             QD_EDATA, "the gradient is %s; try a lower optimizer.learning_rate than %g",
@@ -260,8 +287,10 @@ int qd_engine_update(qd_engine *engine, int64_t total_steps) {
     int rc = take_gradient_norm(engine);
     if (rc)
         return rc;
-    qd_optimizer_prepare(&engine->job, engine->run.step, total_steps, engine->gradient_norm,
-                         &scalars);
+    double rate_factor = qd_schedule_factor(&engine->job.schedule, engine->run.step, total_steps);
+    qd_optimizer_prepare(&engine->job, engine->run.step, rate_factor * engine->rate_factor,
+                         engine->gradient_norm, &scalars);
+    scalars.gradient_factor = (float)((double)scalars.gradient_factor * mean_factor(engine));
     engine->stale = true;
     for (int p = 0; p < g->param_count && !rc; p++)
         rc = g->params[p].kind == QD_PARAM_STATISTIC ? update_statistic(engine, p)
@@ -269,17 +298,17 @@ int qd_engine_update(qd_engine *engine, int64_t total_steps) {
     return rc ? rc : engine->backend->wait(engine->context);
 }
 
+void qd_engine_set_rate_factor(qd_engine *engine, double factor) {
+    engine->rate_factor = factor;
+}
+
 double qd_engine_gradient_norm(const qd_engine *engine) {
     return engine->gradient_norm;
 }
 
 float qd_engine_total(const qd_engine *engine, int total) {
-    float value;
-    const float *at = engine->vectors[0] + engine->graph->param_elements + total;
-    int rc = engine->backend->read(engine->context, &value, at, sizeof value);
-    if (!rc)
-        rc = engine->backend->wait(engine->context);
-    return rc ? NAN : value;
+    float sum = summed_total(engine, total);
+    return total == QD_TOTAL_LOSS ? (float)((double)sum * mean_factor(engine)) : sum;
 }
 
 int qd_engine_evaluate(qd_engine *engine, const qd_batch *batch, int64_t valid, double *loss_sum,

@@ -11,12 +11,11 @@ static float correction(double beta, int64_t step) {
     return (float)(1.0 - pow(beta, (double)step));
 }
 
-void qd_optimizer_prepare(const qd_job *job, int64_t step, int64_t total_steps,
-                          double gradient_norm, qd_optimizer_scalars *scalars) {
+void qd_optimizer_prepare(const qd_job *job, int64_t step, double rate_factor, double gradient_norm,
+                          qd_optimizer_scalars *scalars) {
     const qd_optimizer_spec *spec = &job->optimizer;
-    double factor = qd_schedule_factor(&job->schedule, step, total_steps);
-    double rate = spec->learning_rate * factor, decay = rate * spec->weight_decay;
-    double adamw_rate = spec->adamw_learning_rate * factor;
+    double rate = spec->learning_rate * rate_factor, decay = rate * spec->weight_decay;
+    double adamw_rate = spec->adamw_learning_rate * rate_factor;
     *scalars = (qd_optimizer_scalars){
         .gradient_factor = (float)qd_optimizer_clip_factor(spec, gradient_norm),
         .learning_rate = (float)rate,

@@ -35,10 +35,9 @@ typedef struct qd_optimizer_tensor {
  * torch.nn.utils.clip_grad_norm_. */
 double qd_optimizer_clip_factor(const qd_optimizer_spec *spec, double norm);
 
-/* What step `step` (1 for the first) of a run of total_steps needs, with the
- * learning rate as the job's schedule has it then (models/schedule.h), for a gradient of length
- * gradient_norm. */
-void qd_optimizer_prepare(const qd_job *job, int64_t step, int64_t total_steps,
-                          double gradient_norm, qd_optimizer_scalars *scalars);
+/* What step `step` (1 for the first) needs, with the learning rates times rate_factor (what the
+ * job's schedule has come to), for a gradient of length gradient_norm. */
+void qd_optimizer_prepare(const qd_job *job, int64_t step, double rate_factor, double gradient_norm,
+                          qd_optimizer_scalars *scalars);
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/loss_mean.h"
 #include "runtime/align.h"
 #include "runtime/error.h"
 #include "worker/trainer_internal.h"
@@ -12,8 +13,12 @@
  * so that the sum over members only puts them together, exactly; the results are then added up in
  * chunk order. What comes out does not depend on the grid.
  */
+enum { LOSSES, RIGHTS, WEIGHTS, KEPT, PARTS };
+
 struct qd_evaluation {
-    float *chunks; /* [2 * most chunks of a split]: losses, then right answers; 64-byte aligned */
+    float
+        *chunks; /* [PARTS * most chunks of a split], 64-byte aligned: of each chunk its losses,
+                    right answers, what the targets count in the mean, targets that count at all */
     char *samples;
     size_t sample_bytes;
     int32_t *targets;
@@ -37,7 +42,7 @@ static int64_t most_samples(const qd_dataset *dataset) {
 /* Of the chunk results. */
 static size_t results_bytes(int64_t samples, int64_t chunk_samples) {
     int64_t chunks = chunks_of(samples, chunk_samples);
-    return qd_align_bytes(2 * (size_t)(chunks > 0 ? chunks : 1) * sizeof(float));
+    return qd_align_bytes(PARTS * (size_t)(chunks > 0 ? chunks : 1) * sizeof(float));
 }
 
 static size_t sample_bytes(const qd_sample_spec *spec) {
@@ -84,7 +89,8 @@ void qd_evaluation_destroy(struct qd_evaluation *e) {
     free(e);
 }
 
-static int run_chunk(qd_trainer *t, qd_split split, int64_t chunk, double *loss, int64_t *correct) {
+/* Puts its results into results[PARTS][chunks]. */
+static int run_chunk(qd_trainer *t, qd_split split, int64_t chunk, int64_t chunks, float *results) {
     struct qd_evaluation *e = t->evaluation;
     int64_t first = chunk * t->chunk_samples;
     int64_t left = qd_dataset_size(t->dataset, split) - first;
@@ -94,43 +100,85 @@ static int run_chunk(qd_trainer *t, qd_split split, int64_t chunk, double *loss,
         qd_dataset_get(t->dataset, split, first + i, e->samples + (size_t)i * e->sample_bytes,
                        e->targets + i * targets);
     qd_batch batch = {.samples = e->samples, .targets = e->targets};
-    return qd_engine_evaluate(t->engine, &batch, valid, loss, correct);
+    double loss = 0;
+    int64_t correct = 0;
+    int rc = qd_engine_evaluate(t->engine, &batch, valid, &loss, &correct);
+    if (rc)
+        return rc;
+    qd_loss_count count = qd_loss_count_targets(qd_engine_graph(t->engine), e->targets, valid);
+    results[LOSSES * chunks + chunk] = (float)loss;
+    results[RIGHTS * chunks + chunk] = (float)correct;
+    results[WEIGHTS * chunks + chunk] = (float)count.weight;
+    results[KEPT * chunks + chunk] = (float)count.kept;
+    return 0;
 }
 
 static void remember(void *context, int64_t step, double loss) {
     qd_trainer *t = context;
-    if (qd_patience_counts(t->job, step))
-        qd_patience_note(&t->patience, loss);
+    if (!qd_patience_counts(t->job, step) || step == t->counted_step)
+        return;
+    qd_patience_note(&t->patience, loss);
+    qd_plateau_note(&t->plateau, &t->job->schedule, step, loss);
+    t->counted_step = step;
+}
+
+static void follow_plateau(qd_trainer *t) {
+    qd_engine_set_rate_factor(t->engine, qd_plateau_factor(&t->plateau, &t->job->schedule));
+}
+
+static int check_validation(const qd_trainer *t) {
+    bool stops = t->job->train.stop_after > 0;
+    if (qd_dataset_size(t->dataset, QD_SPLIT_VALIDATION) > 0)
+        return 0;
+    return qd_error_set(QD_ECONFIG,
+                        "%s: there are no validation samples; set some apart in data, or %s",
+                        stops ? "train.stop_after" : "schedule.kind plateau",
+                        stops ? "remove stop_after" : "choose another kind");
+}
+
+/* What the first member knows, all know. */
+static int share_evaluations(qd_trainer *t, int read_rc) {
+    bool leads = qd_trainer_leads(t);
+    /* All but the first one's are zero, so the sums are its values, exactly. */
+    float sums[] = {read_rc ? 1 : 0,
+                    leads ? t->patience.best : 0,
+                    leads ? (float)t->patience.since : 0,
+                    leads ? t->plateau.best : 0,
+                    leads ? (float)t->plateau.since : 0,
+                    leads ? (float)t->plateau.falls : 0,
+                    leads && t->counted_step == t->step ? 1 : 0};
+    int rc = qd_trainer_sum(t, sums, sizeof sums / sizeof *sums);
+    if (read_rc || rc)
+        return read_rc ? read_rc : rc;
+    if (sums[0] != 0)
+        return qd_error_set(QD_EIO, "the first member could not read the run's evaluations");
+    t->patience = (qd_patience){.best = sums[1], .since = (int64_t)sums[2]};
+    t->plateau = (qd_plateau){sums[3], (int64_t)sums[4], (int64_t)sums[5]};
+    t->counted_step = sums[6] != 0 ? t->step : -1;
+    return 0;
 }
 
 int qd_trainer_remember_evaluations(qd_trainer *t) {
     qd_patience_begin(&t->patience);
-    t->validated_step = -1;
-    if (!t->job->train.stop_after)
+    qd_plateau_begin(&t->plateau);
+    t->validated_step = t->counted_step = -1;
+    if (!t->job->train.stop_after && t->job->schedule.kind != QD_SCHEDULE_PLATEAU)
         return 0;
-    if (qd_dataset_size(t->dataset, QD_SPLIT_VALIDATION) == 0)
-        return qd_error_set(QD_ECONFIG,
-                            "train.stop_after: there are no validation samples; set some apart in "
-                            "data, or remove stop_after");
-    int rc = qd_trainer_leads(t) ? qd_steps_log_validations(t->steps_log, remember, t) : 0;
-    /* All but the first one's are zero, so the sums are its values, exactly. */
-    float sums[3] = {rc ? 1 : 0};
-    if (qd_trainer_leads(t)) {
-        sums[1] = t->patience.best;
-        sums[2] = (float)t->patience.since;
-    }
-    int sum_rc = qd_trainer_sum(t, sums, 3);
-    if (rc || sum_rc)
-        return rc ? rc : sum_rc;
-    if (sums[0] != 0)
-        return qd_error_set(QD_EIO, "the first member could not read the run's evaluations");
-    t->patience = (qd_patience){.best = sums[1], .since = (int64_t)sums[2]};
-    return 0;
+    int rc = check_validation(t);
+    if (!rc)
+        rc = share_evaluations(
+            t, qd_trainer_leads(t) ? qd_steps_log_validations(t->steps_log, remember, t) : 0);
+    if (rc)
+        return rc;
+    follow_plateau(t);
+    /* An attempt may have ended between its last checkpoint and the evaluation behind it. */
+    bool missing = qd_patience_counts(t->job, t->step) && t->counted_step != t->step;
+    return missing && t->step < t->total_steps ? qd_trainer_evaluate(t, QD_SPLIT_VALIDATION) : 0;
 }
 
 static void note_validation(qd_trainer *t, double loss) {
-    if (qd_patience_counts(t->job, t->step) && t->validated_step != t->step)
-        qd_patience_note(&t->patience, loss);
+    remember(t, t->step, loss);
+    follow_plateau(t);
     t->validated_step = t->step;
 }
 
@@ -139,35 +187,29 @@ int qd_trainer_evaluate(qd_trainer *t, qd_split split) {
     int64_t chunks = chunk_count(t, split);
     if (samples == 0)
         return 0;
-    float *losses = t->evaluation->chunks, *rights = losses + chunks;
-    memset(losses, 0, 2 * (size_t)chunks * sizeof *losses);
+    float *results = t->evaluation->chunks;
+    memset(results, 0, PARTS * (size_t)chunks * sizeof *results);
     int members = t->a->rank_count;
     for (int64_t c = t->index * chunks / members; c < (t->index + 1) * chunks / members; c++) {
-        double loss = 0;
-        int64_t correct = 0;
-        int rc = run_chunk(t, split, c, &loss, &correct);
+        int rc = run_chunk(t, split, c, chunks, results);
         if (rc)
             return rc;
-        losses[c] = (float)loss;
-        rights[c] = (float)correct;
         if (t->hooks->poll(t->hooks->context))
             return qd_error_set(QD_ECANCELLED, "called off while evaluating");
     }
     qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
     qd_slot_ranges one_each = {.leaves = members, .starts = t->one_each};
-    int rc = qd_allreduce_ordered(t->group, &one_each, &losses, 1, losses, 2 * chunks);
+    int rc = qd_allreduce_ordered(t->group, &one_each, &results, 1, results, PARTS * chunks);
     qd_span_enter(&t->spans, before);
     if (rc)
         return rc;
-    double loss = 0, correct = 0;
-    for (int64_t c = 0; c < chunks; c++) {
-        loss += (double)losses[c];
-        correct += (double)rights[c];
-    }
-    const qd_graph *graph = qd_engine_graph(t->engine);
-    double count = (double)samples * (double)qd_graph_losses_per_sample(graph);
-    loss /= count;
-    double accuracy = qd_graph_classifies(graph) ? correct / count : (double)NAN;
+    double sums[PARTS] = {0};
+    for (int part = 0; part < PARTS; part++)
+        for (int64_t c = 0; c < chunks; c++)
+            sums[part] += (double)results[part * chunks + c];
+    double loss = sums[WEIGHTS] > 0 ? sums[LOSSES] / sums[WEIGHTS] : 0;
+    bool tells = qd_graph_classifies(qd_engine_graph(t->engine)) && sums[KEPT] > 0;
+    double accuracy = tells ? sums[RIGHTS] / sums[KEPT] : (double)NAN;
     if (split == QD_SPLIT_VALIDATION)
         note_validation(t, loss);
     if (!qd_trainer_leads(t))

@@ -4,6 +4,7 @@
 
 #include "collectives/allreduce.h"
 #include "models/patience.h"
+#include "models/plateau.h"
 #include "runtime/span.h"
 #include "worker/checkpoint.h"
 #include "worker/data/loader.h"
@@ -60,6 +61,8 @@ typedef struct qd_trainer {
     int64_t saved_step;  /* newest committed checkpoint; -1: none */
     float loss;          /* of the last step */
     qd_patience patience;
+    qd_plateau plateau;
+    int64_t counted_step;   /* of the last evaluation that counted for the two; -1: none */
     int64_t validated_step; /* of the last evaluation on the validation split; -1: none */
     int64_t started_ns;
     int64_t interval_from_ns, interval_from_step;
@@ -91,12 +94,13 @@ void qd_trainer_checkpoint_vote(qd_trainer *t);
  * Called by all members at the same step. */
 int qd_trainer_checkpoint_now(qd_trainer *t);
 
-/* Takes the evaluations on record into the patience: the first member reads them, and all learn
- * what they come to. A collective call, once the first member's log is open. */
+/* Takes the evaluations on record into patience and plateau: the first member reads them, and all
+ * learn what they come to. One that is missing at the step where the run goes on is made. A
+ * collective call, once the first member's log is open. */
 int qd_trainer_remember_evaluations(qd_trainer *t);
 
-/* Evaluates a split on all members together; a validation counts for the patience. The loss is the
- * mean, the same bits on every grid and every member. */
+/* Evaluates a split on all members together; a validation counts for patience and plateau. The loss
+ * is the mean, the same bits on every grid and every member. */
 int qd_evaluation_create(qd_trainer *t, struct qd_evaluation **evaluation);
 void qd_evaluation_destroy(struct qd_evaluation *evaluation);
 /* Bytes of its buffers. dataset: NULL where it is not known. */

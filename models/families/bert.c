@@ -3,7 +3,8 @@
  * Transformer blocks with the norms after the sublayers, learned positions, exact GELU. The last
  * state of the first position goes through the pooler, a layer with tanh, to the classes. No token
  * of its own stands there: it is the text's first, and attends to all others. One segment, whose
- * embedding would be part of the positions'; no dropout.
+ * embedding would be part of the positions'. Dropout behind the embeddings, each sublayer and the
+ * pooler, but not on the weights of attention.
  */
 #include <stdio.h>
 
@@ -35,6 +36,7 @@ static int add_attention(qd_graph *g, const qd_model_spec *model, int64_t layer,
     y = qd_layer_apply_lengths(g, &qd_op_attention_lengths, part(name, layer, "attention"), y,
                                lengths, attributes);
     y = qd_layer_linear(g, part(name, layer, "proj"), y, model->width, cut(QD_CUT_IN, head));
+    y = qd_layer_dropout(g, part(name, layer, "dropout1"), y, model->dropout);
     y = qd_layer_add(g, part(name, layer, "add1"), x, y);
     return qd_layer_norm(g, part(name, layer, "norm1"), y, norm_epsilon);
 }
@@ -44,6 +46,7 @@ static int add_feed_forward(qd_graph *g, const qd_model_spec *model, int64_t lay
     int y = qd_layer_linear(g, part(name, layer, "up"), x, 4 * model->width, cut(QD_CUT_OUT, 1));
     y = qd_layer_apply(g, &qd_op_gelu, part(name, layer, "gelu"), y);
     y = qd_layer_linear(g, part(name, layer, "down"), y, model->width, cut(QD_CUT_IN, 1));
+    y = qd_layer_dropout(g, part(name, layer, "dropout2"), y, model->dropout);
     y = qd_layer_add(g, part(name, layer, "add2"), x, y);
     return qd_layer_norm(g, part(name, layer, "norm2"), y, norm_epsilon);
 }
@@ -54,6 +57,7 @@ static int build(const qd_job *job, qd_graph *g) {
     int x = qd_layer_embedding(g, "tokens", text.tokens, model->vocabulary, model->width, normal);
     x = qd_layer_position(g, "positions", x, normal);
     x = qd_layer_norm(g, "norm", x, norm_epsilon);
+    x = qd_layer_dropout(g, "dropout", x, model->dropout);
     for (int64_t layer = 0; layer < model->layers; layer++) {
         qd_graph_begin_block(g);
         x = add_attention(g, model, layer, x, text.lengths);
@@ -63,7 +67,9 @@ static int build(const qd_job *job, qd_graph *g) {
     x = qd_layer_position_take(g, "first", x, 0);
     x = qd_layer_linear(g, "pooler", x, model->width, cut(QD_CUT_NONE, 0));
     x = qd_layer_apply(g, &qd_op_tanh, "tanh", x);
-    return qd_layer_classify(g, qd_layer_linear(g, "head", x, model->classes, cut(QD_CUT_NONE, 0)));
+    x = qd_layer_dropout(g, "pooler.dropout", x, model->dropout);
+    x = qd_layer_linear(g, "head", x, model->classes, cut(QD_CUT_NONE, 0));
+    return qd_layer_classify(g, model, x);
 }
 
 static qd_sample_spec sample(const qd_job *job) {

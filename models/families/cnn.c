@@ -23,7 +23,7 @@ static int add_convolutions(qd_graph *g, const qd_model_spec *model, int x) {
 static int build(const qd_job *job, qd_graph *g) {
     const qd_model_spec *model = &job->model;
     int x = add_convolutions(g, model, qd_layer_image_input(g, model));
-    return qd_layer_classify(g, qd_layer_perceptron(g, model, x, model->classes));
+    return qd_layer_classify(g, model, qd_layer_perceptron(g, model, x, model->classes));
 }
 
 static qd_sample_spec sample(const qd_job *job) {

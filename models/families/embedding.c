@@ -15,7 +15,7 @@ static int build(const qd_job *job, qd_graph *g) {
                                (qd_op_attributes){0});
     if (x < 0)
         return x;
-    return qd_layer_classify(g, qd_layer_perceptron(g, model, x, model->classes));
+    return qd_layer_classify(g, model, qd_layer_perceptron(g, model, x, model->classes));
 }
 
 static qd_sample_spec sample(const qd_job *job) {

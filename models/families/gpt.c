@@ -1,7 +1,9 @@
 /*
  * GPT-2 (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section 2.3):
  * a decoder of Transformer blocks, norms before the sublayers, learned positions, the output tied
- * to the token embedding.
+ * to the token embedding. Positions may be rotary, and keys and values shared by groups of query
+ * heads, as in Llama 2 (Touvron et al., arXiv 2307.09288). Dropout behind the embeddings and each
+ * sublayer, but not on the weights of attention.
  */
 #include <math.h>
 #include <stdio.h>
@@ -13,6 +15,7 @@
 
 static const float norm_epsilon = 1e-5f;
 static const float weight_std = 0.02f;
+static const float rotary_theta = 10000;
 
 static qd_init normal(float std) {
     return (qd_init){QD_INIT_NORMAL, std};
@@ -37,17 +40,23 @@ static const char *part(char name[QD_MAX_NAME], int64_t layer, const char *what)
 }
 
 static int add_attention(qd_graph *g, const qd_model_spec *model, int64_t layer, int x) {
-    int64_t head = model->width / model->heads;
+    int64_t kv_heads = model->kv_heads, queries = model->heads / kv_heads;
+    int64_t head = model->width / model->heads, group = (queries + 2) * head;
     char name[QD_MAX_NAME];
     int y = qd_layer_norm(g, part(name, layer, "norm1"), x, norm_epsilon);
-    y = qd_layer_linear(g, part(name, layer, "qkv"), y, 3 * model->width, spread(3 * head));
+    y = qd_layer_linear(g, part(name, layer, "qkv"), y, kv_heads * group, spread(group));
+    if (model->positions == QD_POSITIONS_ROTARY)
+        y = qd_layer_rotary(g, part(name, layer, "rotary"), y, model->heads, kv_heads,
+                            rotary_theta);
     if (y < 0)
         return y;
     qd_op_attributes attributes = {
-        .attention = {.heads = model->heads, .kv_heads = model->heads, .causal = true}};
+        .attention = {.heads = model->heads, .kv_heads = kv_heads, .causal = true}};
     y = qd_graph_add_node_with(g, &qd_op_attention, part(name, layer, "attention"), &y, 1, NULL, 0,
                                attributes);
-    y = qd_layer_linear(g, part(name, layer, "proj"), y, model->width, gather(model, head));
+    y = qd_layer_linear(g, part(name, layer, "proj"), y, model->width,
+                        gather(model, queries * head));
+    y = qd_layer_dropout(g, part(name, layer, "dropout1"), y, model->dropout);
     return qd_layer_add(g, part(name, layer, "add1"), x, y);
 }
 
@@ -57,21 +66,28 @@ static int add_feed_forward(qd_graph *g, const qd_model_spec *model, int64_t lay
     y = qd_layer_linear(g, part(name, layer, "up"), y, 4 * model->width, spread(1));
     y = qd_layer_apply(g, &qd_op_gelu_tanh, part(name, layer, "gelu"), y);
     y = qd_layer_linear(g, part(name, layer, "down"), y, model->width, gather(model, 1));
+    y = qd_layer_dropout(g, part(name, layer, "dropout2"), y, model->dropout);
     return qd_layer_add(g, part(name, layer, "add2"), x, y);
 }
 
-/* Token and position tables; returns the embedded tokens' value. */
+/* The table has a row for each position of the context, also where samples are shorter. */
+static int add_positions(qd_graph *g, const qd_model_spec *model, int x) {
+    qd_shape shape = {.dims = 2, .dim = {model->context, model->width}};
+    int positions = qd_graph_add_param(g, "positions.weight", &shape, normal(weight_std));
+    if (x < 0 || positions < 0)
+        return x < 0 ? x : positions;
+    return qd_graph_add_node(g, &qd_op_position, "positions", &x, 1, &positions, 1);
+}
+
+/* Returns the embedded tokens' value, and their table for the head. */
 static int add_embeddings(qd_graph *g, const qd_model_spec *model, int *tokens) {
-    qd_shape token_shape = {.dims = 2, .dim = {model->vocabulary, model->width}};
-    qd_shape position_shape = {.dims = 2, .dim = {model->context, model->width}};
-    *tokens = qd_graph_add_param(g, "tokens.weight", &token_shape, normal(weight_std));
+    qd_shape shape = {.dims = 2, .dim = {model->vocabulary, model->width}};
+    *tokens = qd_graph_add_param(g, "tokens.weight", &shape, normal(weight_std));
     if (*tokens < 0)
         return *tokens;
-    int positions = qd_graph_add_param(g, "positions.weight", &position_shape, normal(weight_std));
-    if (positions < 0)
-        return positions;
     int x = qd_graph_add_node(g, &qd_op_embedding, "tokens", &g->input, 1, tokens, 1);
-    return x < 0 ? x : qd_graph_add_node(g, &qd_op_position, "positions", &x, 1, &positions, 1);
+    x = model->positions == QD_POSITIONS_LEARNED ? add_positions(g, model, x) : x;
+    return qd_layer_dropout(g, "dropout", x, model->dropout);
 }
 
 static int add_layers(qd_graph *g, const qd_model_spec *model) {
@@ -99,13 +115,7 @@ static int build(const qd_job *job, qd_graph *g) {
     g->target = qd_graph_add_value(g, "target", QD_VALUE_TARGET, QD_I32, &shape);
     if (g->target < 0)
         return g->target;
-    g->logits = add_layers(g, model);
-    if (g->logits < 0)
-        return g->logits;
-    g->loss =
-        qd_graph_add_node_with(g, &qd_op_cross_entropy, "loss", (int[]){g->logits, g->target}, 2,
-                               NULL, 0, (qd_op_attributes){.cross_entropy = {.cut = true}});
-    return g->loss < 0 ? g->loss : 0;
+    return qd_layer_cross_entropy(g, model, add_layers(g, model), true);
 }
 
 static qd_sample_spec sample(const qd_job *job) {

@@ -6,7 +6,8 @@ static int build(const qd_job *job, qd_graph *g) {
     g->input = qd_graph_add_value(g, "input", QD_VALUE_INPUT, QD_F32, &input);
     if (g->input < 0)
         return g->input;
-    return qd_layer_classify(g, qd_layer_perceptron(g, &job->model, g->input, job->model.classes));
+    return qd_layer_classify(g, &job->model,
+                             qd_layer_perceptron(g, &job->model, g->input, job->model.classes));
 }
 
 static qd_sample_spec sample(const qd_job *job) {

@@ -110,7 +110,7 @@ static int build(const qd_job *job, qd_graph *g) {
         return qd_error_set(QD_ECONFIG, "model.depth %" PRId64 "; use 18, 34 or 50", model->depth);
     int x = add_stages(g, v, model->width, add_stem(g, model, qd_layer_image_input(g, model)));
     x = qd_layer_global_mean(g, "mean", x);
-    return qd_layer_classify(g, qd_layer_dense(g, "fc", x, model->classes));
+    return qd_layer_classify(g, model, qd_layer_dense(g, "fc", x, model->classes));
 }
 
 static qd_sample_spec sample(const qd_job *job) {

@@ -15,6 +15,11 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
                             "[n, .., classes] of float and [n, ..] of integers",
                             node->name, qd_shape_text(&logits->shape, a, sizeof a),
                             qd_shape_text(&target->shape, b, sizeof b));
+    int64_t classes = logits->shape.dim[logits->shape.dims - 1];
+    if (graph->class_weights && graph->class_weight_count != classes)
+        return qd_error_set(QD_ECONFIG,
+                            "%s: %lld class weights for %lld classes; there is one for each",
+                            node->name, (long long)graph->class_weight_count, (long long)classes);
     float smoothing = node->attributes.cross_entropy.label_smoothing;
     if (!(smoothing >= 0 && smoothing <= 1))
         return qd_error_set(QD_ECONFIG, "%s: label smoothing %g; it lies in 0 .. 1", node->name,

@@ -114,8 +114,11 @@ slots: {{data: 2}}
         weights = F.softmax(scores.masked_fill(hidden, -math.inf), -1)
         return (weights @ v).transpose(1, 2).reshape(batch, length, self.width)
 
+    def embed(self, w, x):
+        return w["tokens.weight"][x] + w["positions.weight"]
+
     def loss(self, w, x, y, training):
-        x = w["tokens.weight"][x] + w["positions.weight"]
+        x = self.embed(w, x)
         for layer in range(self.layers):
             block = f"block{layer}"
             mixed = self.attention(linear(w, f"{block}.qkv", norm(w, f"{block}.norm1", x)))
@@ -123,7 +126,10 @@ slots: {{data: 2}}
             up = linear(w, f"{block}.up", norm(w, f"{block}.norm2", x))
             x = x + linear(w, f"{block}.down", F.gelu(up, approximate="tanh"))
         logits = norm(w, "norm", x) @ w["tokens.weight"].T
-        return F.cross_entropy(logits.flatten(0, 1), y.flatten())
+        return self.cross_entropy(logits.flatten(0, 1), y.flatten())
+
+    def cross_entropy(self, logits, y):
+        return F.cross_entropy(logits, y)
 
     def optimizer(self, parameters):
         return torch.optim.AdamW(parameters, 0.01, (0.9, 0.95), 1e-8, 0.1)
@@ -133,6 +139,59 @@ slots: {{data: 2}}
             return 0.01 * step / 4
         x = (step - 5) / (STEPS - 5)
         return 0.01 * (0.1 + 0.9 * (1 + math.cos(math.pi * x)) / 2)
+
+
+class RotaryGpt(Gpt):
+    """Positions by rotation, as GPT-NeoX's and Llama's, and two query heads for each key head."""
+
+    heads, kv_heads = 4, 2
+    job = Gpt.job.replace("gpt-tiny", "gpt-rotary-tiny").replace(
+        "heads: 3,", "heads: 4, kv_heads: 2, positions: rotary,"
+    )
+
+    def weights(self, w):
+        w.make("tokens.weight", (self.vocabulary, self.width))
+        for layer in range(self.layers):
+            block = f"block{layer}"
+            w.norm(f"{block}.norm1", self.width)
+            w.linear(f"{block}.qkv", 2 * self.width, self.width)
+            w.linear(f"{block}.proj", self.width, self.width)
+            w.norm(f"{block}.norm2", self.width)
+            w.linear(f"{block}.up", 4 * self.width, self.width)
+            w.linear(f"{block}.down", self.width, 4 * self.width)
+        w.norm("norm", self.width)
+
+    def embed(self, w, x):
+        return w["tokens.weight"][x]
+
+    @staticmethod
+    def turn(x):
+        length, width = x.shape[-2:]
+        speeds = 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+        angles = torch.outer(torch.arange(length, dtype=torch.float64), speeds).repeat(1, 2)
+        a, b = x.chunk(2, -1)
+        return x * angles.cos() + torch.cat((-b, a), -1) * angles.sin()
+
+    def attention(self, x):
+        batch, length, _ = x.shape
+        queries = self.heads // self.kv_heads
+        groups = x.view(batch, length, self.kv_heads, queries + 2, -1).permute(0, 2, 3, 1, 4)
+        q, k, v = groups.split((queries, 1, 1), 2)
+        mixed = F.scaled_dot_product_attention(
+            self.turn(q).flatten(1, 2), self.turn(k).flatten(1, 2), v.flatten(1, 2), is_causal=True, enable_gqa=True
+        )
+        return mixed.transpose(1, 2).reshape(batch, length, self.width)
+
+
+class SmoothGpt(Gpt):
+    """Labels smoothed, and targets of token 0 left out."""
+
+    job = Gpt.job.replace("gpt-tiny", "gpt-smooth-tiny").replace(
+        "heads: 3,", "heads: 3, label_smoothing: 0.1, ignored_index: 0,"
+    )
+
+    def cross_entropy(self, logits, y):
+        return F.cross_entropy(logits, y, ignore_index=0, label_smoothing=0.1)
 
 
 class Images:
@@ -150,7 +209,10 @@ class Images:
         return samples, targets[..., None]
 
     def loss(self, w, x, y, training):
-        return F.cross_entropy(self.logits(w, x.permute(0, 3, 1, 2), training), y[:, 0])
+        return self.cross_entropy(self.logits(w, x.permute(0, 3, 1, 2), training), y[:, 0])
+
+    def cross_entropy(self, logits, y):
+        return F.cross_entropy(logits, y)
 
     def optimizer(self, parameters):
         return torch.optim.SGD(parameters, self.rate, momentum=0.9)
@@ -219,6 +281,28 @@ slots: {data: 2}
             x = F.max_pool2d(F.gelu(x), 2)
         x = x.permute(0, 2, 3, 1).flatten(1)
         return linear(w, "layer1", F.gelu(linear(w, "layer0", x)))
+
+
+class WeightedCnn(Cnn):
+    """Classes of their own weights, smoothed labels, and a third of the targets left out: in step 7
+    all of them, where Quadrille's mean is 0 and PyTorch's is not a number."""
+
+    weights_of_classes = 0.5, 2.0, 0.25, 1.0, 1.5
+    job = Cnn.job.replace("cnn-tiny", "cnn-weighted-tiny").replace(
+        "classes: 5", "classes: 5, class_weights: [0.5, 2, 0.25, 1, 1.5], label_smoothing: 0.1, ignored_index: -100"
+    )
+
+    def data(self, rng):
+        samples, targets = super().data(rng)
+        targets[rng.random(targets.shape) < 1 / 3] = -100
+        targets[6] = -100
+        return samples, targets
+
+    def cross_entropy(self, logits, y):
+        if (y == -100).all():
+            return 0 * logits.sum()
+        weights = torch.tensor(self.weights_of_classes, dtype=torch.float64)
+        return F.cross_entropy(logits, y, weights, label_smoothing=0.1)
 
 
 class Resnet(Images):
@@ -429,8 +513,11 @@ model: {family: lstm, layers: 2, width: 9, vocabulary: 29, context: 11, classes:
 
 FAMILIES = {
     "gpt-tiny": Gpt,
+    "gpt-rotary-tiny": RotaryGpt,
+    "gpt-smooth-tiny": SmoothGpt,
     "regression-tiny": Regression,
     "cnn-tiny": Cnn,
+    "cnn-weighted-tiny": WeightedCnn,
     "resnet18-tiny": lambda: Resnet(18, "small"),
     "resnet50-tiny": lambda: Resnet(50, "small"),
     "embedding-tiny": Embedding,

@@ -76,3 +76,24 @@ same_on() {
     grep '"bits"' runs/job/steps.jsonl | cmp - <(grep '"bits"' one)
   done
 }
+
+@test "with dropout, a loss of its own and grouped rotary heads, too" {
+  local gpt='s/^  family: gpt/&\n  dropout: 0.1\n  label_smoothing: 0.1\n  ignored_index: 32\n  positions: rotary\n  kv_heads: 2/'
+  local text='s/^  family: [bl].*/&\n  dropout: 0.2\n  class_weights: [0.5, 1, 2, 1.5]\n  ignored_index: 3/'
+  local images='s/^  family: [mc].*/&\n  dropout: 0.3\n  label_smoothing: 0.2\n  ignored_index: 0/'
+  small_data
+  small_job "$QD_SOURCE_DIR/conf/jobs/shakespeare-gpt.yaml" -e "$gpt"
+  same_on 3
+  small_job "$QD_SOURCE_DIR/conf/jobs/shakespeare-gpt.yaml" -e "$gpt" -e 's/^train:/&\n  precision: bf16/'
+  same_on 3
+  small_job "$QD_SOURCE_DIR/conf/jobs/shakespeare-gpt.yaml" -e "$gpt" -e 's/^slots:/&\n  tensor: 4/'
+  same_on 3
+  for file in "$QD_SOURCE_DIR"/conf/jobs/languages-{bert,lstm}.yaml; do
+    small_job "$file" -e "$text"
+    same_on 3
+  done
+  for file in "$QD_SOURCE_DIR"/conf/jobs/fashion-{mlp,cnn}.yaml; do
+    small_job "$file" -e "$images"
+    same_on 3
+  done
+}

@@ -205,3 +205,62 @@ still_job() {
   [ "$status" -eq 0 ]
   [ "$(grep -c '"bits"' runs/small/steps.jsonl)" -eq 20 ]
 }
+
+# A threshold that no evaluation passes: the rate is halved at each but the first.
+plateau_job() {
+  job "$1"
+  sed -i 's/evaluate_every: 50/evaluate_every: 5/; s/every: 40/every: 4/' small.yaml
+  echo 'schedule: {kind: plateau, gamma: 0.5, patience: 0, threshold: 0.9, warmup: 3}' >> small.yaml
+}
+
+# The losses in runs/small and in FILE, evaluations left out.
+same_losses() {
+  grep '"bits"' "$1" > a
+  grep '"bits"' runs/small/steps.jsonl > b
+  cmp a b
+}
+
+@test "on a plateau of the validation loss the learning rate falls, alike on any grid" {
+  plateau_job 40
+  train 1 small
+  cp runs/small/steps.jsonl one
+  train 3 small
+  same_steps small one
+  sed -i 's/patience: 0/patience: 100/' small.yaml
+  train 1 small
+  [ "$(jq -r 'select(.step == 11 and .bits) | .bits' one runs/small/steps.jsonl | uniq | wc -l)" -eq 1 ]
+  [ "$(jq -r 'select(.step == 12 and .bits) | .bits' one runs/small/steps.jsonl | uniq | wc -l)" -eq 2 ]
+}
+
+@test "a resumed run goes on along its plateau" {
+  plateau_job 40
+  train 3 small
+  cp runs/small/steps.jsonl whole
+  plateau_job 13
+  train 2 small
+  plateau_job 25
+  train 1 small --resume
+  plateau_job 40
+  train 3 small --resume
+  same_losses whole
+}
+
+@test "an evaluation that is missing where a run goes on is made" {
+  plateau_job 40
+  train 1 small
+  cp runs/small/steps.jsonl whole
+  plateau_job 10
+  train 2 small
+  sed -i '/"step":10,"split"/d' runs/small/steps.jsonl
+  plateau_job 40
+  train 2 small --resume
+  same_losses whole
+}
+
+@test "a plateau needs validation samples" {
+  plateau_job 40
+  sed -i '/^  validation:/d' small.yaml
+  run train 2 small
+  [ "$status" -eq 78 ]
+  [[ "$output" == *"schedule.kind plateau: there are no validation samples; set some apart in data, or choose another kind"* ]]
+}

@@ -26,7 +26,7 @@ START_TEST(nothing_said_is_exactly_one) {
 END_TEST
 
 START_TEST(warmup_rises_in_a_line_before_every_kind) {
-    for (int kind = QD_SCHEDULE_CONSTANT; kind <= QD_SCHEDULE_ONE_CYCLE; kind++) {
+    for (int kind = QD_SCHEDULE_CONSTANT; kind <= QD_SCHEDULE_PLATEAU; kind++) {
         qd_schedule_spec spec = {.kind = (qd_schedule_kind)kind,
                                  .warmup = 8,
                                  .every = 5,
@@ -117,7 +117,7 @@ START_TEST(one_cycle_goes_up_and_down_along_cosines) {
 END_TEST
 
 START_TEST(a_length_of_its_own_does_not_move_with_the_run) {
-    for (int kind = QD_SCHEDULE_CONSTANT; kind <= QD_SCHEDULE_ONE_CYCLE; kind++) {
+    for (int kind = QD_SCHEDULE_CONSTANT; kind <= QD_SCHEDULE_PLATEAU; kind++) {
         qd_schedule_spec own = {.kind = (qd_schedule_kind)kind,
                                 .warmup = 3,
                                 .final = 0.1,
@@ -140,7 +140,7 @@ END_TEST
 
 /* Where the warm-up leaves one step or none, that is a first step: no division by zero. */
 START_TEST(the_shortest_lengths_have_factors) {
-    for (int kind = QD_SCHEDULE_CONSTANT; kind <= QD_SCHEDULE_ONE_CYCLE; kind++)
+    for (int kind = QD_SCHEDULE_CONSTANT; kind <= QD_SCHEDULE_PLATEAU; kind++)
         for (int64_t warmup = 0; warmup <= 3; warmup++) {
             qd_schedule_spec spec = {.kind = (qd_schedule_kind)kind,
                                      .warmup = warmup,

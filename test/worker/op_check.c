@@ -86,6 +86,9 @@ static void build_graph(bench *b) {
     ck_assert_int_eq(qd_graph_create(c->inputs[0].dim[0], &b->graph), 0);
     b->graph->tensor_slots = c->tensor_slots ? c->tensor_slots : 1;
     b->graph->precision = c->precision;
+    if (c->class_weights)
+        ck_assert_int_eq(
+            qd_graph_set_class_weights(b->graph, c->class_weights, c->class_weight_count), 0);
     for (int i = 0; i < c->input_count; i++) {
         inputs[i] =
             qd_graph_add_value(b->graph, "x", c->is_target[i] ? QD_VALUE_TARGET : QD_VALUE_INPUT,

@@ -22,7 +22,9 @@ struct op_case {
     qd_precision precision; /* bf16: what is random is representable in it, so that products are
                                exact and the same tolerance holds */
     int tensor_slots;       /* 0: 1 */
-    int threads;            /* 0: 1 */
+    const double *class_weights; /* of the graph; NULL: none */
+    int64_t class_weight_count;
+    int threads;                                /* 0: 1 */
     const float *param_floats[QD_MAX_OPERANDS]; /* as floats, for params */
     bool evaluates;                             /* forward as in an evaluation; no backward */
     double tolerance; /* of |a - b| <= tolerance (1 + |b|); 0: the default */

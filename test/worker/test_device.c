@@ -128,13 +128,13 @@ static int add(qd_backend_context *context, float *into, const float *from, int6
 }
 
 static int score(qd_backend_context *context, const float *losses, const float *logits,
-                 const int32_t *targets, int64_t n, int64_t classes, double *loss_sum,
-                 int64_t *correct) {
+                 const int32_t *targets, const int32_t *ignored, int64_t n, int64_t classes,
+                 double *loss_sum, int64_t *correct) {
     double sum;
     int64_t right;
     open_wall();
     int rc = close_wall(
-        qd_backend_cpu.score(context, losses, logits, targets, n, classes, &sum, &right));
+        qd_backend_cpu.score(context, losses, logits, targets, ignored, n, classes, &sum, &right));
     hand_over_later(loss_sum, &sum, sizeof sum);
     hand_over_later(correct, &right, sizeof right);
     return rc;

@@ -144,7 +144,7 @@ static void cross_entropy_reference(const op_case *c, double *const *inputs, dou
             sum += exp(x[i]);
         for (int64_t i = 0; i < width && c->indices[1][n] >= 0; i++) {
             double t = smoothing / (double)width + (i == c->indices[1][n] ? 1 - smoothing : 0);
-            y[n] -= t * log(exp(x[i]) / sum);
+            y[n] -= t * (c->class_weights ? c->class_weights[i] : 1) * log(exp(x[i]) / sum);
         }
     }
 }
@@ -163,12 +163,35 @@ START_TEST(cross_entropy_smooths_labels_and_ignores_an_index) {
 }
 END_TEST
 
+/* Also where tensor slots deal out the classes. */
+START_TEST(cross_entropy_weighs_classes) {
+    const float smoothings[] = {0, 0.1f, 1};
+    static double weights[33];
+    for (int i = 0; i < 33; i++)
+        weights[i] = i % 4 * 0.375;
+    for (int s = 0; s < 3; s++)
+        for (int i = 1; i < SIZES; i++)
+            for (int slots = 1; slots <= 3; slots++)
+                op_check(&(op_case){.op = &qd_op_cross_entropy,
+                                    .attributes.cross_entropy = {smoothings[s], true, -100, true},
+                                    .input_count = 2,
+                                    .inputs = {SHAPE(2, 3, sizes[i]), SHAPE(2, 3)},
+                                    .indices = {NULL, classes},
+                                    .tensor_slots = slots,
+                                    .class_weights = weights,
+                                    .class_weight_count = sizes[i],
+                                    .tolerance = 1e-6,
+                                    .reference = cross_entropy_reference});
+}
+END_TEST
+
 int main(void) {
     TCase *tc = tcase_create("op losses");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, means_over_a_row_agree_with_float64_for_odd_sizes);
     tcase_add_test(tc, binary_cross_entropy_is_stable_for_large_logits);
     tcase_add_test(tc, cross_entropy_smooths_labels_and_ignores_an_index);
+    tcase_add_test(tc, cross_entropy_weighs_classes);
     tcase_add_test(tc, kl_agrees_with_float64_for_odd_sizes);
     Suite *suite = suite_create("worker/op_losses");
     suite_add_tcase(suite, tc);

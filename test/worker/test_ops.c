@@ -435,10 +435,14 @@ START_TEST(score_sums_losses_and_counts_rows_whose_first_greatest_is_the_target)
     const int32_t targets[] = {1, 1, 0, 2};
     double sum;
     int64_t correct;
-    ck_assert_int_eq(qd_backend_cpu.score(context, losses, logits, targets, 3, 3, &sum, &correct),
-                     0);
+    ck_assert_int_eq(
+        qd_backend_cpu.score(context, losses, logits, targets, NULL, 3, 3, &sum, &correct), 0);
     ck_assert_double_eq(sum, 2.75);
     ck_assert_int_eq(correct, 2);
+    const int32_t ignored = 0;
+    ck_assert_int_eq(
+        qd_backend_cpu.score(context, losses, logits, targets, &ignored, 3, 3, &sum, &correct), 0);
+    ck_assert_int_eq(correct, 1);
 }
 END_TEST
 

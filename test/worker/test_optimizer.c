@@ -311,15 +311,14 @@ START_TEST(a_gradient_of_zero_changes_nothing) {
 }
 END_TEST
 
-/* Half way down a line of 11 steps each rule sees half the rate, and adamw half the decay. */
-START_TEST(the_schedule_multiplies_the_learning_rate) {
+/* With half the rate adamw has half the decay. */
+START_TEST(a_factor_multiplies_the_learning_rate) {
     static const qd_optimizer_spec *const specs[] = {&sgd, &adam, &adamw};
     for (int k = 0; k < 3; k++) {
         qd_job job = {.optimizer = *specs[k]};
         qd_optimizer_scalars plain, half;
-        qd_optimizer_prepare(&job, 6, 11, 1, &plain);
-        job.schedule = (qd_schedule_spec){.kind = QD_SCHEDULE_LINEAR};
-        qd_optimizer_prepare(&job, 6, 11, 1, &half);
+        qd_optimizer_prepare(&job, 6, 1, 1, &plain);
+        qd_optimizer_prepare(&job, 6, 0.5, 1, &half);
         ck_assert_float_eq(plain.learning_rate, (float)specs[k]->learning_rate);
         ck_assert_float_eq(half.learning_rate, plain.learning_rate / 2);
         ck_assert_float_eq(half.decay, plain.decay / 2);
@@ -707,7 +706,7 @@ int main(void) {
     tcase_add_test(tc, adamw_without_decay_is_adam);
     tcase_add_test(tc, adam_moves_by_the_learning_rate_against_a_steady_gradient);
     tcase_add_test(tc, a_gradient_of_zero_changes_nothing);
-    tcase_add_test(tc, the_schedule_multiplies_the_learning_rate);
+    tcase_add_test(tc, a_factor_multiplies_the_learning_rate);
     tcase_add_test(tc, l1_adds_the_sign_of_the_weight_to_the_gradient);
     tcase_add_test(tc, l1_leaves_a_weight_of_zero_alone);
     tcase_add_test(tc, what_is_not_in_the_group_is_moved_as_without_decay);

@@ -60,9 +60,9 @@ START_TEST(four_batches_of_a_slot_wait_in_the_loader) {
 }
 END_TEST
 
-START_TEST(an_evaluation_has_one_micro_batch_and_two_floats_for_each_of_the_larger_split) {
+START_TEST(an_evaluation_has_one_micro_batch_and_four_floats_for_each_of_the_larger_split) {
     qd_trainer_memory m = plan(1, true), without = plan(1, false);
-    ck_assert_uint_eq(m.evaluation, 128 + 64 + 4); /* 2 * 10 floats, 12 bytes, a label */
+    ck_assert_uint_eq(m.evaluation, 192 + 64 + 4); /* 4 * 10 floats, 12 bytes, a label */
     ck_assert_uint_eq(without.evaluation, 64 + 64 + 4);
 }
 END_TEST
@@ -112,7 +112,7 @@ int main(void) {
     tcase_add_unchecked_fixture(tc, temp_folder_make, temp_folder_remove);
     tcase_add_test(tc, four_batches_of_a_slot_wait_in_the_loader);
     tcase_add_test(tc,
-                   an_evaluation_has_one_micro_batch_and_two_floats_for_each_of_the_larger_split);
+                   an_evaluation_has_one_micro_batch_and_four_floats_for_each_of_the_larger_split);
     tcase_add_test(tc, a_table_is_kept_and_its_text_is_beside_it_while_it_is_read);
     tcase_add_test(tc, the_members_share_the_copy_of_a_checkpoint);
     tcase_add_test(tc, two_members_touch_all_of_each_others_shared_memory);

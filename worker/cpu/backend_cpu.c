@@ -116,9 +116,9 @@ static int add(qd_backend_context *context, float *into, const float *from, int6
 }
 
 static int score(qd_backend_context *context, const float *losses, const float *logits,
-                 const int32_t *targets, int64_t n, int64_t classes, double *loss_sum,
-                 int64_t *correct) {
-    context->kernels->score(losses, logits, targets, n, classes, loss_sum, correct);
+                 const int32_t *targets, const int32_t *ignored, int64_t n, int64_t classes,
+                 double *loss_sum, int64_t *correct) {
+    context->kernels->score(losses, logits, targets, ignored, n, classes, loss_sum, correct);
     return 0;
 }
 

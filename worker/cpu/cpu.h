@@ -29,8 +29,9 @@ typedef struct qd_cpu_kernels {
     const qd_cpu_op *ops[QD_OP_KINDS];
     void (*narrow)(qd_bf16 *restrict to, const float *restrict from, int64_t count);
     void (*add_floats)(float *restrict into, const float *restrict from, int64_t count);
-    void (*score)(const float *losses, const float *logits, const int32_t *targets, int64_t n,
-                  int64_t classes, double *loss_sum, int64_t *correct);
+    void (*score)(const float *losses, const float *logits, const int32_t *targets,
+                  const int32_t *ignored, int64_t n, int64_t classes, double *loss_sum,
+                  int64_t *correct);
     double (*norm_squared)(const float *x, int64_t count);
     qd_cpu_update *updates[QD_OPTIMIZER_KINDS];
 } qd_cpu_kernels;

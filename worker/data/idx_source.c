@@ -57,7 +57,8 @@ static int check_labels(const qd_sample_spec *spec, const char *images_path, con
                             path, (long long)s->labels.dim[0], images_path,
                             (long long)s->images.dim[0]);
     for (size_t i = 0; i < s->labels.length; i++)
-        if (s->labels.bytes[i] >= spec->classes)
+        if (s->labels.bytes[i] >= spec->classes &&
+            !(spec->has_ignored && s->labels.bytes[i] == spec->ignored))
             return qd_error_set(QD_ECONFIG,
                                 "%s: sample %zu has label %d; model.classes %lld allows 0 to %lld",
                                 path, i, s->labels.bytes[i], (long long)spec->classes,

@@ -24,11 +24,22 @@ static const char *show(const char *begin, const char *end, char shown[QD_QUOTE_
     return qd_quote(label, shown);
 }
 
+static bool is_ignored(const reader *r, const char *begin, const char *end) {
+    char ignored[16];
+    int length = snprintf(ignored, sizeof ignored, "%d", (int)r->spec->ignored);
+    return r->spec->has_ignored && end - begin == length &&
+           memcmp(begin, ignored, (size_t)length) == 0;
+}
+
 /* Digits only; what is beyond every class stays so, however long it is. */
 static int take_label(const reader *r, const char *begin, const char *end, int32_t *label) {
     char shown[QD_QUOTE_BYTES];
     long long classes = (long long)r->spec->classes, value = 0;
     bool digits = begin < end;
+    if (is_ignored(r, begin, end)) {
+        *label = r->spec->ignored;
+        return 0;
+    }
     for (const char *c = begin; c < end && digits; c++) {
         digits = *c >= '0' && *c <= '9';
         if (value < classes)

@@ -26,8 +26,12 @@ int qd_number_rule_inputs(const qd_job *job, const qd_sample_spec *spec, qd_numb
 }
 
 qd_number_rule qd_number_rule_targets(const qd_sample_spec *spec) {
-    return (qd_number_rule){
-        .dtype = spec->target_dtype, .std = 1, .classes = spec->classes, .key = classes_key(spec)};
+    return (qd_number_rule){.dtype = spec->target_dtype,
+                            .std = 1,
+                            .classes = spec->classes,
+                            .key = classes_key(spec),
+                            .has_ignored = spec->has_ignored,
+                            .ignored = spec->ignored};
 }
 
 static double normalised(const qd_number_rule *rule, double number) {
@@ -36,6 +40,8 @@ static double normalised(const qd_number_rule *rule, double number) {
 
 bool qd_number_fits(const qd_number_rule *rule, double number,
                     char problem[QD_NUMBER_PROBLEM_BYTES]) {
+    if (rule->has_ignored && number == (double)rule->ignored)
+        return true;
     if (!isfinite(number))
         snprintf(problem, QD_NUMBER_PROBLEM_BYTES, "%s is not finite",
                  isnan(number) ? "nan"

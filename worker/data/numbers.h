@@ -17,6 +17,8 @@ typedef struct qd_number_rule {
     double mean, std; /* QD_F32: a number v becomes (v - mean) / std, in double, rounded once */
     int64_t classes;  /* QD_I32: whole, 0 .. classes-1 */
     const char *key;  /* of the job, that classes comes from */
+    bool has_ignored; /* QD_I32: or this one */
+    int32_t ignored;
 } qd_number_rule;
 
 /* QD_ECONFIG when the job wants tokens normalised. */

@@ -10,12 +10,37 @@
 typedef struct rows {
     int64_t count, classes;
     int slots;
+    const float *weights; /* of the classes; NULL: all 1 */
+    float smoothing;
+    double mean_weight;
 } rows;
 
 static rows rows_of(const qd_graph *graph, const qd_node *node) {
     const qd_shape *logits = &graph->values[node->inputs[0]].shape;
     int64_t classes = logits->dim[logits->dims - 1];
-    return (rows){qd_shape_elements(logits) / classes, classes, qd_op_tensor_slots(graph, node)};
+    rows r = {.count = qd_shape_elements(logits) / classes,
+              .classes = classes,
+              .slots = qd_op_tensor_slots(graph, node),
+              .weights = graph->class_weights,
+              .smoothing = node->attributes.cross_entropy.label_smoothing,
+              .mean_weight = 1};
+    if (!r.weights)
+        return r;
+    double sum = 0;
+    for (int64_t c = 0; c < classes; c++)
+        sum += (double)r.weights[c];
+    r.mean_weight = sum / (double)classes;
+    return r;
+}
+
+static float weight_of(const rows *r, int32_t target) {
+    return r->weights ? r->weights[target] : 1.0f;
+}
+
+/* What a row's loss has of logsumexp(x): all of its target's weight, but for smoothed labels. */
+static float mass_of(const rows *r, int32_t target) {
+    double smoothing = (double)r->smoothing;
+    return (float)((1 - smoothing) * (double)weight_of(r, target) + smoothing * r->mean_weight);
 }
 
 static bool is_ignored(const qd_node *node, int32_t target) {
@@ -39,52 +64,69 @@ typedef struct normalizer {
     float max, log_sum;
 } normalizer;
 
-/* Sum of max - x over a row. */
-QD_LANES_INLINE float distance_sum(const float *x, int64_t classes, float max) {
-    qd_lanes sum = {0}, v;
-    for (int64_t i = 0; i < classes; i += QD_LANES) {
-        qd_lanes_load_or(&v, x + i, classes - i, max);
-        sum += max - v;
+/* A sum over the classes [first, end) of a row whose greatest logit is max. */
+typedef float range_sum(const rows *r, const float *x, int64_t first, int64_t end, float max);
+
+/* Of e^(x - max). */
+QD_LANES_INLINE float exp_sum(const rows *r, const float *x, int64_t first, int64_t end,
+                              float max) {
+    (void)r;
+    return qd_lanes_row_exp_sum(x + first, end - first, max);
+}
+
+/* Of w (max - x). */
+QD_LANES_INLINE float distance_sum(const rows *r, const float *x, int64_t first, int64_t end,
+                                   float max) {
+    qd_lanes sum = {0}, v, w;
+    for (int64_t i = first; i < end; i += QD_LANES) {
+        qd_lanes_load_or(&v, x + i, end - i, max);
+        v = max - v;
+        if (r->weights) {
+            qd_lanes_load(&w, r->weights + i, end - i);
+            v *= w;
+        }
+        sum += v;
     }
     return qd_lanes_sum(&sum);
 }
 
-/* Sum of e^(x - max) over the classes of the slots [first, end), in the tree over the slots. */
-static float slots_exp_sum(const float *sums, int first, int end) {
+/* Over the slots [first, end), in their tree. */
+static float slots_sum(const float *sums, int first, int end) {
     if (end - first == 1)
         return sums[first];
     int middle = qd_tree_split(first, end);
-    return slots_exp_sum(sums, first, middle) + slots_exp_sum(sums, middle, end);
+    return slots_sum(sums, first, middle) + slots_sum(sums, middle, end);
 }
 
-QD_LANES_INLINE float row_exp_sum(const float *x, rows r, float max) {
+QD_LANES_INLINE float row_sum(const rows *r, const float *x, float max, range_sum *sum_of) {
     float sums[QD_MAX_TENSOR_SLOTS];
-    if (r.slots == 1)
-        return qd_lanes_row_exp_sum(x, r.classes, max);
-    for (int slot = 0; slot < r.slots; slot++) {
+    if (r->slots == 1)
+        return sum_of(r, x, 0, r->classes, max);
+    for (int slot = 0; slot < r->slots; slot++) {
         int64_t first, end;
-        qd_cut_range(r.slots, r.classes, 1, slot, &first, &end);
-        sums[slot] = qd_lanes_row_exp_sum(x + first, end - first, max);
+        qd_cut_range(r->slots, r->classes, 1, slot, &first, &end);
+        sums[slot] = sum_of(r, x, first, end, max);
     }
-    return slots_exp_sum(sums, 0, r.slots);
+    return slots_sum(sums, 0, r->slots);
 }
 
 /* The greatest logit is taken off first, so that no exponential overflows. */
 static void take_losses(float *restrict losses, normalizer *restrict saved,
-                        const float *restrict logits, const int32_t *restrict targets, rows r,
-                        float smoothing, const qd_node *node) {
-    for (int64_t i = 0; i < r.count; i++) {
-        const float *x = logits + i * r.classes;
-        float max = qd_lanes_row_max(x, r.classes);
-        float log_sum = logf(row_exp_sum(x, r, max));
+                        const float *restrict logits, const int32_t *restrict targets,
+                        const rows *r, const qd_node *node) {
+    for (int64_t i = 0; i < r->count; i++) {
+        const float *x = logits + i * r->classes;
+        float max = qd_lanes_row_max(x, r->classes);
+        float log_sum = logf(row_sum(r, x, max, exp_sum));
         saved[i] = (normalizer){max, log_sum};
         if (is_ignored(node, targets[i]))
             losses[i] = 0.0f;
-        else if (smoothing > 0)
-            losses[i] = log_sum + (1.0f - smoothing) * (max - x[targets[i]]) +
-                        smoothing / (float)r.classes * distance_sum(x, r.classes, max);
+        else if (r->smoothing > 0)
+            losses[i] = mass_of(r, targets[i]) * log_sum +
+                        (1.0f - r->smoothing) * weight_of(r, targets[i]) * (max - x[targets[i]]) +
+                        r->smoothing / (float)r->classes * row_sum(r, x, max, distance_sum);
         else
-            losses[i] = log_sum + (max - x[targets[i]]);
+            losses[i] = weight_of(r, targets[i]) * (log_sum + (max - x[targets[i]]));
     }
 }
 
@@ -101,34 +143,36 @@ QD_LANES_INLINE void row_grads(float *restrict dx, const float *restrict x, norm
     dx[target] -= scale;
 }
 
-/* The same for smoothed labels: dx = (softmax(x) - smoothing / classes - (1 - smoothing)
- * onehot(target)) * scale. */
+/* The same for smoothed labels: dx = (mass softmax(x) - smoothing / classes w - (1 - smoothing)
+ * w[target] onehot(target)) * scale. */
 QD_LANES_INLINE void smoothed_row_grads(float *restrict dx, const float *restrict x,
                                         normalizer saved, int32_t target, float scale,
-                                        int64_t classes, bool adds, float smoothing) {
-    float max = saved.max, log_sum = saved.log_sum, share = smoothing / (float)classes;
-    if (adds)
-        for (int64_t j = 0; j < classes; j++)
-            dx[j] += (qd_expf(x[j] - max - log_sum) - share) * scale;
-    else
-        for (int64_t j = 0; j < classes; j++)
-            dx[j] = (qd_expf(x[j] - max - log_sum) - share) * scale;
-    dx[target] -= (1.0f - smoothing) * scale;
+                                        const rows *r, bool adds) {
+    float max = saved.max, log_sum = saved.log_sum, mass = mass_of(r, target);
+    float share = r->smoothing / (float)r->classes;
+    const float *restrict weights = r->weights;
+    for (int64_t j = 0; j < r->classes; j++) {
+        float mixed = weights ? share * weights[j] : share;
+        float grad = (mass * qd_expf(x[j] - max - log_sum) - mixed) * scale;
+        dx[j] = adds ? dx[j] + grad : grad;
+    }
+    dx[target] -= (1.0f - r->smoothing) * weight_of(r, target) * scale;
 }
 
 static void take_grads(float *restrict dlogits, const float *restrict logits,
                        const normalizer *restrict saved, const int32_t *restrict targets,
-                       const float *restrict scales, rows r, bool adds, float smoothing,
+                       const float *restrict scales, const rows *r, bool adds,
                        const qd_node *node) {
-    for (int64_t i = 0; i < r.count; i++) {
-        const float *x = logits + i * r.classes;
-        float *dx = dlogits + i * r.classes;
-        if (!is_ignored(node, targets[i]) && smoothing > 0)
-            smoothed_row_grads(dx, x, saved[i], targets[i], scales[i], r.classes, adds, smoothing);
+    for (int64_t i = 0; i < r->count; i++) {
+        const float *x = logits + i * r->classes;
+        float *dx = dlogits + i * r->classes;
+        if (!is_ignored(node, targets[i]) && r->smoothing > 0)
+            smoothed_row_grads(dx, x, saved[i], targets[i], scales[i], r, adds);
         else if (!is_ignored(node, targets[i]))
-            row_grads(dx, x, saved[i], targets[i], scales[i], r.classes, adds);
+            row_grads(dx, x, saved[i], targets[i], scales[i] * weight_of(r, targets[i]), r->classes,
+                      adds);
         else if (!adds)
-            memset(dx, 0, (size_t)r.classes * sizeof *dx);
+            memset(dx, 0, (size_t)r->classes * sizeof *dx);
     }
 }
 
@@ -138,8 +182,8 @@ static int forward(qd_backend_context *context, const qd_graph *graph, const qd_
     rows r = rows_of(graph, node);
     int rc = check_targets(node, operands->inputs[1], r.count, r.classes);
     if (!rc)
-        take_losses(operands->output, operands->saved, operands->inputs[0], operands->inputs[1], r,
-                    node->attributes.cross_entropy.label_smoothing, node);
+        take_losses(operands->output, operands->saved, operands->inputs[0], operands->inputs[1], &r,
+                    node);
     return rc;
 }
 
@@ -150,8 +194,7 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
     int rc = check_targets(node, operands->inputs[1], r.count, r.classes);
     if (!rc && operands->input_grads[0])
         take_grads(operands->input_grads[0], operands->inputs[0], operands->saved,
-                   operands->inputs[1], operands->output_grad, r, operands->input_adds[0],
-                   node->attributes.cross_entropy.label_smoothing, node);
+                   operands->inputs[1], operands->output_grad, &r, operands->input_adds[0], node);
     return rc;
 }
 

@@ -11,6 +11,7 @@ const qd_cpu_kernels QD_CPU(kernels) = {
             [QD_OP_DROPOUT] = &QD_CPU(dropout),
             [QD_OP_EMBEDDING] = &QD_CPU(embedding),
             [QD_OP_POSITION] = &QD_CPU(position),
+            [QD_OP_ROTARY] = &QD_CPU(rotary),
             [QD_OP_ATTENTION] = &QD_CPU(attention),
             [QD_OP_LSTM] = &QD_CPU(lstm),
             [QD_OP_GRU] = &QD_CPU(gru),

@@ -13,6 +13,7 @@ extern const qd_cpu_op QD_CPU(batch_norm);
 extern const qd_cpu_op QD_CPU(dropout);
 extern const qd_cpu_op QD_CPU(embedding);
 extern const qd_cpu_op QD_CPU(position);
+extern const qd_cpu_op QD_CPU(rotary);
 extern const qd_cpu_op QD_CPU(attention);
 extern const qd_cpu_op QD_CPU(lstm);
 extern const qd_cpu_op QD_CPU(gru);
@@ -48,7 +49,8 @@ qd_cpu_update QD_CPU(update_sgd), QD_CPU(update_adam), QD_CPU(update_adamw), QD_
 
 /* As qd_backend's functions of these names. */
 double QD_CPU(norm_squared)(const float *x, int64_t count);
-void QD_CPU(score)(const float *losses, const float *logits, const int32_t *targets, int64_t n,
-                   int64_t classes, double *loss_sum, int64_t *correct);
+void QD_CPU(score)(const float *losses, const float *logits, const int32_t *targets,
+                   const int32_t *ignored, int64_t n, int64_t classes, double *loss_sum,
+                   int64_t *correct);
 
 #endif

@@ -8,13 +8,15 @@ static int64_t first_greatest(const float *logits, int64_t classes) {
     return best;
 }
 
-void QD_CPU(score)(const float *losses, const float *logits, const int32_t *targets, int64_t n,
-                   int64_t classes, double *loss_sum, int64_t *correct) {
+void QD_CPU(score)(const float *losses, const float *logits, const int32_t *targets,
+                   const int32_t *ignored, int64_t n, int64_t classes, double *loss_sum,
+                   int64_t *correct) {
     double sum = 0.0;
     int64_t right = 0;
     for (int64_t i = 0; i < n; i++) {
         sum += (double)losses[i];
-        right += targets && first_greatest(logits + i * classes, classes) == targets[i];
+        bool counts = targets && !(ignored && targets[i] == *ignored);
+        right += counts && first_greatest(logits + i * classes, classes) == targets[i];
     }
     *loss_sum = sum;
     *correct = right;
