@@ -15,6 +15,7 @@
 
 static const double data_deadline_s = 120;    /* longest wait for the loader's thread */
 static const int64_t progress_ns = 100000000; /* between two words to the scheduler */
+static const int64_t listen_ns = 100000000;   /* between two ears for it, within a step */
 static const int64_t line_ns = 1000000000;    /* between two plain lines, where log.every is 0 */
 
 int qd_trainer_sum(qd_trainer *t, float *values, int count) {
@@ -162,9 +163,24 @@ static void tear_down(qd_trainer *t) {
 
 /* ---- one step ---- */
 
+/* Between slots, too: the scheduler takes a rank for lost that is silent for long, and a step may
+ * be longer. */
+static int listen(qd_trainer *t) {
+    int64_t now = qd_clock_now_ns();
+    if (now - t->listened_ns < listen_ns)
+        return 0;
+    t->listened_ns = now;
+    return t->hooks->poll(t->hooks->context)
+               ? qd_error_set(QD_ECANCELLED, "called off at step %lld", (long long)t->step)
+               : 0;
+}
+
 static int run_slots(qd_trainer *t) {
     for (int slot = t->first_slot; slot < t->end_slot; slot++) {
         qd_batch batch;
+        int listened = listen(t);
+        if (listened)
+            return listened;
         qd_span_enter(&t->spans, QD_SPAN_DATA);
         int rc = qd_loader_next(t->loader, data_deadline_s, &batch);
         qd_span_enter(&t->spans, QD_SPAN_COMPUTE);

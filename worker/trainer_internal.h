@@ -64,7 +64,7 @@ typedef struct qd_trainer {
     qd_plateau plateau;
     int64_t counted_step;   /* of the last evaluation that counted for the two; -1: none */
     int64_t validated_step; /* of the last evaluation on the validation split; -1: none */
-    int64_t started_ns;
+    int64_t started_ns, listened_ns;
     int64_t interval_from_ns, interval_from_step;
     int64_t line_from_ns, progress_from_ns, progress_from_step;
 } qd_trainer;
