@@ -76,7 +76,7 @@ load helpers
   # most of forward is the blocks, and of these all but the last product, 4 of 12 w^2
   jq -e '.recomputed_blocks == 4 and .recompute_flops_per_step / .forward_flops_per_step > 0.6
          and .recompute_flops_per_step / .forward_flops_per_step < 0.75' again.json
-  [ "$(jq '.gangs[0].arena_bytes_per_rank' again.json)" -lt "$(jq '.gangs[0].arena_bytes_per_rank' kept.json)" ]
+  [ "$(jq '.gangs[0].parts.arena' again.json)" -lt "$(jq '.gangs[0].parts.arena' kept.json)" ]
   run "$QUADRILLE" plan gpt.yaml
   [[ "$output" == *"forward again for 4 of 4 blocks"* ]]
 }
