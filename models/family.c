@@ -5,10 +5,11 @@
 #include "runtime/error.h"
 
 static const qd_family *const families[QD_FAMILY_KINDS] = {
-    [QD_FAMILY_MLP] = &qd_family_mlp,   [QD_FAMILY_REGRESSION] = &qd_family_regression,
-    [QD_FAMILY_CNN] = &qd_family_cnn,   [QD_FAMILY_RESNET] = &qd_family_resnet,
-    [QD_FAMILY_GPT] = &qd_family_gpt,   [QD_FAMILY_EMBEDDING] = &qd_family_embedding,
-    [QD_FAMILY_BERT] = &qd_family_bert, [QD_FAMILY_LSTM] = &qd_family_lstm,
+    [QD_FAMILY_MLP] = &qd_family_mlp,       [QD_FAMILY_REGRESSION] = &qd_family_regression,
+    [QD_FAMILY_CNN] = &qd_family_cnn,       [QD_FAMILY_RESNET] = &qd_family_resnet,
+    [QD_FAMILY_GPT] = &qd_family_gpt,       [QD_FAMILY_EMBEDDING] = &qd_family_embedding,
+    [QD_FAMILY_BERT] = &qd_family_bert,     [QD_FAMILY_LSTM] = &qd_family_lstm,
+    [QD_FAMILY_LAYERS] = &qd_family_layers,
 };
 
 const qd_family *qd_family_of(const qd_job *job) {

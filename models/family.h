@@ -49,6 +49,8 @@ extern const qd_family qd_family_gpt;
 extern const qd_family qd_family_embedding;
 extern const qd_family qd_family_bert;
 extern const qd_family qd_family_lstm;
+/* Whatever the job file lists, layer by layer: models/layer_list.h. */
+extern const qd_family qd_family_layers;
 
 /* The row of job->model.family; never NULL for a parsed job. */
 const qd_family *qd_family_of(const qd_job *job);

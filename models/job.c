@@ -27,20 +27,22 @@ enum {
     OPTIONAL = QD_FIELD_OMIT_ZERO,
 };
 
-static const char *const families[] = {[QD_FAMILY_MLP] = "mlp",
-                                       [QD_FAMILY_REGRESSION] = "regression",
-                                       [QD_FAMILY_CNN] = "cnn",
-                                       [QD_FAMILY_RESNET] = "resnet",
-                                       [QD_FAMILY_GPT] = "gpt",
-                                       [QD_FAMILY_EMBEDDING] = "embedding",
-                                       [QD_FAMILY_BERT] = "bert",
-                                       [QD_FAMILY_LSTM] = "lstm",
-                                       NULL};
+static const char *const families[] = {
+    [QD_FAMILY_MLP] = "mlp",       [QD_FAMILY_REGRESSION] = "regression",
+    [QD_FAMILY_CNN] = "cnn",       [QD_FAMILY_RESNET] = "resnet",
+    [QD_FAMILY_GPT] = "gpt",       [QD_FAMILY_EMBEDDING] = "embedding",
+    [QD_FAMILY_BERT] = "bert",     [QD_FAMILY_LSTM] = "lstm",
+    [QD_FAMILY_LAYERS] = "layers", NULL};
 static const char *const activations[] = {
     [QD_ACTIVATION_RELU] = "relu",       [QD_ACTIVATION_GELU] = "gelu",
     [QD_ACTIVATION_SILU] = "silu",       [QD_ACTIVATION_TANH] = "tanh",
     [QD_ACTIVATION_SIGMOID] = "sigmoid", NULL};
-static const char *const losses[] = {[QD_LOSS_MSE] = "mse", [QD_LOSS_HUBER] = "huber", NULL};
+#define LOSSES_OF_NUMBERS                                                                          \
+    [QD_LOSS_MSE] = "mse", [QD_LOSS_HUBER] = "huber",                                              \
+    [QD_LOSS_BINARY_CROSS_ENTROPY] = "binary_cross_entropy", [QD_LOSS_KL] = "kl"
+static const char *const losses_of_numbers[] = {LOSSES_OF_NUMBERS, NULL};
+static const char *const losses[] = {LOSSES_OF_NUMBERS, [QD_LOSS_CROSS_ENTROPY] = "cross_entropy",
+                                     NULL};
 static const char *const positions[] = {
     [QD_POSITIONS_LEARNED] = "learned", [QD_POSITIONS_ROTARY] = "rotary", NULL};
 static const char *const stems[] = {[QD_STEM_LARGE] = "large", [QD_STEM_SMALL] = "small", NULL};
@@ -72,13 +74,24 @@ static const qd_field model_fields[] = {
     {"family", QD_FIELD_CHOICE, REQUIRED | RESULT, AT(model.family), .choices = families},
     {"inputs", QD_FIELD_INT, REQUIRED | RESULT, AT(model.inputs), .min = 1, .max = MAX_FEATURES,
      OF_FAMILY("mlp regression")},
+    {"inputs", QD_FIELD_INT, OPTIONAL | RESULT, AT(model.inputs), .min = 1, .max = MAX_FEATURES,
+     OF_FAMILY("layers")},
     {"outputs", QD_FIELD_INT, REQUIRED | RESULT, AT(model.outputs), .min = 1, .max = MAX_WIDTH,
      OF_FAMILY("regression")},
-    {"loss", QD_FIELD_CHOICE, RESULT, AT(model.loss), .choices = losses, .preset = "mse",
+    {"outputs", QD_FIELD_INT, OPTIONAL | RESULT, AT(model.outputs), .min = 1, .max = MAX_WIDTH,
+     OF_FAMILY("layers")},
+    {"loss", QD_FIELD_CHOICE, RESULT, AT(model.loss), .choices = losses_of_numbers, .preset = "mse",
      OF_FAMILY("regression")},
+    {"loss", QD_FIELD_CHOICE, RESULT, AT(model.loss), .choices = losses, .preset = "cross_entropy",
+     OF_FAMILY("layers")},
+    {"delta", QD_FIELD_REAL, OPTIONAL | RESULT | QD_FIELD_ABOVE_MIN, AT(model.delta), .max = 1e6,
+     OF_FAMILY("regression layers")},
     {"image", QD_FIELD_INT_LIST, REQUIRED | RESULT, AT(model.image), .size = 3,
      .count_offset = offsetof(qd_job, model.image_count), .min = 1, .max = 65536,
      OF_FAMILY("cnn resnet")},
+    {"image", QD_FIELD_INT_LIST, OPTIONAL | RESULT, AT(model.image), .size = 3,
+     .count_offset = offsetof(qd_job, model.image_count), .min = 1, .max = 65536,
+     OF_FAMILY("layers")},
     {"depth", QD_FIELD_INT, REQUIRED | RESULT, AT(model.depth), .min = 1, .max = 1000,
      OF_FAMILY("resnet")},
     {"stem", QD_FIELD_CHOICE, RESULT, AT(model.stem), .choices = stems, .preset = "large",
@@ -93,17 +106,23 @@ static const qd_field model_fields[] = {
      .preset = "relu", OF_FAMILY("mlp regression cnn embedding")},
     {"classes", QD_FIELD_INT, REQUIRED | RESULT, AT(model.classes), .min = 2, .max = MAX_WIDTH,
      OF_FAMILY("mlp cnn resnet embedding bert lstm")},
+    {"classes", QD_FIELD_INT, OPTIONAL | RESULT, AT(model.classes), .min = 2, .max = MAX_WIDTH,
+     OF_FAMILY("layers")},
     {"label_smoothing", QD_FIELD_REAL, RESULT, AT(model.label_smoothing), .max = 1, .preset = "0",
-     OF_FAMILY("mlp cnn resnet gpt embedding bert lstm")},
+     OF_FAMILY("mlp cnn resnet gpt embedding bert lstm layers")},
     {"ignored_index", QD_FIELD_INT_OR_NONE, RESULT, AT(model.ignored_index), .min = INT32_MIN,
-     .max = INT32_MAX, .preset = "none", OF_FAMILY("mlp cnn resnet gpt embedding bert lstm")},
+     .max = INT32_MAX, .preset = "none",
+     OF_FAMILY("mlp cnn resnet gpt embedding bert lstm layers")},
     {"class_weights", QD_FIELD_REAL_LIST, RESULT, AT(model.class_weights),
      .size = QD_JOB_MAX_CLASS_WEIGHTS, .count_offset = offsetof(qd_job, model.class_weight_count),
-     .max = 1e6, OF_FAMILY("mlp cnn resnet embedding bert lstm")},
+     .max = 1e6, OF_FAMILY("mlp cnn resnet embedding bert lstm layers")},
     {"dropout", QD_FIELD_REAL, RESULT | QD_FIELD_BELOW_MAX, AT(model.dropout), .max = 1,
      .preset = "0", OF_FAMILY("mlp regression cnn gpt embedding bert lstm")},
     {"layers", QD_FIELD_INT, REQUIRED | RESULT, AT(model.layers), .min = 1, .max = 1000,
      OF_FAMILY("gpt bert lstm")},
+    {"layers", QD_FIELD_MAPPING_LIST, REQUIRED | RESULT, AT(model.list), .size = QD_LIST_MAX_LAYERS,
+     .count_offset = offsetof(qd_job, model.list_count), .entry_size = sizeof(qd_layer_spec),
+     .fields = qd_layer_fields, OF_FAMILY("layers")},
     {"heads", QD_FIELD_INT, REQUIRED | RESULT, AT(model.heads), .min = 1, .max = 1000,
      OF_FAMILY("gpt bert")},
     {"kv_heads", QD_FIELD_INT, RESULT, AT(model.kv_heads), .min = 1, .max = 1000, OF_FAMILY("gpt")},
@@ -113,10 +132,16 @@ static const qd_field model_fields[] = {
      OF_FAMILY("resnet gpt embedding bert lstm")},
     {"context", QD_FIELD_INT, REQUIRED | RESULT, AT(model.context), .min = 1, .max = MAX_WIDTH,
      OF_FAMILY("gpt embedding bert lstm")},
+    {"context", QD_FIELD_INT, OPTIONAL | RESULT, AT(model.context), .min = 1, .max = MAX_WIDTH,
+     OF_FAMILY("layers")},
     {"length", QD_FIELD_INT, RESULT, AT(model.length), .min = 1, .max = MAX_WIDTH,
      OF_FAMILY("gpt")},
     {"vocabulary", QD_FIELD_INT, REQUIRED | RESULT, AT(model.vocabulary), .min = 2,
      .max = MAX_WIDTH, OF_FAMILY("gpt embedding bert lstm")},
+    {"vocabulary", QD_FIELD_INT, OPTIONAL | RESULT, AT(model.vocabulary), .min = 2,
+     .max = MAX_WIDTH, OF_FAMILY("layers")},
+    {"next_token", QD_FIELD_BOOL, RESULT, AT(model.next_token), .preset = "false",
+     OF_FAMILY("layers")},
     {0},
 };
 

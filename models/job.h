@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "models/graph.h"
+#include "models/layer_list.h"
 #include "models/schedule.h"
 #include "runtime/schema.h"
 #include "runtime/text.h"
@@ -30,6 +31,7 @@ typedef enum {
     QD_FAMILY_EMBEDDING,
     QD_FAMILY_BERT,
     QD_FAMILY_LSTM,
+    QD_FAMILY_LAYERS,
     QD_FAMILY_KINDS
 } qd_family_kind;
 typedef enum {
@@ -59,12 +61,18 @@ typedef enum {
 typedef enum { QD_DECAY_ALL, QD_DECAY_MATRICES } qd_decay_group;
 
 typedef enum { QD_POSITIONS_LEARNED, QD_POSITIONS_ROTARY } qd_positions_kind;
-typedef enum { QD_LOSS_MSE, QD_LOSS_HUBER } qd_loss_kind;
+typedef enum {
+    QD_LOSS_MSE,
+    QD_LOSS_HUBER,
+    QD_LOSS_BINARY_CROSS_ENTROPY,
+    QD_LOSS_KL,
+    QD_LOSS_CROSS_ENTROPY
+} qd_loss_kind;
 typedef enum { QD_STEM_LARGE, QD_STEM_SMALL } qd_stem_kind;
 
 typedef struct qd_model_spec {
     qd_family_kind family;
-    int64_t image[3]; /* cnn, resnet: height, width and channels */
+    int64_t image[3]; /* cnn, resnet, layers: height, width and channels */
     int image_count;
     int64_t filters[QD_JOB_MAX_LAYERS]; /* cnn: output channels of the convolutions */
     int filters_count;
@@ -73,15 +81,16 @@ typedef struct qd_model_spec {
     int64_t hidden[QD_JOB_MAX_LAYERS]; /* mlp, cnn, embedding: widths of the hidden linear layers */
     int hidden_count;
     qd_activation_kind activation;
-    int64_t outputs;   /* regression: numbers to predict */
-    qd_loss_kind loss; /* regression */
+    int64_t outputs;   /* regression, layers: numbers to predict; else 0 */
+    qd_loss_kind loss; /* regression, layers */
+    double delta;      /* loss huber: where the square turns into a straight line */
     /* Of what tells classes, as PyTorch's CrossEntropyLoss; see qd_op_cross_entropy. */
     double label_smoothing;
     qd_optional_int ignored_index;                  /* targets of it take no part in the mean */
     double class_weights[QD_JOB_MAX_CLASS_WEIGHTS]; /* of all classes, or of none: all alike */
     int class_weight_count;
     double dropout;        /* rate; where, each family says */
-    int64_t inputs;        /* mlp: features of a sample */
+    int64_t inputs;        /* mlp, regression, layers: features of a sample */
     int64_t classes;       /* width of the last layer; labels are 0 .. classes-1 */
     int64_t vocabulary;    /* tokens are 0 .. vocabulary-1; gpt: the width of its last layer, too */
     int64_t layers, heads; /* gpt, bert: blocks; heads of attention, dividing width; lstm: LSTMs */
@@ -92,6 +101,12 @@ typedef struct qd_model_spec {
                         stage */
     int64_t context; /* tokens of a sample; gpt: that a sample may have: rows of positions */
     int64_t length;  /* gpt: tokens of a sample while training, at most context */
+    /* layers: samples are an image, features (inputs) or tokens (context, vocabulary), the others
+     * being 0; the last layer tells their class (classes), the token after each one (next_token) or
+     * numbers (outputs). */
+    bool next_token;
+    qd_layer_spec list[QD_LIST_MAX_LAYERS];
+    int list_count;
 } qd_model_spec;
 
 typedef struct qd_data_spec {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "models/family.h"
+#include "models/layer_list.h"
 #include "runtime/error.h"
 
 /* The slots of a job that says nothing about them: enough for one node, few enough that a slot
@@ -70,6 +71,8 @@ static int check_width(const rules *r, const qd_job *job) {
 }
 
 static void fill_model(qd_job *job) {
+    if (job->model.loss == QD_LOSS_HUBER && !(job->model.delta > 0))
+        job->model.delta = 1; /* PyTorch's */
     if (job->model.family == QD_FAMILY_RESNET && !job->model.width)
         job->model.width = RESNET_WIDTH;
     if (!job->model.length)
@@ -79,7 +82,9 @@ static void fill_model(qd_job *job) {
 }
 
 static int check_image(const rules *r, const qd_job *job) {
-    bool images = job->model.family == QD_FAMILY_CNN || job->model.family == QD_FAMILY_RESNET;
+    bool images =
+        job->model.family == QD_FAMILY_CNN || job->model.family == QD_FAMILY_RESNET ||
+        (job->model.family == QD_FAMILY_LAYERS && qd_schema_given(r->lines, "model.image"));
     if (images && job->model.image_count != 3)
         return qd_error_set(
             QD_ECONFIG, "%s:%d: model.image has %d entries; give height, width and channels",
@@ -107,6 +112,13 @@ static int check_heads(const rules *r, const qd_job *job) {
                             r->file, qd_schema_line(r->lines, "model.positions"), job->model.width,
                             heads, (head + 1) * heads);
     return 0;
+}
+
+static int check_loss(const rules *r, const qd_job *job) {
+    if (!(job->model.delta > 0) || job->model.loss == QD_LOSS_HUBER)
+        return 0;
+    return qd_error_set(QD_ECONFIG, "%s:%d: model.delta: only for loss huber; remove delta",
+                        r->file, qd_schema_line(r->lines, "model.delta"));
 }
 
 static int check_model(const rules *r, const qd_job *job) {
@@ -425,7 +437,8 @@ static void fill_ranks(qd_job *job) {
 int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job) {
     rules r = {file, lines, NULL};
     int rc;
-    if ((rc = check_image(&r, job)) || (rc = check_width(&r, job)) || (rc = check_model(&r, job)) ||
+    if ((rc = check_image(&r, job)) || (rc = check_width(&r, job)) || (rc = check_loss(&r, job)) ||
+        (rc = check_model(&r, job)) || (rc = qd_layer_list_resolve(file, lines, job)) ||
         (rc = check_class_weights(&r, job)) || (rc = check_dropout(&r, job)) ||
         (rc = resolve_validation(&r, job)) || (rc = check_tests(&r, job)) ||
         (rc = check_length(&r, job)) || (rc = check_stop(&r, job)) ||
@@ -439,5 +452,5 @@ int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job) 
         (rc = check_dp(&r, job)))
         return rc;
     fill_ranks(job);
-    return 0;
+    return qd_layer_list_check(file, lines, job);
 }

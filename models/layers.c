@@ -27,28 +27,33 @@ static int add_linear(qd_graph *graph, const char *name, int x, int64_t out, boo
     int params[2] = {add_param(graph, name, "weight", &weight_shape, spec.weight), 0};
     if (params[0] < 0)
         return params[0];
-    params[1] = add_param(graph, name, "bias", &bias_shape, spec.bias);
+    if (!spec.without_bias)
+        params[1] = add_param(graph, name, "bias", &bias_shape, spec.bias);
     if (params[1] < 0)
         return params[1];
     qd_op_attributes attributes = {
         .linear = {.flatten = flatten, .cut = spec.cut, .unit = spec.unit}};
-    return qd_graph_add_node_with(graph, &qd_op_linear, name, &x, 1, params, 2, attributes);
+    return qd_graph_add_node_with(graph, &qd_op_linear, name, &x, 1, params,
+                                  spec.without_bias ? 1 : 2, attributes);
 }
 
 int qd_layer_linear(qd_graph *graph, const char *name, int x, int64_t out, qd_linear_spec spec) {
     return x < 0 ? x : add_linear(graph, name, x, out, false, spec);
 }
 
-static qd_init within(int64_t fan_in) {
-    return (qd_init){QD_INIT_UNIFORM, (float)(1.0 / sqrt((double)fan_in))};
+static qd_init within(double fan_in) {
+    return (qd_init){QD_INIT_UNIFORM, (float)(1.0 / sqrt(fan_in))};
+}
+
+qd_linear_spec qd_layer_linear_start(int64_t in) {
+    return (qd_linear_spec){.weight = within((double)in), .bias = within((double)in)};
 }
 
 int qd_layer_dense(qd_graph *graph, const char *name, int x, int64_t out) {
     if (x < 0)
         return x;
     int64_t in = qd_shape_elements(&graph->values[x].shape) / graph->samples;
-    return add_linear(graph, name, x, out, true,
-                      (qd_linear_spec){.weight = within(in), .bias = within(in)});
+    return add_linear(graph, name, x, out, true, qd_layer_linear_start(in));
 }
 
 static const qd_op *const activations[] = {
@@ -75,54 +80,68 @@ int qd_layer_perceptron(qd_graph *graph, const qd_model_spec *model, int x, int6
     return qd_layer_dense(graph, name, x, out);
 }
 
-static int add_convolution(qd_graph *graph, const char *name, int x, const int *params,
-                           int param_count, int64_t kernel, int64_t stride, bool rectifies) {
-    int64_t padding = (kernel - 1) / 2;
-    qd_op_attributes attributes = {.convolution = {.stride = {stride, stride},
-                                                   .padding = {padding, padding},
-                                                   .groups = 1,
-                                                   .rectifies = rectifies}};
-    return qd_graph_add_node_with(graph, &qd_op_convolution, name, &x, 1, params, param_count,
-                                  attributes);
+/* weight and bias: how they start; the latter is not looked at where there is none. */
+static int add_convolution(qd_graph *graph, const char *name, int x, qd_convolution_spec spec,
+                           qd_init weight, qd_init bias) {
+    qd_shape weight_shape = {
+        .dims = 4, .dim = {spec.out, last_dim(graph, x) / spec.groups, spec.kernel, spec.kernel}};
+    qd_shape bias_shape = {.dims = 1, .dim = {spec.out}};
+    int params[2] = {add_param(graph, name, "weight", &weight_shape, weight), 0};
+    if (params[0] < 0)
+        return params[0];
+    if (!spec.without_bias)
+        params[1] = add_param(graph, name, "bias", &bias_shape, bias);
+    if (params[1] < 0)
+        return params[1];
+    qd_op_attributes attributes = {.convolution = {.stride = {spec.stride, spec.stride},
+                                                   .padding = {spec.padding, spec.padding},
+                                                   .groups = spec.groups,
+                                                   .rectifies = spec.rectifies}};
+    return qd_graph_add_node_with(graph, &qd_op_convolution, name, &x, 1, params,
+                                  spec.without_bias ? 1 : 2, attributes);
+}
+
+int qd_layer_convolve(qd_graph *graph, const char *name, int x, qd_convolution_spec spec) {
+    if (x < 0)
+        return x;
+    double in = (double)(last_dim(graph, x) / spec.groups);
+    qd_init init = within(in * (double)(spec.kernel * spec.kernel));
+    return add_convolution(graph, name, x, spec, init, init);
 }
 
 int qd_layer_convolution(qd_graph *graph, const char *name, int x, int64_t out, int64_t kernel,
                          int64_t stride, bool rectifies) {
-    if (x < 0)
-        return x;
-    int64_t in = last_dim(graph, x);
-    qd_shape weight_shape = {.dims = 4, .dim = {out, in, kernel, kernel}};
-    qd_shape bias_shape = {.dims = 1, .dim = {out}};
-    qd_init init = within(in * kernel * kernel);
-    int params[2] = {add_param(graph, name, "weight", &weight_shape, init), 0};
-    if (params[0] < 0)
-        return params[0];
-    params[1] = add_param(graph, name, "bias", &bias_shape, init);
-    if (params[1] < 0)
-        return params[1];
-    return add_convolution(graph, name, x, params, 2, kernel, stride, rectifies);
-}
-
-int qd_layer_convolution_norm(qd_graph *graph, const char *name, int x, int64_t out, int64_t kernel,
-                              int64_t stride) {
-    if (x < 0)
-        return x;
-    qd_shape shape = {.dims = 4, .dim = {out, last_dim(graph, x), kernel, kernel}};
-    double fan_out = (double)(out * kernel * kernel);
-    qd_init init = {QD_INIT_NORMAL, (float)sqrt(2.0 / fan_out)};
-    int weight = add_param(graph, name, "weight", &shape, init);
-    if (weight < 0)
-        return weight;
-    char norm[2 * QD_MAX_NAME];
-    snprintf(norm, sizeof norm, "%s.norm", name);
-    return qd_layer_batch_norm(graph, norm,
-                               add_convolution(graph, name, x, &weight, 1, kernel, stride, false));
+    qd_convolution_spec spec = {.out = out,
+                                .kernel = kernel,
+                                .stride = stride,
+                                .padding = (kernel - 1) / 2,
+                                .groups = 1,
+                                .rectifies = rectifies};
+    return qd_layer_convolve(graph, name, x, spec);
 }
 
 /* PyTorch's. */
 static const float batch_norm_epsilon = 1e-5f, batch_norm_momentum = 0.1f;
 
-int qd_layer_batch_norm(qd_graph *graph, const char *name, int x) {
+int qd_layer_convolution_norm(qd_graph *graph, const char *name, int x, int64_t out, int64_t kernel,
+                              int64_t stride) {
+    if (x < 0)
+        return x;
+    qd_convolution_spec spec = {.out = out,
+                                .kernel = kernel,
+                                .stride = stride,
+                                .padding = (kernel - 1) / 2,
+                                .groups = 1,
+                                .without_bias = true};
+    double fan_out = (double)(out * kernel * kernel);
+    qd_init init = {QD_INIT_NORMAL, (float)sqrt(2.0 / fan_out)};
+    char norm[2 * QD_MAX_NAME];
+    snprintf(norm, sizeof norm, "%s.norm", name);
+    return qd_layer_batch_norm(graph, norm, add_convolution(graph, name, x, spec, init, init),
+                               batch_norm_epsilon, batch_norm_momentum);
+}
+
+int qd_layer_batch_norm(qd_graph *graph, const char *name, int x, float epsilon, float momentum) {
     if (x < 0)
         return x;
     qd_shape shape = {.dims = 1, .dim = {last_dim(graph, x)}};
@@ -140,19 +159,28 @@ int qd_layer_batch_norm(qd_graph *graph, const char *name, int x) {
         if (params[i] < 0)
             return params[i];
         if (rows[i].statistic)
-            qd_graph_make_statistic(graph, params[i], batch_norm_momentum);
+            qd_graph_make_statistic(graph, params[i], momentum);
     }
     return qd_graph_add_node_with(graph, &qd_op_batch_norm, name, &x, 1, params, 4,
-                                  (qd_op_attributes){.norm = {batch_norm_epsilon}});
+                                  (qd_op_attributes){.norm = {epsilon}});
+}
+
+static int add_pool(qd_graph *graph, const qd_op *op, const char *name, int x, int64_t window,
+                    int64_t stride, int64_t padding) {
+    qd_op_attributes attributes = {.pool = {.window = {window, window},
+                                            .stride = {stride, stride},
+                                            .padding = {padding, padding}}};
+    return x < 0 ? x : qd_graph_add_node_with(graph, op, name, &x, 1, NULL, 0, attributes);
 }
 
 int qd_layer_max_pool(qd_graph *graph, const char *name, int x, int64_t window, int64_t stride,
                       int64_t padding) {
-    qd_op_attributes attributes = {.pool = {.window = {window, window},
-                                            .stride = {stride, stride},
-                                            .padding = {padding, padding}}};
-    return x < 0 ? x
-                 : qd_graph_add_node_with(graph, &qd_op_max_pool, name, &x, 1, NULL, 0, attributes);
+    return add_pool(graph, &qd_op_max_pool, name, x, window, stride, padding);
+}
+
+int qd_layer_mean_pool(qd_graph *graph, const char *name, int x, int64_t window, int64_t stride,
+                       int64_t padding) {
+    return add_pool(graph, &qd_op_mean_pool, name, x, window, stride, padding);
 }
 
 int qd_layer_global_mean(qd_graph *graph, const char *name, int x) {
@@ -199,6 +227,27 @@ int qd_layer_dropout(qd_graph *graph, const char *name, int x, double rate) {
     return qd_graph_add_node_with(graph, &qd_op_dropout, name, &x, 1, NULL, 0, attributes);
 }
 
+int qd_layer_regress(qd_graph *graph, const qd_model_spec *model, int outputs) {
+    static const qd_op *const losses[] = {[QD_LOSS_MSE] = &qd_op_mse,
+                                          [QD_LOSS_HUBER] = &qd_op_huber,
+                                          [QD_LOSS_BINARY_CROSS_ENTROPY] =
+                                              &qd_op_binary_cross_entropy,
+                                          [QD_LOSS_KL] = &qd_op_kl};
+    qd_op_attributes attributes = {0};
+    if (outputs < 0)
+        return outputs;
+    if (model->loss == QD_LOSS_HUBER)
+        attributes.huber.delta = (float)model->delta;
+    graph->logits = outputs;
+    graph->target =
+        qd_graph_add_value(graph, "target", QD_VALUE_TARGET, QD_F32, &graph->values[outputs].shape);
+    if (graph->target < 0)
+        return graph->target;
+    graph->loss = qd_graph_add_node_with(graph, losses[model->loss], "loss",
+                                         (int[]){outputs, graph->target}, 2, NULL, 0, attributes);
+    return graph->loss < 0 ? graph->loss : 0;
+}
+
 int qd_layer_norm(qd_graph *graph, const char *name, int x, float epsilon) {
     if (x < 0)
         return x;
@@ -211,6 +260,16 @@ int qd_layer_norm(qd_graph *graph, const char *name, int x, float epsilon) {
         return params[1];
     return qd_graph_add_node_with(graph, &qd_op_layer_norm, name, &x, 1, params, 2,
                                   (qd_op_attributes){.norm = {epsilon}});
+}
+
+int qd_layer_rms_norm(qd_graph *graph, const char *name, int x, float epsilon) {
+    if (x < 0)
+        return x;
+    qd_shape shape = {.dims = 1, .dim = {last_dim(graph, x)}};
+    int gain = add_param(graph, name, "weight", &shape, (qd_init){QD_INIT_ONE, 0});
+    return gain < 0 ? gain
+                    : qd_graph_add_node_with(graph, &qd_op_rms_norm, name, &x, 1, &gain, 1,
+                                             (qd_op_attributes){.norm = {epsilon}});
 }
 
 int qd_layer_apply(qd_graph *graph, const qd_op *op, const char *name, int x) {
@@ -280,10 +339,12 @@ int qd_layer_apply_lengths(qd_graph *graph, const qd_op *op, const char *name, i
     return qd_graph_add_node_with(graph, op, name, (int[]){x, lengths}, 2, NULL, 0, attributes);
 }
 
-int qd_layer_lstm(qd_graph *graph, const char *name, int x, int lengths, int64_t width) {
+/* op is given the lengths too unless there are none. */
+static int add_recurrence(qd_graph *graph, const qd_op *op, int64_t gates, const char *name, int x,
+                          int lengths, int64_t width) {
     if (x < 0 || lengths < 0)
         return x < 0 ? x : lengths;
-    int64_t rows = 4 * width;
+    int64_t rows = gates * width;
     const struct {
         const char *suffix;
         qd_shape shape;
@@ -293,11 +354,50 @@ int qd_layer_lstm(qd_graph *graph, const char *name, int x, int lengths, int64_t
                  {"bias_hh", {.dims = 1, .dim = {rows}}}};
     int params[4];
     for (int i = 0; i < 4; i++) {
-        params[i] = add_param(graph, name, parts[i].suffix, &parts[i].shape, within(width));
+        params[i] = add_param(graph, name, parts[i].suffix, &parts[i].shape, within((double)width));
         if (params[i] < 0)
             return params[i];
     }
-    return qd_graph_add_node(graph, &qd_op_lstm_lengths, name, (int[]){x, lengths}, 2, params, 4);
+    return qd_graph_add_node(graph, op, name, (int[]){x, lengths}, op->inputs, params, 4);
+}
+
+int qd_layer_lstm(qd_graph *graph, const char *name, int x, int lengths, int64_t width) {
+    const qd_op *op = lengths == QD_NO_LENGTHS ? &qd_op_lstm : &qd_op_lstm_lengths;
+    return add_recurrence(graph, op, 4, name, x, lengths, width);
+}
+
+int qd_layer_gru(qd_graph *graph, const char *name, int x, int lengths, int64_t width) {
+    const qd_op *op = lengths == QD_NO_LENGTHS ? &qd_op_gru : &qd_op_gru_lengths;
+    return add_recurrence(graph, op, 3, name, x, lengths, width);
+}
+
+int qd_layer_attention(qd_graph *graph, const char *name, int x, int lengths,
+                       qd_attention_spec spec) {
+    if (x < 0 || lengths < 0)
+        return x < 0 ? x : lengths;
+    int64_t width = last_dim(graph, x), head = width / spec.heads;
+    int64_t group = spec.heads / spec.kv_heads; /* query heads of a key head */
+    int64_t rows = (spec.heads + 2 * spec.kv_heads) * head;
+    qd_linear_spec qkv = {.weight = {QD_INIT_UNIFORM, (float)sqrt(6.0 / (double)(width + rows))},
+                          .cut = QD_CUT_OUT,
+                          .unit = (group + 2) * head,
+                          .without_bias = spec.without_bias};
+    qd_linear_spec proj = {.weight = within((double)width),
+                           .cut = QD_CUT_IN,
+                           .unit = group * head,
+                           .without_bias = spec.without_bias};
+    qd_op_attributes attributes = {
+        .attention = {.heads = spec.heads, .kv_heads = spec.kv_heads, .causal = spec.causal}};
+    const qd_op *op = lengths == QD_NO_LENGTHS ? &qd_op_attention : &qd_op_attention_lengths;
+    char part[2 * QD_MAX_NAME];
+    snprintf(part, sizeof part, "%s.qkv", name);
+    int y = qd_layer_linear(graph, part, x, rows, qkv);
+    if (y < 0)
+        return y;
+    y = qd_graph_add_node_with(graph, op, name, (int[]){y, lengths}, op->inputs, NULL, 0,
+                               attributes);
+    snprintf(part, sizeof part, "%s.proj", name);
+    return qd_layer_linear(graph, part, y, width, proj);
 }
 
 int qd_layer_position_take(qd_graph *graph, const char *name, int x, int64_t position) {

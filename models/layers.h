@@ -6,6 +6,8 @@
 #ifndef QD_MODELS_LAYERS_H
 #define QD_MODELS_LAYERS_H
 
+#include <limits.h>
+
 #include "models/family.h"
 #include "models/graph.h"
 #include "models/job.h"
@@ -16,6 +18,7 @@ typedef struct qd_linear_spec {
     qd_init weight, bias;
     qd_cut cut;
     int64_t unit;
+    bool without_bias;
 } qd_linear_spec;
 
 /* Tokens [n, t] -> [n, t, width]; table NAME.weight [vocabulary, width]. */
@@ -45,9 +48,25 @@ qd_sample_spec qd_text_sample(const qd_model_spec *model);
 int qd_layer_apply_lengths(qd_graph *graph, const qd_op *op, const char *name, int x, int lengths,
                            qd_op_attributes attributes);
 
+/* Lengths of samples that are all as long as x. */
+enum { QD_NO_LENGTHS = INT_MAX };
+
 /* x[n, t, in] -> [n, t, width], the states of samples of these lengths; starts as PyTorch's nn.LSTM
- * does. Parameters NAME.weight_ih, .weight_hh, .bias_ih, .bias_hh. */
+ * (nn.GRU) does. Parameters NAME.weight_ih, .weight_hh, .bias_ih, .bias_hh. */
 int qd_layer_lstm(qd_graph *graph, const char *name, int x, int lengths, int64_t width);
+int qd_layer_gru(qd_graph *graph, const char *name, int x, int lengths, int64_t width);
+
+typedef struct qd_attention_spec {
+    int64_t heads, kv_heads; /* of queries, dividing the width of x; of keys and values, dividing
+                                heads */
+    bool causal, without_bias;
+} qd_attention_spec;
+
+/* x[n, t, width] -> the same: projections to queries, keys and values, NAME.qkv (their order:
+ * models/op.h), attention, NAME, and a projection back, NAME.proj; tensor slots deal out groups of
+ * heads. Starts as PyTorch's nn.MultiheadAttention does. */
+int qd_layer_attention(qd_graph *graph, const char *name, int x, int lengths,
+                       qd_attention_spec spec);
 
 /* [n, t, width] -> [n, width]: what stands at that position. */
 int qd_layer_position_take(qd_graph *graph, const char *name, int x, int64_t position);
@@ -58,6 +77,9 @@ int qd_layer_rotary(qd_graph *graph, const char *name, int x, int64_t heads, int
 
 /* x[.., in] -> [.., out] */
 int qd_layer_linear(qd_graph *graph, const char *name, int x, int64_t out, qd_linear_spec spec);
+
+/* How PyTorch's nn.Linear of so many inputs starts. */
+qd_linear_spec qd_layer_linear_start(int64_t in);
 
 /* The same, starting as PyTorch's nn.Linear does: weight and bias uniform within 1 / sqrt(in),
  * where in may span several of x's last dimensions, all but the first (flatten). */
@@ -72,17 +94,27 @@ int qd_layer_perceptron(qd_graph *graph, const qd_model_spec *model, int x, int6
 int qd_layer_convolution(qd_graph *graph, const char *name, int x, int64_t out, int64_t kernel,
                          int64_t stride, bool rectifies);
 
+typedef struct qd_convolution_spec {
+    int64_t out, kernel, stride, padding, groups;
+    bool without_bias, rectifies;
+} qd_convolution_spec;
+
+/* The same with all that a square kernel leaves to choose. groups divides out and x's channels. */
+int qd_layer_convolve(qd_graph *graph, const char *name, int x, qd_convolution_spec spec);
+
 /* A convolution without bias and the batch norm behind it, NAME.norm; weights normal with variance
  * 2 / fan-out (He et al., arXiv 1502.01852). */
 int qd_layer_convolution_norm(qd_graph *graph, const char *name, int x, int64_t out, int64_t kernel,
                               int64_t stride);
 
 /* Gain 1, bias 0; statistics NAME.mean and NAME.variance. */
-int qd_layer_batch_norm(qd_graph *graph, const char *name, int x);
+int qd_layer_batch_norm(qd_graph *graph, const char *name, int x, float epsilon, float momentum);
 
 /* A square window. */
 int qd_layer_max_pool(qd_graph *graph, const char *name, int x, int64_t window, int64_t stride,
                       int64_t padding);
+int qd_layer_mean_pool(qd_graph *graph, const char *name, int x, int64_t window, int64_t stride,
+                       int64_t padding);
 
 /* [n, h, w, c] -> [n, 1, 1, c] */
 int qd_layer_global_mean(qd_graph *graph, const char *name, int x);
@@ -91,6 +123,8 @@ int qd_layer_activation(qd_graph *graph, qd_activation_kind kind, const char *na
 
 /* Over the last dimension; gain 1, bias 0. */
 int qd_layer_norm(qd_graph *graph, const char *name, int x, float epsilon);
+/* Gain 1. */
+int qd_layer_rms_norm(qd_graph *graph, const char *name, int x, float epsilon);
 
 /* An operator of one input and no parameters. */
 int qd_layer_apply(qd_graph *graph, const qd_op *op, const char *name, int x);
@@ -101,6 +135,8 @@ int qd_layer_cross_entropy(qd_graph *graph, const qd_model_spec *model, int logi
 
 /* Ends a classifier: the graph's target, one class a sample, logits and loss. 0 or a QD_E code. */
 int qd_layer_classify(qd_graph *graph, const qd_model_spec *model, int logits);
+/* Likewise for a model that tells numbers, [n, outputs], by model->loss. */
+int qd_layer_regress(qd_graph *graph, const qd_model_spec *model, int outputs);
 
 /* Only while training; a rate of 0 adds nothing. */
 int qd_layer_dropout(qd_graph *graph, const char *name, int x, double rate);

@@ -28,6 +28,11 @@ typedef enum {
     QD_FIELD_AUTO_INT,    /* as INT, or the word "auto", which stores 0 */
     QD_FIELD_INT_OR_NONE, /* qd_optional_int: as INT, or the word "none" */
     QD_FIELD_MAPPING,     /* a nested mapping: fields of the same struct */
+    /* A list of mappings: structs of entry_size bytes [size] with an int count at count_offset.
+     * Each is bound by fields, values and lists of them, with offsets within it. Where the first
+     * of fields is a CHOICE, an entry that sets nothing else may be its word alone: "- relu"
+     * stands for "- {kind: relu}". */
+    QD_FIELD_MAPPING_LIST,
 } qd_field_kind;
 
 /* Zeroed: none. */
@@ -38,22 +43,25 @@ typedef struct qd_optional_int {
 
 enum {
     QD_FIELD_REQUIRED = 1,   /* must be there; in a mapping, makes the mapping required too */
-    QD_FIELD_RESULT = 2,     /* takes part in qd_schema_compare */
+    QD_FIELD_RESULT = 2,     /* takes part in qd_schema_compare; of a MAPPING_LIST: its length */
     QD_FIELD_ABOVE_MIN = 4,  /* REAL: min itself is not accepted */
     QD_FIELD_BELOW_MAX = 8,  /* REAL: max itself is not accepted */
     QD_FIELD_OMIT_ZERO = 16, /* INT, REAL: zero stands for "not given" and is not emitted */
 };
 
+/* Rows of one key may follow each other where at most one of them applies (when_key, the same in
+ * all): what a key means, or whether it is required, may depend on a choice. */
 typedef struct qd_field {
     const char *key;
     qd_field_kind kind;
     unsigned flags;
     size_t offset;                 /* in the bound struct; unused for MAPPING */
-    size_t size;                   /* NAME, TEXT: bytes; lists: capacity in elements */
+    size_t size;                   /* NAME, TEXT: bytes; lists: capacity in entries */
     size_t count_offset;           /* lists */
+    size_t entry_size;             /* MAPPING_LIST: bytes of an entry */
     double min, max;               /* numbers but UINT, and lists of them */
     const char *const *choices;    /* CHOICE: NULL-terminated */
-    const struct qd_field *fields; /* MAPPING: ends with a row whose key is NULL */
+    const struct qd_field *fields; /* mappings: ends with a row whose key is NULL */
     const char *preset;            /* default, written as in YAML; NULL: field keeps its zero */
     const char *when_key;          /* of a CHOICE further up in the same mapping; NULL: always */
     const char *when;              /* the word it must have for this field to be accepted, preset,
@@ -77,20 +85,22 @@ int qd_schema_parse(const qd_field *fields, const char *file, const char *text, 
 
 void qd_schema_lines_destroy(qd_schema_lines *lines);
 
-/* The line of a key given as a dotted path ("train.batch"); where the key was not given, the line
- * of the nearest mapping that was, and 1 for the file itself. */
+/* The line of a key given as a dotted path ("train.batch", "model.layers[3].width": entries of
+ * lists count from 0); where the key was not given, the line of the nearest mapping or entry that
+ * was, and 1 for the file itself. */
 int qd_schema_line(const qd_schema_lines *lines, const char *path);
 
 /* Whether the file gave that key. */
 bool qd_schema_given(const qd_schema_lines *lines, const char *path);
 
-/* Writes object as YAML, two spaces of indentation a level, in table order. Reals are written so
- * that they read back equal. Texts are quoted where YAML needs it. */
+/* Writes object as YAML, two spaces of indentation a level, in table order; an entry of a list of
+ * mappings takes a line, its word alone where that says it all. Reals are written so that they read
+ * back equal. Texts are quoted where YAML needs it. */
 void qd_schema_emit(const qd_field *fields, const void *object, qd_text *out);
 
 /*
  * Compares the RESULT fields of two objects. 0 when all are equal; else QD_ECONFIG with
- * "KEY: A there, B here" for the first that differs (KEY as a dotted path).
+ * "KEY: A there, B here" for the first that differs (KEY as a dotted path, as above).
  */
 int qd_schema_compare(const qd_field *fields, const void *there, const void *here);
 

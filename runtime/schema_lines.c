@@ -26,9 +26,8 @@ void qd_schema_lines_destroy(qd_schema_lines *lines) {
     free(lines);
 }
 
-/* The child of mapping whose key are the letters of path before its first point. */
-static const qd_yaml_node *first_part(const qd_yaml_node *mapping, const char *path) {
-    size_t length = strcspn(path, ".");
+/* The child of mapping whose key are the first letters of path. */
+static const qd_yaml_node *find_key(const qd_yaml_node *mapping, const char *path, size_t length) {
     if (!mapping || mapping->kind != QD_YAML_MAPPING)
         return NULL;
     for (const qd_yaml_node *child = mapping->first; child; child = child->next)
@@ -37,17 +36,39 @@ static const qd_yaml_node *first_part(const qd_yaml_node *mapping, const char *p
     return NULL;
 }
 
+static const qd_yaml_node *find_entry(const qd_yaml_node *list, long index) {
+    if (!list || list->kind != QD_YAML_LIST)
+        return NULL;
+    const qd_yaml_node *entry = list->first;
+    for (; entry && index > 0; index--)
+        entry = entry->next;
+    return entry;
+}
+
+/* The node that the first part of path, KEY or [INDEX], leads to; *path is what follows it. */
+static const qd_yaml_node *step(const qd_yaml_node *node, const char **path) {
+    if (**path == '[') {
+        char *end;
+        long index = strtol(*path + 1, &end, 10);
+        *path = end + strspn(end, "].");
+        return find_entry(node, index);
+    }
+    size_t length = strcspn(*path, ".[");
+    const qd_yaml_node *child = find_key(node, *path, length);
+    *path += length;
+    *path += **path == '.';
+    return child;
+}
+
 /* The node at the end of path, and the line of the last one that was there on the way. */
 static const qd_yaml_node *follow(const qd_schema_lines *lines, const char *path, int *line) {
     const qd_yaml_node *node = lines->root;
     *line = 1;
     while (*path) {
-        node = first_part(node, path);
+        node = step(node, &path);
         if (!node)
             return NULL;
         *line = node->line;
-        path += strcspn(path, ".");
-        path += *path == '.';
     }
     return node;
 }

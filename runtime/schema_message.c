@@ -16,9 +16,16 @@ int qd_schema_report(const qd_schema_place *at, int line, qd_text *problem) {
     return rc;
 }
 
+/* "optimizer", "model.layers[3]": the mapping itself. */
+static void add_place(const qd_schema_place *at, qd_text *out) {
+    qd_schema_add_path(at->above, at->key, out);
+    if (at->entry)
+        qd_text_add(out, "[%d]", at->entry - 1);
+}
+
 void qd_schema_add_path(const qd_schema_place *at, const char *key, qd_text *out) {
     if (at->above)
-        qd_schema_add_path(at->above, at->key, out);
+        add_place(at, out);
     qd_text_add(out, at->above ? ".%s" : "%s", key);
 }
 
@@ -27,7 +34,7 @@ static void add_in_mapping(const qd_schema_place *at, qd_text *out) {
     if (!at->above)
         return;
     qd_text_add(out, " in ");
-    qd_schema_add_path(at->above, at->key, out);
+    add_place(at, out);
 }
 
 bool qd_schema_is_required(const qd_field *field) {
@@ -50,13 +57,19 @@ bool qd_schema_is_null(const qd_yaml_node *node) {
     return false;
 }
 
+static bool is_listed(const qd_field *field, bool only_required) {
+    return !only_required || qd_schema_is_required(field);
+}
+
+/* Each key once. */
 static void add_keys(const qd_field *fields, bool only_required, qd_text *out) {
-    const char *comma = "";
+    const char *comma = "", *before = "";
     for (const qd_field *f = fields; f->key; f++) {
-        if (only_required && !qd_schema_is_required(f))
+        if (!is_listed(f, only_required) || strcmp(f->key, before) == 0)
             continue;
         qd_text_add(out, "%s%s", comma, f->key);
         comma = ", ";
+        before = f->key;
     }
 }
 
@@ -104,10 +117,23 @@ int qd_schema_unknown_key(const qd_schema_place *at, const qd_yaml_node *node) {
     return qd_schema_report(at, node->line, &problem);
 }
 
+/* Of a list of mappings. */
+static void add_expected_entry(const qd_field *fields, qd_text *out) {
+    if (fields->kind == QD_FIELD_CHOICE)
+        qd_text_add(out, "a mapping {%s: %s, ...}", fields->key, fields->choices[0]);
+    else
+        qd_text_add(out, "a mapping {%s: ...}", fields->key);
+}
+
 static void add_expected(const qd_field *field, qd_text *out) {
     if (field->kind == QD_FIELD_MAPPING) {
         qd_text_add(out, "a mapping with the keys ");
         add_keys(field->fields, qd_schema_is_required(field), out);
+        return;
+    }
+    if (field->kind == QD_FIELD_MAPPING_LIST) {
+        qd_text_add(out, "a list, each entry ");
+        add_expected_entry(field->fields, out);
         return;
     }
     if (qd_schema_is_list(field))
@@ -161,15 +187,34 @@ int qd_schema_wrong_entry(const qd_schema_place *at, const qd_field *field,
     return qd_schema_report(at, node->line, &problem);
 }
 
-/* "sgd", "adam or adamw", "a, b or c", from words with blanks between them. */
-static void add_words(const char *words, qd_text *out) {
-    const char *before = "";
-    for (const char *w = words; *w;) {
+int qd_schema_wrong_mapping_entry(const qd_schema_place *at) {
+    qd_text problem = {0};
+    add_place(at, &problem);
+    qd_text_add(&problem, ": expected ");
+    add_expected_entry(at->fields, &problem);
+    add_found(at->node, &problem);
+    return qd_schema_report(at, at->line, &problem);
+}
+
+int qd_schema_too_many(const qd_schema_place *at, const qd_field *field, const qd_yaml_node *node) {
+    qd_text problem = {0};
+    qd_schema_add_path(at, field->key, &problem);
+    qd_text_add(&problem, ": too many entries; at most %zu are accepted", field->size);
+    return qd_schema_report(at, node->line, &problem);
+}
+
+/* "sgd", "adam or adamw", "a, b or c": the words, with blanks between them, of the rows of one
+ * key. */
+static void add_words(const qd_field *row, qd_text *out) {
+    const char *key = row->key, *before = "";
+    for (const char *w = row->when; w;) {
         int span = (int)strcspn(w, " ");
-        bool last = w[span] == '\0';
-        qd_text_add(out, "%s%.*s", last && *before ? " or " : before, span, w);
+        const char *next = w[span] ? w + span + 1 : NULL;
+        if (!next && row[1].key && strcmp(row[1].key, key) == 0)
+            next = (++row)->when;
+        qd_text_add(out, "%s%.*s", !next && *before ? " or " : before, span, w);
         before = ", ";
-        w += span + !last;
+        w = next;
     }
 }
 
@@ -181,7 +226,7 @@ int qd_schema_does_not_apply(const qd_schema_place *at, const qd_field *field,
         decides++;
     qd_schema_add_path(at, field->key, &problem);
     qd_text_add(&problem, ": only for %s ", field->when_key);
-    add_words(field->when, &problem);
+    add_words(field, &problem);
     qd_text_add(&problem, ", and here %s is ", field->when_key);
     qd_schema_value_write(decides, object, &problem);
     qd_text_add(&problem, "; remove %s", field->key);

@@ -63,12 +63,8 @@ static int bind_list(const qd_schema_place *at, const qd_field *field, const qd_
         return qd_schema_wrong_kind(at, field, node);
     int count = 0;
     for (const qd_yaml_node *entry = node->first; entry; entry = entry->next, count++) {
-        if ((size_t)count == field->size) {
-            qd_text problem = {0};
-            qd_schema_add_path(at, field->key, &problem);
-            qd_text_add(&problem, ": too many entries; at most %zu are accepted", field->size);
-            return qd_schema_report(at, entry->line, &problem);
-        }
+        if ((size_t)count == field->size)
+            return qd_schema_too_many(at, field, entry);
         int rc = bind_entry(at, field, entry, count, object);
         if (rc)
             return rc;
@@ -83,28 +79,67 @@ static int bind_nested(const qd_schema_place *at, const qd_field *field, const q
                        char *object) {
     if (node->kind != QD_YAML_MAPPING)
         return qd_schema_wrong_kind(at, field, node);
-    qd_schema_place inner = {at->file, at, field->key, field->fields, node, node->line};
+    qd_schema_place inner = {at->file, at, field->key, 0, field->fields, node, node->line};
     return bind_mapping(&inner, object);
 }
 
-static int bind_field(const qd_schema_place *at, const qd_field *field, char *object) {
-    const qd_yaml_node *node = qd_yaml_get(at->node, field->key);
-    if (!qd_schema_applies(at->fields, field, object))
-        return node ? qd_schema_does_not_apply(at, field, node, object) : 0;
-    if (!node && qd_schema_is_required(field))
-        return qd_schema_missing_key(at, field);
-    if (field->kind == QD_FIELD_MAPPING) {
-        if (node)
-            return bind_nested(at, field, node, object);
-        set_presets(field->fields, object);
-        return 0;
+/* A word alone is bound as the mapping it stands for. */
+static int bind_word(qd_schema_place *at, char *object) {
+    const qd_field *first = at->fields;
+    if (first->kind != QD_FIELD_CHOICE || at->node->kind != QD_YAML_SCALAR ||
+        qd_schema_is_null(at->node))
+        return qd_schema_wrong_mapping_entry(at);
+    qd_yaml_node word = *at->node;
+    word.key = (char *)first->key;
+    word.next = NULL;
+    qd_yaml_node mapping = {.kind = QD_YAML_MAPPING, .line = word.line, .first = &word};
+    at->node = &mapping;
+    return bind_mapping(at, object);
+}
+
+static int bind_mapping_list(const qd_schema_place *at, const qd_field *field,
+                             const qd_yaml_node *node, char *object) {
+    if (node->kind != QD_YAML_LIST)
+        return qd_schema_wrong_kind(at, field, node);
+    int count = 0, rc = 0;
+    char *slot = object + field->offset;
+    for (const qd_yaml_node *entry = node->first; entry && !rc; entry = entry->next) {
+        if ((size_t)count == field->size)
+            return qd_schema_too_many(at, field, entry);
+        qd_schema_place inner = {at->file,      at,    field->key, ++count,
+                                 field->fields, entry, entry->line};
+        rc = entry->kind == QD_YAML_MAPPING ? bind_mapping(&inner, slot) : bind_word(&inner, slot);
+        slot += field->entry_size;
     }
-    if (!node) {
-        set_preset(field, object);
-        return 0;
-    }
+    memcpy(object + field->count_offset, &count, sizeof count);
+    return rc;
+}
+
+static int bind_node(const qd_schema_place *at, const qd_field *field, const qd_yaml_node *node,
+                     char *object) {
+    if (field->kind == QD_FIELD_MAPPING)
+        return bind_nested(at, field, node, object);
+    if (field->kind == QD_FIELD_MAPPING_LIST)
+        return bind_mapping_list(at, field, node, object);
     return qd_schema_is_list(field) ? bind_list(at, field, node, object)
                                     : bind_value(at, field, node, object);
+}
+
+/* first: of the rows of its key. */
+static int bind_field(const qd_schema_place *at, const qd_field *first, char *object) {
+    const qd_yaml_node *node = qd_yaml_get(at->node, first->key);
+    const qd_field *field = qd_schema_applying(at->fields, first, object);
+    if (!field)
+        return node ? qd_schema_does_not_apply(at, first, node, object) : 0;
+    if (node)
+        return bind_node(at, field, node, object);
+    if (qd_schema_is_required(field))
+        return qd_schema_missing_key(at, field);
+    if (field->kind == QD_FIELD_MAPPING)
+        set_presets(field->fields, object);
+    else
+        set_preset(field, object);
+    return 0;
 }
 
 static bool knows(const qd_field *fields, const char *key) {
@@ -120,9 +155,11 @@ static int bind_mapping(const qd_schema_place *at, char *object) {
     for (; child; child = child->next)
         if (!knows(at->fields, child->key))
             return qd_schema_unknown_key(at, child);
+    const char *bound = "";
     int rc = 0;
-    for (const qd_field *f = at->fields; f->key && !rc; f++)
-        rc = bind_field(at, f, object);
+    for (const qd_field *f = at->fields; f->key && !rc; bound = f->key, f++)
+        if (strcmp(f->key, bound) != 0)
+            rc = bind_field(at, f, object);
     return rc;
 }
 

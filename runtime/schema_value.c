@@ -38,12 +38,16 @@ bool qd_schema_is_list(const qd_field *field) {
     return field->kind == QD_FIELD_INT_LIST || field->kind == QD_FIELD_REAL_LIST;
 }
 
+int qd_schema_count(const qd_field *list, const void *object) {
+    int count;
+    memcpy(&count, (const char *)object + list->count_offset, sizeof count);
+    return count;
+}
+
 static void write_list(const qd_field *field, const void *object, qd_text *out) {
     const char *bytes = object;
-    int count;
-    memcpy(&count, bytes + field->count_offset, sizeof count);
     qd_text_add(out, "[");
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < qd_schema_count(field, object); i++) {
         qd_text_add(out, i ? ", " : "");
         kinds[field->kind]->write(field, bytes + field->offset + (size_t)i * sizeof(int64_t), out);
     }
@@ -88,8 +92,25 @@ bool qd_schema_applies(const qd_field *fields, const qd_field *field, const void
     return is_among(field->when, decides->choices[choice]);
 }
 
-bool qd_schema_omitted(const qd_field *field, const void *object) {
+const qd_field *qd_schema_applying(const qd_field *fields, const qd_field *field,
+                                   const void *object) {
+    const char *key = field->key;
+    for (; field->key && strcmp(field->key, key) == 0; field++)
+        if (qd_schema_applies(fields, field, object))
+            return field;
+    return NULL;
+}
+
+static bool is_omitted(const qd_field *field, const void *object) {
     static const char zero[sizeof(int64_t)] = {0};
     return field->flags & QD_FIELD_OMIT_ZERO &&
            memcmp((const char *)object + field->offset, zero, sizeof zero) == 0;
+}
+
+bool qd_schema_written(const qd_field *fields, const qd_field *field, const void *object) {
+    return qd_schema_applies(fields, field, object) && !is_omitted(field, object);
+}
+
+const void *qd_schema_entry(const qd_field *list, const void *object, int index) {
+    return (const char *)object + list->offset + (size_t)index * list->entry_size;
 }

@@ -31,7 +31,17 @@ bool qd_schema_is_list(const qd_field *field);
 /* Whether field, one of fields, applies to the object (when_key, when). */
 bool qd_schema_applies(const qd_field *fields, const qd_field *field, const void *object);
 
-/* Whether the field holds a zero that stands for "not given". */
-bool qd_schema_omitted(const qd_field *field, const void *object);
+/* Of the rows that follow each other with field's key, field being the first, the one that applies;
+ * NULL: none does. */
+const qd_field *qd_schema_applying(const qd_field *fields, const qd_field *field,
+                                   const void *object);
+
+/* Whether the field, one of fields, is to be written: it applies, and its value is not a zero that
+ * stands for "not given". */
+bool qd_schema_written(const qd_field *fields, const qd_field *field, const void *object);
+
+/* Of an INT_LIST or MAPPING_LIST: how many entries there are; of the latter: one of them. */
+int qd_schema_count(const qd_field *list, const void *object);
+const void *qd_schema_entry(const qd_field *list, const void *object, int index);
 
 #endif

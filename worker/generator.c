@@ -60,7 +60,7 @@ static int open_engine(qd_generator *g, const qd_checkpoint_info *info, int thre
     if (!spec.next_token)
         return qd_error_set(QD_ECONFIG,
                             "%s: model.family %s does not predict the next token; runs of family "
-                            "gpt can be continued",
+                            "gpt, or layers with next_token, can be continued",
                             info->folder, qd_family_of(&g->job)->name);
     qd_job one = one_sample(&g->job);
     g->context = one.model.context;

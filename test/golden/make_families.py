@@ -517,6 +517,150 @@ model: {family: lstm, layers: 2, width: 9, vocabulary: 29, context: 11, classes:
         return linear(w, "head", states[-1])
 
 
+class LayersOfImages(Images):
+    """A list of layers. One data slot, as of Resnet."""
+
+    rate = 0.02
+
+    job = (
+        """\
+name: layers-images-tiny
+model:
+  family: layers
+  image: [12, 10, 3]
+  classes: 5
+  label_smoothing: 0.1
+  layers:
+    - {kind: convolution, name: stem, filters: 8, kernel: 3, bias: false}
+    - {kind: batch_norm, name: norm0}
+    - {kind: silu, name: act0}
+    - {kind: convolution, name: depth, filters: 8, kernel: 3, groups: 8}
+    - {kind: batch_norm, name: norm1, momentum: 0.2}
+    - {kind: convolution, name: point, filters: 8, kernel: 1}
+    - {kind: add, with: act0}
+    - {kind: relu, name: joined}
+    - {kind: mean_pool, window: 2, name: pool}
+    - {kind: convolution, name: wide, filters: 12, kernel: 3, stride: 2, padding: 0, groups: 4}
+    - gelu
+    - {kind: global_mean_pool, name: left}
+    - {kind: max_pool, from: pool, window: 3, stride: 2, padding: 1}
+    - flatten
+    - {kind: linear, name: right, width: 7, bias: false}
+    - {kind: concat, with: left}
+    - {kind: linear, name: head, width: 5}
+slots: {data: 1}
+"""
+        + IMAGES
+    )
+
+    def norm(self, w, name, width):
+        w.norm(name, width)
+        w.statistic(f"{name}.mean", (width,), 0.0)
+        w.statistic(f"{name}.variance", (width,), 1.0)
+
+    def weights(self, w):
+        w.make("stem.weight", (8, 3, 3, 3), std=27**-0.5)
+        self.norm(w, "norm0", 8)
+        w.convolution("depth", 8, 1, 3)
+        self.norm(w, "norm1", 8)
+        w.convolution("point", 8, 8, 1)
+        w.convolution("wide", 12, 2, 3)
+        w.linear("right", 7, 8 * 3 * 3, bias=False)
+        w.linear("head", self.classes, 19)
+
+    def normalize(self, w, name, x, training, momentum=0.1):
+        mean, variance = w.statistics[f"{name}.mean"], w.statistics[f"{name}.variance"]
+        return F.batch_norm(
+            x, mean, variance, w[f"{name}.weight"], w[f"{name}.bias"], training, momentum
+        )
+
+    def logits(self, w, x, training):
+        x = F.conv2d(x, w["stem.weight"], padding=1)
+        act = F.silu(self.normalize(w, "norm0", x, training))
+        x = F.conv2d(act, w["depth.weight"], w["depth.bias"], padding=1, groups=8)
+        x = self.normalize(w, "norm1", x, training, 0.2)
+        x = F.conv2d(x, w["point.weight"], w["point.bias"])
+        pool = F.avg_pool2d(F.relu(x + act), 2)
+        x = F.conv2d(pool, w["wide.weight"], w["wide.bias"], stride=2, groups=4)
+        left = F.gelu(x).mean((2, 3))
+        right = F.max_pool2d(pool, 3, 2, 1).permute(0, 2, 3, 1).flatten(1) @ w["right.weight"].T
+        return linear(w, "head", torch.cat((right, left), 1))
+
+    def loss(self, w, x, y, training):
+        logits = self.logits(w, x.permute(0, 3, 1, 2), training)
+        return F.cross_entropy(logits, y[:, 0], label_smoothing=0.1)
+
+
+class LayersOfTokens(Texts):
+    heads, kv_heads, width, states = 6, 2, 24, 9
+
+    job = (
+        """\
+name: layers-tokens-tiny
+model:
+  family: layers
+  context: 11
+  vocabulary: 29
+  classes: 5
+  layers:
+    - {kind: embedding, name: tokens, width: 24}
+    - {kind: position, name: positions}
+    - {kind: attention, name: mix, heads: 6, kv_heads: 2}
+    - {kind: add, with: positions}
+    - {kind: layer_norm, name: norm}
+    - {kind: gru, name: gru, width: 9}
+    - {kind: rms_norm, name: scale}
+    - {kind: position_take, name: last, position: -1}
+    - {kind: position_mean, name: mean, from: norm}
+    - {kind: concat, with: last}
+    - {kind: linear, name: head, width: 5}
+"""
+        + Texts.job
+    )
+
+    def weights(self, w):
+        w.make("tokens.weight", (self.vocabulary, self.width), std=1.0)
+        w.make("positions.weight", (self.context, self.width))
+        head = self.width // self.heads
+        w.linear("mix.qkv", (self.heads + 2 * self.kv_heads) * head, self.width)
+        w.linear("mix.proj", self.width, self.width)
+        w.norm("norm", self.width)
+        for part in "ih", "hh":
+            fan_in = self.width if part == "ih" else self.states
+            w.make(f"gru.weight_{part}", (3 * self.states, fan_in), std=self.states**-0.5)
+            w.make(f"gru.bias_{part}", (3 * self.states,))
+        w.make("scale.weight", (self.states,), mean=1.0)
+        w.linear("head", self.classes, self.width + self.states)
+
+    def attention(self, x, real):
+        batch, length, _ = x.shape
+        # Of each group its query heads, its key and its value lie beside each other.
+        group = self.heads // self.kv_heads
+        groups = x.view(batch, length, self.kv_heads, group + 2, -1)
+        q = groups[:, :, :, :group].flatten(2, 3).transpose(1, 2)
+        k, v = (
+            groups[:, :, :, i].repeat_interleave(group, 2).transpose(1, 2)
+            for i in (group, group + 1)
+        )
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=real[:, None, None, :])
+        return mixed.transpose(1, 2).reshape(batch, length, self.width)
+
+    def logits(self, w, x, real):
+        x = w["tokens.weight"][x] + w["positions.weight"]
+        x = x + linear(w, "mix.proj", self.attention(linear(w, "mix.qkv", x), real))
+        x = norm(w, "norm", x)
+        gru = torch.nn.GRU(self.width, self.states, batch_first=True)
+        parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        packed = torch.nn.utils.rnn.pack_padded_sequence(
+            x, real.sum(1), batch_first=True, enforce_sorted=False
+        )
+        weights = {f"{part}_l0": w[f"gru.{part}"] for part in parts}
+        _, states = torch.func.functional_call(gru, weights, (packed,))
+        last = F.rms_norm(states[-1], (self.states,), w["scale.weight"], 1e-5)
+        mean = (x * real[..., None]).sum(1) / real.sum(1, keepdim=True)
+        return linear(w, "head", torch.cat((mean, last), 1))
+
+
 FAMILIES = {
     "gpt-tiny": Gpt,
     "gpt-rotary-tiny": RotaryGpt,
@@ -529,6 +673,8 @@ FAMILIES = {
     "embedding-tiny": Embedding,
     "bert-tiny": Bert,
     "lstm-tiny": Lstm,
+    "layers-images-tiny": LayersOfImages,
+    "layers-tokens-tiny": LayersOfTokens,
 }
 
 

@@ -5,6 +5,7 @@ qd_test(runtime test_line_log qd_runtime)
 qd_test(runtime test_nearest qd_runtime)
 qd_test(runtime test_isa qd_runtime)
 qd_test(runtime test_schema qd_runtime)
+qd_test(runtime test_schema_list qd_runtime)
 
 add_executable(test_wire_mpi runtime/test_wire_mpi.c)
 target_link_libraries(test_wire_mpi PRIVATE qd_runtime)

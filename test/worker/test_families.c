@@ -16,10 +16,10 @@
 /* Relative, of each step's loss; training carries the rounding of bf16 on from step to step. */
 static const double tolerances[] = {[QD_PRECISION_FP32] = 1e-5, [QD_PRECISION_BF16] = 3e-2};
 
-static const char *const families[] = {"regression-tiny", "gpt-tiny",      "gpt-rotary-tiny",
-                                       "gpt-smooth-tiny", "cnn-tiny",      "cnn-weighted-tiny",
-                                       "resnet18-tiny",   "resnet50-tiny", "embedding-tiny",
-                                       "bert-tiny",       "lstm-tiny"};
+static const char *const families[] = {
+    "regression-tiny",   "gpt-tiny",           "gpt-rotary-tiny",   "gpt-smooth-tiny", "cnn-tiny",
+    "cnn-weighted-tiny", "resnet18-tiny",      "resnet50-tiny",     "embedding-tiny",  "bert-tiny",
+    "lstm-tiny",         "layers-images-tiny", "layers-tokens-tiny"};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 typedef struct golden {
@@ -167,6 +167,7 @@ START_TEST(micro_batches_add_up_to_the_same_steps) {
     check_family("cnn-tiny", 2, 1, QD_PRECISION_FP32);
     check_family("bert-tiny", 2, 1, QD_PRECISION_FP32);
     check_family("lstm-tiny", 4, 1, QD_PRECISION_FP32);
+    check_family("layers-tokens-tiny", 2, 1, QD_PRECISION_FP32);
     check_family("cnn-tiny", 4, 1, QD_PRECISION_FP32);
     check_family("cnn-weighted-tiny", 4, 1, QD_PRECISION_FP32);
     check_family("gpt-smooth-tiny", 2, 1, QD_PRECISION_FP32);
@@ -181,6 +182,7 @@ START_TEST(tensor_slots_compute_the_same_steps) {
         check_family("bert-tiny", 1, slots, QD_PRECISION_FP32);
         check_family("gpt-rotary-tiny", 1, slots, QD_PRECISION_FP32);
         check_family("gpt-smooth-tiny", 1, slots, QD_PRECISION_FP32);
+        check_family("layers-tokens-tiny", 1, slots, QD_PRECISION_FP32);
     }
 }
 END_TEST

@@ -135,7 +135,7 @@ END_TEST
 
 START_TEST(a_model_of_another_kind_is_told_so) {
     const char *message = "data.format lines is for models that tell the class of a text; use "
-                          "model.family embedding, bert or lstm";
+                          "model.family embedding, bert or lstm, or layers with classes";
     qd_job job = job_on("0\ta\n");
     qd_dataset *d = NULL;
     job.model.family = QD_FAMILY_MLP;

@@ -95,7 +95,7 @@ START_TEST(a_model_of_another_kind_is_told_so) {
     qd_dataset *d = NULL;
     ck_assert_int_eq(qd_dataset_open(&job, &d), QD_ECONFIG);
     ck_assert_str_eq(qd_error_message(), "data.format text is for models that predict the next "
-                                         "token; use model.family gpt");
+                                         "token; use model.family gpt, or layers with next_token");
 }
 END_TEST
 

@@ -169,7 +169,7 @@ START_TEST(a_model_of_another_kind_is_told_so) {
     qd_dataset *d = NULL;
     assert_fails(qd_dataset_open(&job, &d), QD_ECONFIG,
                  "data.format tokens is for models that predict the next token; use model.family "
-                 "gpt");
+                 "gpt, or layers with next_token");
 }
 END_TEST
 

@@ -68,7 +68,7 @@ static int lines_source_open(const qd_job *job, const qd_sample_spec *spec, qd_s
     if (spec->input_dtype != QD_I32 || spec->target_dtype != QD_I32 || spec->next_token)
         return qd_error_set(QD_ECONFIG,
                             "data.format lines is for models that tell the class of a text; use "
-                            "model.family embedding, bert or lstm");
+                            "model.family embedding, bert or lstm, or layers with classes");
     int rc = open_file(job, spec, job->data.train, train);
     if (rc || !job->data.test[0])
         return rc;

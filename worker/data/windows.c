@@ -54,7 +54,7 @@ int qd_windows_check_model(const qd_job *job, const qd_sample_spec *spec) {
         return 0;
     return qd_error_set(QD_ECONFIG,
                         "data.format %s is for models that predict the next token; use "
-                        "model.family gpt",
+                        "model.family gpt, or layers with next_token",
                         qd_source_format_of(job)->name);
 }
 
