@@ -44,6 +44,31 @@ same_on() {
   done
 }
 
+@test "a list of layers that reads texts, too" {
+  small_data
+  cat > job.yaml <<YAML
+name: job
+model:
+  family: layers
+  context: 20
+  vocabulary: 256
+  classes: 4
+  layers:
+    - {kind: embedding, width: 12}
+    - {kind: position, name: x}
+    - {kind: attention, heads: 4, kv_heads: 2}
+    - {kind: add, with: x}
+    - {kind: dropout, rate: 0.2}
+    - {kind: gru, width: 9}
+    - {kind: position_take, position: -1}
+    - {kind: linear, width: 4}
+data: {format: lines, folder: data, train: languages-train.tsv}
+train: {batch: 16, steps: 4}
+optimizer: {kind: adam, learning_rate: 0.01}
+YAML
+  same_on 3
+}
+
 @test "in bf16, too" {
   small_data
   for file in "$QD_SOURCE_DIR"/conf/jobs/{fashion-cnn,languages-lstm,shakespeare-gpt}.yaml; do

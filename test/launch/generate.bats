@@ -27,6 +27,30 @@ YAML
   ! cmp -s one other
 }
 
+@test "a list of layers that predicts the next token can be continued" {
+  cat > words.yaml <<YAML
+name: words
+model:
+  family: layers
+  context: 8
+  vocabulary: 256
+  next_token: true
+  layers:
+    - {kind: embedding, width: 16}
+    - {kind: attention, heads: 2, causal: true}
+    - {kind: lstm, width: 16}
+    - {kind: linear, width: 256}
+data: {format: text, folder: ., file: text.txt}
+train: {batch: 8, steps: 20}
+optimizer: {kind: adam, learning_rate: 0.01}
+YAML
+  for i in $(seq 100); do echo "to be or not to be, that is the question $i"; done > text.txt
+  train 1 words
+  "$QUADRILLE" generate runs/words --prompt "to be" --tokens 40 > one
+  [ "$(head -c 5 one)" = "to be" ]
+  [ "$(wc -c < one)" -eq $((5 + 40 + 1)) ]
+}
+
 @test "a run that cannot be continued is told why" {
   run "$QUADRILLE" generate runs/nothing
   [ "$status" -eq 65 ]
