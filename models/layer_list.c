@@ -73,6 +73,7 @@ const qd_field qd_layer_fields[] = {
      OF_KIND("attention")},
     {"kv_heads", QD_FIELD_INT, RESULT, AT(kv_heads), .min = 1, .max = 1000, OF_KIND("attention")},
     {"causal", QD_FIELD_BOOL, RESULT, AT(causal), .preset = "false", OF_KIND("attention")},
+    {"rotary", QD_FIELD_BOOL, RESULT, AT(rotary), .preset = "false", OF_KIND("attention")},
     {"bias", QD_FIELD_BOOL, RESULT, AT(bias), .preset = "true",
      OF_KIND("linear convolution attention")},
     {"position", QD_FIELD_INT, REQUIRED | RESULT, AT(position), .min = -1, .max = MAX_WIDTH,

@@ -61,7 +61,7 @@ typedef struct qd_layer_spec {
     int64_t position; /* position_take: from 0; -1: the last */
     int64_t shape[QD_LAYER_MAX_DIMS];
     int shape_count;
-    bool bias, causal;
+    bool bias, causal, rotary;
     double rate;     /* dropout */
     double epsilon;  /* norms */
     double momentum; /* batch_norm: of the running statistics */

@@ -371,6 +371,8 @@ int qd_layer_gru(qd_graph *graph, const char *name, int x, int lengths, int64_t 
     return add_recurrence(graph, op, 3, name, x, lengths, width);
 }
 
+const float qd_rotary_theta = 10000;
+
 int qd_layer_attention(qd_graph *graph, const char *name, int x, int lengths,
                        qd_attention_spec spec) {
     if (x < 0 || lengths < 0)
@@ -392,6 +394,9 @@ int qd_layer_attention(qd_graph *graph, const char *name, int x, int lengths,
     char part[2 * QD_MAX_NAME];
     snprintf(part, sizeof part, "%s.qkv", name);
     int y = qd_layer_linear(graph, part, x, rows, qkv);
+    snprintf(part, sizeof part, "%s.rotary", name);
+    if (spec.rotary)
+        y = qd_layer_rotary(graph, part, y, spec.heads, spec.kv_heads, qd_rotary_theta);
     if (y < 0)
         return y;
     y = qd_graph_add_node_with(graph, op, name, (int[]){y, lengths}, op->inputs, NULL, 0,

@@ -60,7 +60,11 @@ typedef struct qd_attention_spec {
     int64_t heads, kv_heads; /* of queries, dividing the width of x; of keys and values, dividing
                                 heads */
     bool causal, without_bias;
+    bool rotary; /* NAME.rotary turns queries and keys, heads being of an even width */
 } qd_attention_spec;
+
+/* What rotary positions turn by: 10000, as in the paper (models/op.h). */
+extern const float qd_rotary_theta;
 
 /* x[n, t, width] -> the same: projections to queries, keys and values, NAME.qkv (their order:
  * models/op.h), attention, NAME, and a projection back, NAME.proj; tensor slots deal out groups of

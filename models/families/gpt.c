@@ -15,7 +15,6 @@
 
 static const float norm_epsilon = 1e-5f;
 static const float weight_std = 0.02f;
-static const float rotary_theta = 10000;
 
 static qd_init normal(float std) {
     return (qd_init){QD_INIT_NORMAL, std};
@@ -47,7 +46,7 @@ static int add_attention(qd_graph *g, const qd_model_spec *model, int64_t layer,
     y = qd_layer_linear(g, part(name, layer, "qkv"), y, kv_heads * group, spread(group));
     if (model->positions == QD_POSITIONS_ROTARY)
         y = qd_layer_rotary(g, part(name, layer, "rotary"), y, model->heads, kv_heads,
-                            rotary_theta);
+                            qd_rotary_theta);
     if (y < 0)
         return y;
     qd_op_attributes attributes = {

@@ -121,8 +121,11 @@ static int add_attention(builder *b, const qd_layer_spec *l, int x) {
                             "%s: heads %" PRId64 " must divide the width %" PRId64
                             " that comes in, and kv_heads %" PRId64 " must divide heads",
                             l->name, l->heads, last_dim(b, x), l->kv_heads);
-    qd_attention_spec spec = {
-        .heads = l->heads, .kv_heads = l->kv_heads, .causal = l->causal, .without_bias = !l->bias};
+    qd_attention_spec spec = {.heads = l->heads,
+                              .kv_heads = l->kv_heads,
+                              .causal = l->causal,
+                              .rotary = l->rotary,
+                              .without_bias = !l->bias};
     return qd_layer_attention(b->graph, l->name, x, lengths_of(b), spec);
 }
 

@@ -605,7 +605,7 @@ model:
   layers:
     - {kind: embedding, name: tokens, width: 24}
     - {kind: position, name: positions}
-    - {kind: attention, name: mix, heads: 6, kv_heads: 2}
+    - {kind: attention, name: mix, heads: 6, kv_heads: 2, rotary: true}
     - {kind: add, with: positions}
     - {kind: layer_norm, name: norm}
     - {kind: gru, name: gru, width: 9}
@@ -642,6 +642,7 @@ model:
             groups[:, :, :, i].repeat_interleave(group, 2).transpose(1, 2)
             for i in (group, group + 1)
         )
+        q, k = RotaryGpt.turn(q), RotaryGpt.turn(k)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=real[:, None, None, :])
         return mixed.transpose(1, 2).reshape(batch, length, self.width)
 

@@ -114,10 +114,12 @@ END_TEST
 
 START_TEST(a_model_of_the_next_token_has_texts_of_one_length) {
     assert_graph(NEXT "  - {kind: embedding, width: 12}\n"
-                      "  - {kind: attention, heads: 6, causal: true}\n  - {kind: lstm, width: 10}\n"
+                      "  - {kind: attention, heads: 6, causal: true, rotary: true}\n"
+                      "  - {kind: lstm, width: 10}\n"
                       "  - {kind: gru, width: 9}\n  - {kind: linear, width: 30}\n" TAIL,
                  "embedding0 embedding [4, 7, 12]\n"
                  "attention1.qkv linear [4, 7, 36]\n"
+                 "attention1.rotary rotary [4, 7, 36]\n"
                  "attention1 attention [4, 7, 12]\n"
                  "attention1.proj linear [4, 7, 12]\n"
                  "lstm2 lstm [4, 7, 10]\n"
