@@ -31,6 +31,18 @@ int qd_trainer_sum(qd_trainer *t, float *values, int count) {
     return rc;
 }
 
+/* Between the parts of setting up and between slots, too: the scheduler takes a rank for lost that
+ * is silent for long, and a step may be longer. */
+static int listen(qd_trainer *t) {
+    int64_t now = qd_clock_now_ns();
+    if (now - t->listened_ns < listen_ns)
+        return 0;
+    t->listened_ns = now;
+    return t->hooks->poll(t->hooks->context)
+               ? qd_error_set(QD_ECANCELLED, "called off at step %lld", (long long)t->step)
+               : 0;
+}
+
 /* ---- setting up ---- */
 
 static int find_own_place(qd_trainer *t) {
@@ -121,11 +133,15 @@ static int set_up(qd_trainer *t) {
         rc = qd_dataset_open(t->job, &t->dataset);
         qd_span_enter(&t->spans, QD_SPAN_COMPUTE);
     }
+    if (!rc)
+        rc = listen(t);
     if (rc)
         return rc;
     t->total_steps = qd_job_total_steps(t->job, qd_dataset_size(t->dataset, QD_SPLIT_TRAIN));
     describe_origin(t);
     rc = open_engine(t);
+    if (!rc)
+        rc = listen(t);
     if (!rc)
         rc = qd_evaluation_create(t, &t->evaluation);
     if (!rc)
@@ -162,18 +178,6 @@ static void tear_down(qd_trainer *t) {
 }
 
 /* ---- one step ---- */
-
-/* Between slots, too: the scheduler takes a rank for lost that is silent for long, and a step may
- * be longer. */
-static int listen(qd_trainer *t) {
-    int64_t now = qd_clock_now_ns();
-    if (now - t->listened_ns < listen_ns)
-        return 0;
-    t->listened_ns = now;
-    return t->hooks->poll(t->hooks->context)
-               ? qd_error_set(QD_ECANCELLED, "called off at step %lld", (long long)t->step)
-               : 0;
-}
 
 static int run_slots(qd_trainer *t) {
     for (int slot = t->first_slot; slot < t->end_slot; slot++) {
