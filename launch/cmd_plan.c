@@ -7,6 +7,7 @@
 #include <sysexits.h>
 
 #include "launch/command.h"
+#include "launch/pipeline_report.h"
 #include "launch/worker_memory.h"
 #include "models/family.h"
 #include "models/job.h"
@@ -14,11 +15,13 @@
 #include "models/timeline.h"
 #include "runtime/error.h"
 
-enum { KEY_JSON = 256 };
+enum { KEY_JSON = 256, KEY_SCHEDULE, KEY_STAGES, KEY_MICRO_BATCHES, KEY_CHUNKS };
+enum { MOST_OF_A_PIPELINE = 1 << 20 };
 
 typedef struct plan_options {
     const char *job_file;
     bool json;
+    qd_pipeline_request pipeline; /* 0 where not given */
 } plan_options;
 
 /* A gang of dp members: what its fullest member holds. */
@@ -35,13 +38,43 @@ typedef struct job_plan {
     char data_missing[QD_ERROR_BYTES]; /* why the data set is not counted; "": it is */
     gang_plan *gangs;
     int gang_count;
+    qd_pipeline_report *pipeline; /* NULL: not asked for */
 } job_plan;
+
+static int parse_count(struct argp_state *state, const char *option, const char *word) {
+    char *end;
+    long n = strtol(word, &end, 10);
+    if (*word == '\0' || *end != '\0' || n < 1 || n > MOST_OF_A_PIPELINE)
+        argp_error(state, "--%s=%s: accepted: a whole number, 1 .. %d", option, word,
+                   MOST_OF_A_PIPELINE);
+    return (int)n;
+}
+
+static void check_pipeline(struct argp_state *state, const qd_pipeline_request *pipeline) {
+    bool any = pipeline->stages || pipeline->micro_batches || pipeline->chunks;
+    if (any && !pipeline->schedule)
+        argp_error(state, "--stages, --micro-batches and --chunks belong to a --schedule");
+    if (pipeline->schedule && !pipeline->stages)
+        argp_error(state, "--schedule=%s needs --stages=P", pipeline->schedule);
+}
 
 static error_t parse_option(int key, char *argument, struct argp_state *state) {
     plan_options *options = state->input;
     switch (key) {
     case KEY_JSON:
         options->json = true;
+        return 0;
+    case KEY_SCHEDULE:
+        options->pipeline.schedule = argument;
+        return 0;
+    case KEY_STAGES:
+        options->pipeline.stages = parse_count(state, "stages", argument);
+        return 0;
+    case KEY_MICRO_BATCHES:
+        options->pipeline.micro_batches = parse_count(state, "micro-batches", argument);
+        return 0;
+    case KEY_CHUNKS:
+        options->pipeline.chunks = parse_count(state, "chunks", argument);
         return 0;
     case ARGP_KEY_ARG:
         if (options->job_file)
@@ -51,6 +84,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
     case ARGP_KEY_NO_ARGS:
         argp_error(state, "name a job file, such as conf/jobs/fashion-mlp.yaml");
         return EINVAL;
+    case ARGP_KEY_END:
+        check_pipeline(state, &options->pipeline);
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -91,6 +127,18 @@ static int make_plan(const char *file, job_plan *plan) {
     rc = plan_gangs(plan, dataset);
     qd_dataset_close(dataset);
     return rc;
+}
+
+/* As many micro-batches as one rank alone would run in a step, one chunk a stage, unless told. */
+static int plan_pipeline(qd_pipeline_request request, job_plan *plan) {
+    int64_t samples = plan->graph->samples;
+    if (!request.schedule)
+        return 0;
+    if (!request.micro_batches)
+        request.micro_batches = (int)(plan->job.train.batch / samples);
+    if (!request.chunks)
+        request.chunks = 1;
+    return qd_pipeline_report_create(&request, plan->graph, &plan->pipeline);
 }
 
 static double per_step(const job_plan *plan, double flops_of_the_graph) {
@@ -162,6 +210,8 @@ static void print_text(const job_plan *plan) {
     printf("layers of one %s:\n", job->train.micro_batches > 1 ? "micro-batch" : "slot");
     print_layers(plan->graph);
     print_memory(plan);
+    if (plan->pipeline)
+        qd_pipeline_report_print(plan->pipeline);
 }
 
 static json_t *gang_json(const job_plan *plan, const gang_plan *gang) {
@@ -190,6 +240,8 @@ static int print_json(const job_plan *plan) {
         "recompute_flops_per_step",
         per_step(plan, qd_timeline_recompute_flops(plan->timeline, plan->graph)), "ranks_min",
         (json_int_t)job->ranks_min, "ranks_max", (json_int_t)job->ranks_max, "gangs", gangs);
+    if (plan->pipeline)
+        json_object_set_new(root, "pipeline", qd_pipeline_report_json(plan->pipeline));
     if (!root)
         return qd_error_set(QD_ENOMEM, "no memory for the plan as JSON");
     json_dumpf(root, stdout, JSON_INDENT(2));
@@ -201,6 +253,12 @@ static int print_json(const job_plan *plan) {
 int qd_command_plan(int argc, char **argv) {
     static const struct argp_option option_table[] = {
         {"json", KEY_JSON, NULL, 0, "print JSON", 0},
+        {"schedule", KEY_SCHEDULE, "KIND", 0,
+         "show a pipeline, too: gpipe, 1f1b, interleaved or zb-h1", 0},
+        {"stages", KEY_STAGES, "P", 0, "stages of the pipeline", 0},
+        {"micro-batches", KEY_MICRO_BATCHES, "M", 0,
+         "micro-batches of a step (default: all of them)", 0},
+        {"chunks", KEY_CHUNKS, "V", 0, "parts of the model that a stage holds (default: 1)", 0},
         {0},
     };
     static const struct argp parser = {
@@ -208,16 +266,20 @@ int qd_command_plan(int argc, char **argv) {
         .parser = parse_option,
         .args_doc = "JOB",
         .doc = "Shows what a job is before it runs: parameters, FLOPs of a step, the gangs it may "
-               "run on, and the peak memory of the fullest rank of each.",
+               "run on, and the peak memory of the fullest rank of each; with --schedule, how it "
+               "would be cut into the stages of a pipeline, and who would compute what when.",
     };
     plan_options options = {0};
     argp_parse(&parser, argc, argv, 0, NULL, &options);
     job_plan plan = {0};
     int rc = make_plan(options.job_file, &plan);
+    if (!rc)
+        rc = plan_pipeline(options.pipeline, &plan);
     if (!rc && options.json)
         rc = print_json(&plan);
     else if (!rc)
         print_text(&plan);
+    qd_pipeline_report_destroy(plan.pipeline);
     qd_timeline_destroy(plan.timeline);
     qd_graph_destroy(plan.graph);
     free(plan.gangs);

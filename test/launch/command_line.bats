@@ -81,6 +81,48 @@ load helpers
   [[ "$output" == *"forward again for 4 of 4 blocks"* ]]
 }
 
+@test "plan --schedule draws who computes what when" {
+  run "$QUADRILLE" plan --schedule=1f1b --stages 3 --micro-batches 4 "$QD_SOURCE_DIR/conf/jobs/shakespeare-gpt.yaml"
+  [ "$status" -eq 0 ]
+  # Worked out by hand: a backward takes two forwards.
+  grep -qxF '  0 | F0 F1 F2 .  .  .  .  B0--- F3 B1--- .  B2--- .  B3--- |' <<< "$output"
+  grep -qxF '  1 | .  F0 F1 .  .  B0--- F2 B1--- F3 B2--- .  B3--- .  .  |' <<< "$output"
+  grep -qxF '  2 | .  .  F0 B0--- F1 B1--- F2 B2--- F3 B3--- .  .  .  .  |' <<< "$output"
+  [[ "$output" == *"tokens.weight is read by the parts on stages 0, 2"* ]]
+}
+
+@test "plan --schedule --json holds every node, action and time once" {
+  local job="$QD_SOURCE_DIR/conf/jobs/shakespeare-gpt.yaml" kind chunks
+  for kind in gpipe 1f1b interleaved zb-h1; do
+    chunks=1; [ $kind = interleaved ] && chunks=2
+    "$QUADRILLE" plan --json --schedule $kind --stages 3 --chunks $chunks --micro-batches 5 "$job" > plan.json
+    # an even pipeline: 5 micro-batches in both chunks, 3 each, and the bubble of models/pipeline.h
+    jq -e --arg kind $kind '.pipeline | .chunks as $v | (.parts | length) == 3 * $v
+           and (.parts | map(.nodes) | add | length == (unique | length))
+           and .total == 5 * 3 * $v + 2 * (if $kind == "zb-h1" then 1 else 3 end)
+           and all(.stages[]; [.actions[] | select(.action == "forward")] | length == 5 * $v)
+           and .shared == [{parameter: "tokens.weight", parts: [0, 3 * $v - 1]}]' plan.json
+    jq -e '(.pipeline.parts | map(.forward_flops) | add) * 8 / .forward_flops_per_step - 1
+           | fabs < 1e-9' plan.json
+  done
+  # all micro-batches of a step, where their number is not given
+  "$QUADRILLE" plan --json --schedule gpipe --stages 2 "$job" | jq -e '.pipeline.micro_batches == 8'
+}
+
+@test "plan says which pipelines there can be" {
+  local job="$QD_SOURCE_DIR/conf/jobs/fashion-mlp.yaml"
+  run "$QUADRILLE" plan --schedule=2f2b --stages=2 "$job"
+  [ "$status" -eq 78 ]
+  [ "$output" = "quadrille: no pipeline schedule '2f2b'; there are: gpipe, 1f1b, interleaved, zb-h1" ]
+  run "$QUADRILLE" plan --schedule=1f1b --stages=9 "$job"
+  [ "$status" -eq 78 ]
+  [ "$output" = "quadrille: 9 stages of 1 chunk: a pipeline of 9 parts; this model can be cut into 1 to 4" ]
+  for arguments in "--stages=2" "--schedule=1f1b" "--schedule=1f1b --stages=0" "--schedule=1f1b --stages=2x"; do
+    run "$QUADRILLE" plan $arguments "$job"
+    [ "$status" -eq 64 ]
+  done
+}
+
 @test "every job file in conf/jobs resolves" {
   for file in "$QD_SOURCE_DIR"/conf/jobs/*.yaml; do
     "$QUADRILLE" run --dry-run --conf "$QD_SOURCE_DIR/conf/cluster.yaml" "$file" > /dev/null
