@@ -7,6 +7,7 @@
  * The model is cut into stages * chunks parts, in the order of execution. Part k lies on stage
  * k mod stages, as that stage's chunk k / stages, both counted from 0 (Narayanan et al., arXiv
  * 2104.04473, 2.2). Each step runs every micro-batch through all parts, forward and backward.
+ * Micro-batches are those of all data slots that the pipeline holds, counted slot after slot.
  *
  * What is sent follows from the table. After FORWARD of part k its output goes to the stage of part
  * k + 1, after BACKWARD or BACKWARD_INPUT of part k the input's gradient to the stage of part
