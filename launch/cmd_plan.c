@@ -138,7 +138,7 @@ static int plan_pipeline(qd_pipeline_request request, job_plan *plan) {
         request.micro_batches = (int)(plan->job.train.batch / samples);
     if (!request.chunks)
         request.chunks = 1;
-    return qd_pipeline_report_create(&request, plan->graph, &plan->pipeline);
+    return qd_pipeline_report_create(&request, plan->graph, plan->timeline, &plan->pipeline);
 }
 
 static double per_step(const job_plan *plan, double flops_of_the_graph) {

@@ -10,6 +10,7 @@
 
 struct qd_pipeline_report {
     const qd_graph *graph;
+    const qd_timeline *timeline;
     const char *schedule;
     qd_pipeline_table *table;
     qd_pipeline_stages *stages;
@@ -26,7 +27,8 @@ static int simulate(const qd_pipeline_report *report, bool even, qd_pipeline_run
         return qd_error_set(QD_ENOMEM, "no memory for the costs of %d parts", parts);
     for (int k = 0; k < parts; k++)
         cost[k] = even ? (qd_pipeline_cost){1, 1, 1}
-                       : qd_pipeline_part_flops(report->graph, &report->stages->part[k]);
+                       : qd_pipeline_part_flops(report->graph, report->timeline,
+                                                &report->stages->part[k]);
     qd_pipeline_times times = {.part = cost, .receives_ahead = QD_PIPELINE_BUFFERED};
     int rc = qd_pipeline_simulate(report->table, &times, run);
     free(cost);
@@ -37,7 +39,7 @@ static int cut(const qd_pipeline_request *request, qd_pipeline_report *report) {
     double *cost = malloc((size_t)report->graph->node_count * sizeof *cost);
     if (!cost)
         return qd_error_set(QD_ENOMEM, "no memory for the costs of a graph's nodes");
-    qd_pipeline_flops(report->graph, cost);
+    qd_pipeline_flops(report->graph, report->timeline, cost);
     int rc = qd_pipeline_stages_create(report->graph, request->stages * request->chunks, cost,
                                        &report->stages);
     free(cost);
@@ -47,7 +49,7 @@ static int cut(const qd_pipeline_request *request, qd_pipeline_report *report) {
 }
 
 int qd_pipeline_report_create(const qd_pipeline_request *request, const qd_graph *graph,
-                              qd_pipeline_report **report) {
+                              const qd_timeline *timeline, qd_pipeline_report **report) {
     const qd_pipeline_kind *kind = qd_pipeline_by_name(request->schedule);
     if (!kind)
         return QD_ECONFIG;
@@ -55,6 +57,7 @@ int qd_pipeline_report_create(const qd_pipeline_request *request, const qd_graph
     if (!r)
         return qd_error_set(QD_ENOMEM, "no memory for a pipeline's report");
     r->graph = graph;
+    r->timeline = timeline;
     r->schedule = kind->name;
     int rc = qd_pipeline_create(kind, request->stages, request->chunks, request->micro_batches,
                                 &r->table);
@@ -134,7 +137,9 @@ static void print_part(const qd_pipeline_report *report, int part) {
     const qd_pipeline_table *t = report->table;
     const qd_graph *graph = report->graph;
     const qd_pipeline_nodes *p = &report->stages->part[part];
-    double all = qd_graph_forward_flops(graph) + qd_graph_backward_flops(graph);
+    double all = 0;
+    for (int k = 0; k < report->stages->parts; k++)
+        all += report->stages->part[k].cost;
     char nodes[2 * QD_MAX_NAME + 8];
     snprintf(nodes, sizeof nodes, "%s .. %s", graph->nodes[p->first].name,
              graph->nodes[p->end - 1].name);
@@ -186,7 +191,7 @@ static json_t *part_json(const qd_pipeline_report *report, int part) {
     const qd_pipeline_table *t = report->table;
     const qd_graph *graph = report->graph;
     const qd_pipeline_nodes *p = &report->stages->part[part];
-    qd_pipeline_cost cost = qd_pipeline_part_flops(graph, p);
+    qd_pipeline_cost cost = qd_pipeline_part_flops(graph, report->timeline, p);
     json_t *nodes = json_array();
     for (int n = p->first; n < p->end; n++)
         json_array_append_new(nodes, json_string(graph->nodes[n].name));

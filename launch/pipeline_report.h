@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "models/graph.h"
+#include "models/timeline.h"
 
 typedef struct qd_pipeline_request {
     const char *schedule;
@@ -14,10 +15,10 @@ typedef struct qd_pipeline_request {
 
 typedef struct qd_pipeline_report qd_pipeline_report;
 
-/* graph: of one micro-batch; is to live as long as the report. QD_ECONFIG, QD_ENOMEM. Owner of
- * *report: the caller (qd_pipeline_report_destroy). */
+/* graph, timeline: of one micro-batch; are to live as long as the report. QD_ECONFIG, QD_ENOMEM.
+ * Owner of *report: the caller (qd_pipeline_report_destroy). */
 int qd_pipeline_report_create(const qd_pipeline_request *request, const qd_graph *graph,
-                              qd_pipeline_report **report);
+                              const qd_timeline *timeline, qd_pipeline_report **report);
 void qd_pipeline_report_destroy(qd_pipeline_report *report);
 
 /* To stdout. */

@@ -43,6 +43,11 @@ static double value_bytes(const qd_value *value) {
     return (double)qd_shape_elements(&value->shape) * (double)qd_dtype_bytes(value->dtype);
 }
 
+static bool inside_recomputed_block(const qd_graph *graph, int node) {
+    int block = graph->nodes[node].block;
+    return block >= 0 && block < graph->recompute && graph->nodes[node - 1].block == block;
+}
+
 /* Whether the graph may be cut before that node; the bytes that would be handed on there. */
 static bool may_cut(const qd_graph *graph, const int *last, int node, double *bytes) {
     int carriers = 0;
@@ -52,7 +57,7 @@ static bool may_cut(const qd_graph *graph, const int *last, int node, double *by
             carriers += graph->values[v].needs_grad;
             *bytes += value_bytes(&graph->values[v]);
         }
-    return carriers == 1;
+    return carriers == 1 && !inside_recomputed_block(graph, node);
 }
 
 static int find_places(const qd_graph *graph, const int *last, const double *cost, places *found) {
@@ -248,11 +253,18 @@ void qd_pipeline_stages_destroy(qd_pipeline_stages *stages) {
 
 /* ---- costs ---- */
 
-void qd_pipeline_flops(const qd_graph *graph, double *cost) {
-    for (int n = 0; n < graph->node_count; n++) {
-        const qd_node *node = &graph->nodes[n];
-        cost[n] = node->op->forward_flops(graph, node) + node->op->backward_flops(graph, node);
-    }
+static double pass_flops(const qd_graph *graph, const qd_pass *pass) {
+    const qd_node *node = &graph->nodes[pass->node];
+    return (pass->kind == QD_PASS_BACKWARD ? node->op->backward_flops
+                                           : node->op->forward_flops)(graph, node);
+}
+
+void qd_pipeline_flops(const qd_graph *graph, const qd_timeline *timeline, double *cost) {
+    for (int n = 0; n < graph->node_count; n++)
+        cost[n] = 0;
+    for (int i = 0; i < timeline->count; i++)
+        if (timeline->passes[i].kind != QD_PASS_LOSS)
+            cost[timeline->passes[i].node] += pass_flops(graph, &timeline->passes[i]);
 }
 
 void qd_pipeline_bytes(const qd_graph *graph, int in_flight, int state_vectors, double *cost) {
@@ -277,15 +289,32 @@ static double weight_share(const qd_graph *graph, const qd_node *node) {
     return inputs ? 0.5 : 1;
 }
 
-qd_pipeline_cost qd_pipeline_part_flops(const qd_graph *graph, const qd_pipeline_nodes *part) {
+static void add_pass(const qd_graph *graph, const qd_pass *pass, qd_pipeline_cost *cost) {
+    double flops = pass_flops(graph, pass);
+    double weight = flops * weight_share(graph, &graph->nodes[pass->node]);
+    switch (pass->kind) {
+    case QD_PASS_FORWARD:
+        cost->forward += flops;
+        return;
+    case QD_PASS_RECOMPUTE:
+        cost->backward_input += flops;
+        return;
+    case QD_PASS_BACKWARD:
+        cost->backward_input += flops - weight;
+        cost->backward_weight += weight;
+        return;
+    case QD_PASS_LOSS:
+        return;
+    }
+}
+
+qd_pipeline_cost qd_pipeline_part_flops(const qd_graph *graph, const qd_timeline *timeline,
+                                        const qd_pipeline_nodes *part) {
     qd_pipeline_cost cost = {0};
-    for (int n = part->first; n < part->end; n++) {
-        const qd_node *node = &graph->nodes[n];
-        double backward = node->op->backward_flops(graph, node);
-        double weight = backward * weight_share(graph, node);
-        cost.forward += node->op->forward_flops(graph, node);
-        cost.backward_input += backward - weight;
-        cost.backward_weight += weight;
+    for (int i = 0; i < timeline->count; i++) {
+        const qd_pass *pass = &timeline->passes[i];
+        if (pass->node >= part->first && pass->node < part->end)
+            add_pass(graph, pass, &cost);
     }
     return cost;
 }

@@ -4,15 +4,17 @@
  * can be. Sizes that do not divide are dealt out unevenly, never left out.
  *
  * A cut lies where exactly one value that carries a gradient is handed on: between the layers of a
- * chain, between residual branches, not inside one. Values without a gradient that are made by
- * nodes (the lengths of texts) are handed on beside it, through as many parts as need be. Inputs
- * and targets are not: every stage that reads them reads them from the data.
+ * chain, between residual branches, not inside one; and not inside a block that is recomputed
+ * (models/timeline.h), which is recomputed where its backward runs. Values without a gradient that
+ * are made by nodes (the lengths of texts) are handed on beside it, through as many parts as need
+ * be. Inputs and targets are not: every stage that reads them reads them from the data.
  */
 #ifndef QD_MODELS_PIPELINE_STAGES_H
 #define QD_MODELS_PIPELINE_STAGES_H
 
 #include "models/graph.h"
 #include "models/pipeline_simulate.h"
+#include "models/timeline.h"
 
 typedef struct qd_pipeline_nodes {
     int first, end; /* nodes [first, end) */
@@ -53,8 +55,8 @@ bool qd_pipeline_part_reads(const qd_graph *graph, const qd_pipeline_nodes *part
 
 /* ---- costs of nodes, [node_count] ---- */
 
-/* FLOPs of one forward and one backward pass. */
-void qd_pipeline_flops(const qd_graph *graph, double *cost);
+/* FLOPs of all passes over a node. */
+void qd_pipeline_flops(const qd_graph *graph, const qd_timeline *timeline, double *cost);
 
 /* Bytes: what a micro-batch keeps for backward, in_flight times, and of the parameters weight,
  * gradient and state_vectors floats each (models/optimizer.h). One that several nodes read is
@@ -64,8 +66,9 @@ void qd_pipeline_bytes(const qd_graph *graph, int in_flight, int state_vectors, 
 /*
  * What a part takes, in FLOPs, for the simulation. The backward pass of a node without parameters
  * is all for its inputs, of one whose inputs have no gradient all for its parameters, else half and
- * half, as for a linear layer.
+ * half, as for a linear layer. What is recomputed comes before the input's gradients.
  */
-qd_pipeline_cost qd_pipeline_part_flops(const qd_graph *graph, const qd_pipeline_nodes *part);
+qd_pipeline_cost qd_pipeline_part_flops(const qd_graph *graph, const qd_timeline *timeline,
+                                        const qd_pipeline_nodes *part);
 
 #endif

@@ -25,6 +25,7 @@ static qd_job gpt(int64_t layers) {
                     .model = {.family = QD_FAMILY_GPT,
                               .layers = layers,
                               .heads = 2,
+                              .kv_heads = 2,
                               .width = 16,
                               .context = 8,
                               .length = 8,
@@ -44,9 +45,24 @@ static qd_pipeline_stages *cut(const qd_graph *graph, int parts, const double *c
     return stages;
 }
 
+static qd_timeline *timeline_of(const qd_graph *graph) {
+    qd_timeline *timeline = NULL;
+    ck_assert_int_eq(qd_timeline_create(graph, &timeline), 0);
+    return timeline;
+}
+
 static void flops_of(const qd_graph *graph, double *cost) {
+    qd_timeline *timeline = timeline_of(graph);
     ck_assert_int_le(graph->node_count, MOST_NODES);
-    qd_pipeline_flops(graph, cost);
+    qd_pipeline_flops(graph, timeline, cost);
+    qd_timeline_destroy(timeline);
+}
+
+static qd_pipeline_cost part_flops(const qd_graph *graph, const qd_pipeline_nodes *part) {
+    qd_timeline *timeline = timeline_of(graph);
+    qd_pipeline_cost cost = qd_pipeline_part_flops(graph, timeline, part);
+    qd_timeline_destroy(timeline);
+    return cost;
 }
 
 /* Every node in exactly one part, no part empty, no FLOPs lost. */
@@ -58,7 +74,7 @@ static void deals_all(const qd_graph *graph, const qd_pipeline_stages *stages) {
         ck_assert_int_eq(p->first, next);
         ck_assert_int_gt(p->end, p->first);
         next = p->end;
-        qd_pipeline_cost cost = qd_pipeline_part_flops(graph, p);
+        qd_pipeline_cost cost = part_flops(graph, p);
         forward += cost.forward;
         backward += cost.backward_input + cost.backward_weight;
     }
@@ -218,6 +234,36 @@ START_TEST(residual_branches_are_not_cut) {
 }
 END_TEST
 
+/* A block is recomputed where its backward runs: all of it lies in one part, what is computed anew
+ * counted. */
+START_TEST(recomputed_blocks_are_not_cut) {
+    qd_job job = gpt(5);
+    job.train.recompute = 3;
+    qd_graph *g = build(job);
+    qd_timeline *timeline = timeline_of(g);
+    double cost[MOST_NODES], again = 0;
+    flops_of(g, cost);
+    /* As above, but for the halves of three blocks. */
+    int most = 2 + 2 * 5 - 3 + 2 + 1;
+    ck_assert_int_eq(qd_pipeline_most_parts(g), most);
+    qd_pipeline_stages *stages = cut(g, most, cost);
+    for (int k = 0; k < most; k++) {
+        const qd_pipeline_nodes *p = &stages->part[k];
+        qd_pipeline_cost c = part_flops(g, p);
+        ck_assert_double_eq_tol(c.forward + c.backward_input + c.backward_weight, p->cost, 1e-6);
+        again += p->cost;
+        if (k > 0 && g->nodes[p->first].block >= 0 && g->nodes[p->first].block < 3)
+            ck_assert_int_ne(g->nodes[p->first].block, g->nodes[p->first - 1].block);
+    }
+    again -= qd_graph_forward_flops(g) + qd_graph_backward_flops(g);
+    ck_assert_double_gt(again, 0);
+    ck_assert_double_eq_tol(again, qd_timeline_recompute_flops(timeline, g), 1e-6);
+    qd_pipeline_stages_destroy(stages);
+    qd_timeline_destroy(timeline);
+    qd_graph_destroy(g);
+}
+END_TEST
+
 START_TEST(a_tied_parameter_is_shared_by_the_parts_that_read_it) {
     qd_graph *g = build(gpt(4));
     double cost[MOST_NODES];
@@ -304,7 +350,7 @@ START_TEST(backward_is_halved_between_inputs_and_weights) {
     double cost[MOST_NODES];
     flops_of(g, cost);
     qd_pipeline_stages *stages = cut(g, 1, cost);
-    qd_pipeline_cost all = qd_pipeline_part_flops(g, &stages->part[0]);
+    qd_pipeline_cost all = part_flops(g, &stages->part[0]);
     double first = 2.0 * 4 * 500 * 400, second = 2.0 * 4 * 400 * 300;
     ck_assert_double_eq_tol(all.forward, first + second, 0.01 * all.forward);
     ck_assert_double_eq_tol(all.backward_input, second, 0.02 * second);
@@ -334,6 +380,7 @@ int main(void) {
     tcase_add_test(tc, the_dearest_part_is_as_cheap_as_can_be_then_parts_are_even);
     tcase_add_test(tc, nodes_without_cost_are_cut_where_fewest_bytes_cross);
     tcase_add_test(tc, residual_branches_are_not_cut);
+    tcase_add_test(tc, recomputed_blocks_are_not_cut);
     tcase_add_test(tc, a_tied_parameter_is_shared_by_the_parts_that_read_it);
     tcase_add_test(tc, every_parameter_has_a_part_and_none_but_shared_ones_have_two);
     tcase_add_test(tc, lengths_of_texts_are_handed_on_through_every_part);
