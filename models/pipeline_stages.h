@@ -29,9 +29,10 @@ typedef struct qd_pipeline_stages {
     qd_pipeline_nodes *part; /* [parts] */
     /*
      * Parameters read in more than one part, as the token table of a GPT by its first and its last:
-     * each stage that reads one holds a copy. Their gradients are to be summed before the update.
-     * For the result to be one rank's, bit for bit, one rank has to sum them in the same order: for
-     * each part over its micro-batches first, then over parts, the last one first.
+     * each stage that reads one holds a copy. Their gradients are to be summed before the update,
+     * and each stage has summed its own over micro-batches and data slots by then. For the same
+     * bits on every grid, one rank has to sum in that order, too: for each node that reads the
+     * parameter over micro-batches and slots, then over the nodes, the last one first.
      */
     int *shared; /* [shared_count] parameters, ascending */
     int shared_count;
