@@ -1,11 +1,12 @@
 #include "collectives/group.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "collectives/group_state.h"
 #include "collectives/meeting.h"
-#include "runtime/error.h"
+#include "collectives/progress_state.h"
 
 /* A year, far from where nanoseconds overflow. */
 enum { LONGEST_DEADLINE_S = 365 * 86400 };
@@ -31,6 +32,10 @@ static int check_config(const qd_group_config *c) {
                             "group %u: a deadline of %g s; more than 0 and at most "
                             "%d is possible",
                             c->id, c->deadline_s, LONGEST_DEADLINE_S);
+    if (c->reduction == QD_REDUCTION_FAST && c->wire != QD_WIRE_FP32)
+        return qd_error_set(QD_EINTERNAL,
+                            "group %u: fast reductions travel as fp32; bf16 needs ordered ones",
+                            c->id);
     return 0;
 }
 
@@ -39,27 +44,44 @@ static qd_group *new_group(const qd_group_config *config) {
     qd_group *group = calloc(1, sizeof *group);
     int *copy = malloc(members * sizeof *copy);
     bool *late = calloc(members, sizeof *late);
-    if (!group || !copy || !late) {
+    qd_shm_member **shm = calloc(members, sizeof(qd_shm_member *));
+    if (!group || !copy || !late || !shm) {
         qd_error_set(QD_ENOMEM, "no memory for a group of %zu", members);
         free(group);
         free(copy);
         free(late);
+        free(shm);
         return NULL;
     }
     memcpy(copy, config->members, members * sizeof *copy);
     group->config = *config;
     group->config.members = copy;
     group->late = late;
+    group->shm = shm;
+    pthread_mutex_init(&group->lock, NULL);
     for (int i = 0; i < config->member_count; i++)
         if (copy[i] == config->world->rank)
             group->index = i;
     return group;
 }
 
-static const qd_transport *choose_transport(const qd_group *group) {
-    if (group->config.member_count == 1)
-        return &qd_transport_self;
-    return group->segment ? &qd_transport_shm : &qd_transport_mpi;
+static void map_members(qd_group *group) {
+    unsigned char *memory = qd_shm_segment_memory(group->segment);
+    const qd_hosts *h = &group->hosts;
+    for (int i = 0; i < qd_hosts_size(h, h->mine); i++)
+        group->shm[h->member[h->first[h->mine] + i]] =
+            (qd_shm_member *)(void *)(memory + qd_shm_layout_offset(i));
+}
+
+static int open_transport(qd_group *group) {
+    int members = group->config.member_count, hosts = group->hosts.count;
+    group->transport = members == 1       ? "self"
+                       : hosts == 1       ? "shm"
+                       : hosts == members ? "mpi"
+                                          : "hierarchical";
+    if (group->segment)
+        map_members(group);
+    return hosts > 1 ? qd_lanes_create(group, &group->lanes) : 0;
 }
 
 int qd_group_create(const qd_group_config *config, qd_group **out) {
@@ -71,25 +93,50 @@ int qd_group_create(const qd_group_config *config, qd_group **out) {
         return QD_ENOMEM;
     if (config->member_count > 1)
         rc = qd_group_meet(group);
-    if (!rc) {
-        group->transport = choose_transport(group);
-        rc = group->transport->open(group, &group->transport_state);
-    }
+    else
+        rc = qd_hosts_create(1, &(int){0}, 0, &group->hosts);
+    if (!rc)
+        rc = open_transport(group);
     if (rc) {
         qd_group_destroy(group);
         return rc;
     }
+    qd_progress_join(config->progress, group);
     *out = group;
     return 0;
+}
+
+static void free_operations(qd_operation *first) {
+    while (first) {
+        qd_operation *next = first->next;
+        free(first->bounds);
+        free(first);
+        first = next;
+    }
+}
+
+static void free_reductions(qd_group *group) {
+    while (group->reductions) {
+        qd_reduction *next = group->reductions->next;
+        qd_reduction_destroy(group->reductions);
+        group->reductions = next;
+    }
 }
 
 void qd_group_destroy(qd_group *group) {
     if (!group)
         return;
-    if (group->transport)
-        group->transport->close(group->transport_state);
+    qd_progress_leave(group->config.progress, group);
+    for (qd_operation *op = group->pipeline.first; op; op = op->next)
+        qd_operation_end(op, QD_ECANCELLED);
+    free_operations(group->pipeline.first);
+    free_operations(group->free);
+    qd_lanes_destroy(group->lanes);
     qd_shm_segment_destroy(group->segment);
-    qd_reduction_destroy(group->reduction);
+    free_reductions(group);
+    qd_hosts_destroy(&group->hosts);
+    pthread_mutex_destroy(&group->lock);
+    free(group->shm);
     free(group->late);
     free((int *)group->config.members); /* the group's own copy; const is for everyone else */
     free(group);
@@ -104,19 +151,28 @@ int qd_group_index(const qd_group *group) {
 }
 
 const char *qd_group_transport(const qd_group *group) {
-    return group->transport->name;
+    return group->transport;
 }
 
 uint64_t qd_group_bytes_sent(const qd_group *group) {
-    return group->bytes_sent;
+    uint64_t bytes = 0;
+    for (int kind = 0; kind < QD_CALL_KINDS; kind++)
+        bytes += group->bytes[kind];
+    return bytes;
+}
+
+uint64_t qd_group_bytes_of(const qd_group *group, qd_call_kind kind) {
+    return group->bytes[kind];
+}
+
+uint64_t qd_group_bytes_between_hosts(const qd_group *group) {
+    return group->bytes_between_hosts;
 }
 
 int qd_group_barrier(qd_group *group) {
-    qd_signature mine;
-    int rc = qd_group_enter(group, QD_CALL_BARRIER, 0, &mine);
-    if (rc)
-        return rc;
-    return qd_group_leave(group, group->transport->barrier(group, &mine));
+    qd_operation *op = NULL;
+    int rc = qd_operation_new(group, QD_CALL_BARRIER, 0, &op);
+    return rc ? rc : qd_operation_run(op);
 }
 
 int qd_group_tag(const qd_group *group, qd_tag_kind kind) {
@@ -128,18 +184,54 @@ int qd_group_rank(const qd_group *group, int member) {
     return group->config.members[member];
 }
 
-int qd_group_enter(qd_group *group, qd_call_kind kind, int64_t count, qd_signature *mine) {
-    if (group->broken)
-        return qd_error_set(QD_ELOST,
-                            "group %u cannot be used any more: an earlier call on it failed",
-                            group->config.id);
-    *mine = (qd_signature){
-        .call = ++group->calls, .kind = kind, .count = count, .group = group->config.id};
-    return 0;
+int qd_group_pass(qd_group *group) {
+    int rc = qd_pipeline_pass(group);
+    qd_operation *ended;
+    while (rc >= 0 && (ended = qd_pipeline_take_ended(group))) {
+        qd_operation_end(ended, 0);
+        rc = 1;
+    }
+    return rc;
 }
 
-int qd_group_leave(qd_group *group, int rc) {
-    if (rc)
-        group->broken = true;
-    return rc;
+bool qd_group_has_work(const qd_group *group) {
+    return group->pipeline.first != NULL;
+}
+
+bool qd_group_held_back(const qd_group *group, int64_t *until_ns) {
+    const qd_operation *op = group->pipeline.first;
+    if (!op || !op->moved)
+        return false;
+    *until_ns = op->release_ns;
+    return true;
+}
+
+void qd_group_find_late(qd_group *group) {
+    memset(group->late, 0, (size_t)group->config.member_count * sizeof *group->late);
+    group->late_what = "a call";
+    qd_pipeline_find_late(group);
+}
+
+/* Those of this host that wait for this member need not wait in vain: a difference concerns all. */
+static void leave_word(qd_group *group, int rc) {
+    qd_shm_member *me = group->shm[group->index];
+    if (!me || rc != QD_EPROTO)
+        return;
+    snprintf(me->failure, sizeof me->failure, "%.*s", (int)sizeof me->failure - 1, group->failure);
+    atomic_store_explicit(&me->failed, rc, memory_order_release);
+}
+
+void qd_group_fail(qd_group *group, int rc) {
+    if (group->failed)
+        return;
+    group->failed = rc;
+    snprintf(group->failure, sizeof group->failure, "%s", qd_error_message());
+    leave_word(group, rc);
+    qd_operation *op = group->pipeline.first;
+    group->pipeline = (qd_pipeline){0};
+    while (op) {
+        qd_operation *next = op->next; /* once ended it is its owner's */
+        qd_operation_end(op, rc);
+        op = next;
+    }
 }

@@ -8,8 +8,9 @@
 struct qd_group;
 
 /*
- * Exchanges hellos, all to all, then, where shared memory is wanted, whether each could map it.
- * Sets group->segment if all could. Errors: see qd_group_create.
+ * Exchanges hellos, all to all, then, where members share a host, whether each could map its
+ * segment. Sets group->hosts, and group->segment if all of this host could. Errors: see
+ * qd_group_create.
  */
 int qd_group_meet(struct qd_group *group);
 

@@ -1,7 +1,8 @@
 /*
  * requests.h: a fixed table of non-blocking MPI requests and the buffer they work on, which can be
  * abandoned: letting go never waits, and memory that MPI may still touch is not given back. The
- * only file through which collectives/ sends and receives; it knows nothing of groups.
+ * only file through which collectives/ sends and receives; it knows nothing of groups. Each call
+ * takes its turn in MPI (qd_world_mpi_enter).
  *
  * All data goes through the buffer, never straight from or to a caller's vector: after a failure
  * the caller may free its vectors, and MPI would go on reading or writing them.
@@ -9,14 +10,16 @@
 #ifndef QD_COLLECTIVES_REQUESTS_H
 #define QD_COLLECTIVES_REQUESTS_H
 
-#include <mpi.h>
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "runtime/world.h"
+
 typedef struct qd_requests qd_requests;
 
-/* slots requests and a buffer of bytes bytes (zeros, 4096-byte aligned). QD_ENOMEM. */
-int qd_requests_create(MPI_Comm comm, int slots, size_t bytes, qd_requests **requests);
+/* slots requests on world->data and a buffer of bytes bytes (zeros, 4096-byte aligned). QD_ENOMEM.
+ */
+int qd_requests_create(const qd_world *world, int slots, size_t bytes, qd_requests **requests);
 
 /* Cancels what can be cancelled. The buffer stays mapped if anything is left. NULL is fine. */
 void qd_requests_destroy(qd_requests *requests);
@@ -36,6 +39,9 @@ int qd_requests_receive(qd_requests *requests, int slot, void *at, size_t bytes,
  * MPI does not say which.
  */
 int qd_requests_take(qd_requests *requests, int first, int count, int *slot, size_t *bytes);
+
+/* As send and receive; all members of comm call it in the same order, with the same count. */
+int qd_requests_allreduce(qd_requests *requests, int slot, float *at, int count, MPI_Comm comm);
 
 /* Whether a transfer of slots [first, first + count) is still under way. */
 bool qd_requests_busy(const qd_requests *requests, int first, int count);

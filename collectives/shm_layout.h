@@ -1,40 +1,45 @@
 /*
- * shm_layout.h: what a group keeps in its shared segment: one qd_shm_member after the other. Only
- * the layout; transport_shm.c says how it is used.
+ * shm_layout.h: what the members of a host keep in their shared segment: one qd_shm_member after
+ * the other. Only the layout; stages.c says how it is used.
  */
 #ifndef QD_COLLECTIVES_SHM_LAYOUT_H
 #define QD_COLLECTIVES_SHM_LAYOUT_H
 
 #include <stdatomic.h>
 
-#include "collectives/group_state.h"
-#include "collectives/tree.h"
+#include "collectives/signature.h"
 
-/* Floats of one staging buffer: large enough to make waits rare, small enough for the buffers of
- * all members to stay in a cache. */
-enum { QD_SHM_STAGING_FLOATS = 1 << 17 };
+/* QD_STAGING_BYTES: of one window of a member, all pieces together: large enough to make waits
+ * rare, small enough for the windows of all members to stay in a cache. */
+enum { QD_WINDOWS = 3, QD_STAGING_BYTES = 1 << 19, QD_SHM_FAILURE_BYTES = 512 };
 
-/* With this many, a float for each of them from each of the most node vectors fits. */
-enum { QD_SHM_MAX_MEMBERS = QD_SHM_STAGING_FLOATS / QD_TREE_MAX_COVER };
+/* With this many a piece's place still holds a float of each of the most node vectors. */
+enum { QD_SHM_MAX_MEMBERS = QD_STAGING_BYTES / 256 };
 
 /* Written by its member alone; counters on lines of their own, so that the others' polling does
- * not disturb each other. */
+ * not disturb each other. Tickets number the chunks of a group's life. */
 typedef struct qd_shm_member {
-    _Alignas(64) _Atomic uint64_t in;       /* last ticket put into staging */
-    _Alignas(64) _Atomic uint64_t out;      /* last piece of a sum put into staging */
-    _Alignas(64) qd_signature signature[2]; /* by ticket, modulo 2 */
-    _Alignas(4096) float staging[2][QD_SHM_STAGING_FLOATS];
+    _Alignas(64) _Atomic uint64_t in;   /* last ticket whose parts are in staging */
+    _Atomic int failed;                 /* a QD_E code that concerns the others: see failure */
+    _Alignas(64) _Atomic uint64_t out;  /* last ticket whose sums are in staging */
+    _Alignas(64) _Atomic uint64_t done; /* last ticket for which it needs no other's staging */
+    _Alignas(64) qd_signature signature[QD_WINDOWS]; /* by ticket, modulo QD_WINDOWS */
+    char failure[QD_SHM_FAILURE_BYTES];
+    _Alignas(4096) unsigned char staging[QD_WINDOWS][QD_STAGING_BYTES];
 } qd_shm_member;
 
-static inline size_t qd_shm_layout_offset(int member) {
-    return (size_t)member * sizeof(qd_shm_member);
+/* Bytes of the place of one piece in a window. */
+static inline size_t qd_place_bytes(int members) {
+    size_t even = QD_STAGING_BYTES / (size_t)members / 64 * 64;
+    return even > 256 ? even : 256;
 }
 
-/* Bytes of the segment that member `index` touches, in all-reduces of at most count floats. */
-size_t qd_shm_touched_bytes(const qd_reduction *reduction, int index, int64_t count);
+static inline size_t qd_shm_layout_offset(int local) {
+    return (size_t)local * sizeof(qd_shm_member);
+}
 
-static inline size_t qd_shm_layout_bytes(int members) {
-    return qd_shm_layout_offset(members);
+static inline size_t qd_shm_layout_bytes(int locals) {
+    return qd_shm_layout_offset(locals);
 }
 
 #endif

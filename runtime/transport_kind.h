@@ -5,7 +5,7 @@
 #ifndef QD_RUNTIME_TRANSPORT_KIND_H
 #define QD_RUNTIME_TRANSPORT_KIND_H
 
-/* AUTO: shm where all members share a host and can, else mpi. */
+/* AUTO: members of one host share memory where they can, and all else goes through MPI. */
 typedef enum {
     QD_TRANSPORT_AUTO,
     QD_TRANSPORT_SHM,

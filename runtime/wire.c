@@ -48,6 +48,7 @@ static bool finished(parcel *p) {
 }
 
 static void collect_sent(qd_wire *wire) {
+    qd_world_mpi_enter(wire->world);
     parcel **at = &wire->sending;
     while (*at) {
         parcel *p = *at;
@@ -58,6 +59,7 @@ static void collect_sent(qd_wire *wire) {
             at = &p->next;
         }
     }
+    qd_world_mpi_leave(wire->world);
 }
 
 void qd_wire_destroy(qd_wire *wire) {
@@ -79,8 +81,11 @@ int qd_wire_send(qd_wire *wire, int rank, const Quadrille__Envelope *message) {
     if (!p)
         return QD_ENOMEM;
     quadrille__envelope__pack(message, p->bytes);
-    if (MPI_Isend(p->bytes, p->length, MPI_BYTE, rank, WIRE_TAG, wire->world->control,
-                  &p->request) != MPI_SUCCESS) {
+    qd_world_mpi_enter(wire->world);
+    int code =
+        MPI_Isend(p->bytes, p->length, MPI_BYTE, rank, WIRE_TAG, wire->world->control, &p->request);
+    qd_world_mpi_leave(wire->world);
+    if (code != MPI_SUCCESS) {
         free(p);
         return qd_error_set(QD_EINTERNAL, "MPI refused a control message to rank %d", rank);
     }
@@ -138,10 +143,12 @@ static parcel *take_received(qd_wire *wire) {
 
 int qd_wire_poll(qd_wire *wire, Quadrille__Envelope **message, int *from) {
     collect_sent(wire);
+    qd_world_mpi_enter(wire->world);
     int rc = accept_arrivals(wire);
+    parcel *p = rc ? NULL : take_received(wire);
+    qd_world_mpi_leave(wire->world);
     if (rc)
         return rc;
-    parcel *p = take_received(wire);
     if (!p)
         return 0;
     Quadrille__Envelope *unpacked =

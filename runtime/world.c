@@ -43,6 +43,9 @@ static void free_world(qd_world *world) {
     }
     free(world->host);
     free(world->processor);
+    if (world->mpi)
+        pthread_mutex_destroy(world->mpi);
+    free(world->mpi);
     free(world);
 }
 
@@ -96,16 +99,21 @@ static int open_communicators(qd_world *world) {
 
 int qd_world_open(qd_world **out) {
     int provided = 0;
-    int code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided);
+    int code = MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided);
     if (code != MPI_SUCCESS)
         return mpi_error(code, "MPI_Init_thread");
-    if (provided < MPI_THREAD_FUNNELED)
-        return qd_error_set(QD_EINTERNAL, "this MPI does not allow threads beside the main one");
+    if (provided < MPI_THREAD_SERIALIZED)
+        return qd_error_set(QD_EINTERNAL, "this MPI does not let threads take turns in it");
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     qd_world *world = calloc(1, sizeof *world);
     if (!world)
         return qd_error_set(QD_ENOMEM, "no memory for the world");
-    int rc = open_communicators(world);
+    world->mpi = malloc(sizeof *world->mpi);
+    int rc = world->mpi ? 0 : qd_error_set(QD_ENOMEM, "no memory for the world");
+    if (!rc)
+        pthread_mutex_init(world->mpi, NULL);
+    if (!rc)
+        rc = open_communicators(world);
     if (!rc)
         rc = exchange_cards(world);
     if (rc) {

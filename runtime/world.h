@@ -3,22 +3,36 @@
  * control messages and training data apart. Opening it is the only collective call over the
  * world; after that a rank may be lost without others hanging in MPI.
  *
- * MPI is initialised for one calling thread (MPI_THREAD_FUNNELED): the one that opened the world.
+ * MPI is initialised for one call at a time (MPI_THREAD_SERIALIZED): the thread that drives
+ * compute and the one that drives communication share it by qd_world_mpi_enter. With one lock of
+ * our own MPI keeps none inside: MPI_THREAD_MULTIPLE would make every message of every job pay for
+ * them (see test/bench/threads), although two threads meet in MPI rarely and for microseconds.
  */
 #ifndef QD_RUNTIME_WORLD_H
 #define QD_RUNTIME_WORLD_H
 
 #include <mpi.h>
+#include <pthread.h>
 #include <stdbool.h>
 
 typedef struct qd_world {
     int rank, size;
-    MPI_Comm control; /* scheduler <-> workers (wire.h) */
-    MPI_Comm data;    /* groups (collectives/) */
-    int max_tag;      /* largest tag of `data` */
-    char **host;      /* [size] host name of each rank; ranks with equal names share memory */
-    char **processor; /* [size] processor model of each rank's host */
+    MPI_Comm control;     /* scheduler <-> workers (wire.h) */
+    MPI_Comm data;        /* groups (collectives/) */
+    int max_tag;          /* largest tag of `data` */
+    char **host;          /* [size] host name of each rank; ranks with equal names share memory */
+    char **processor;     /* [size] processor model of each rank's host */
+    pthread_mutex_t *mpi; /* held during every call of MPI */
 } qd_world;
+
+/* Around every call of MPI, by whichever thread; never around one that waits for a peer. */
+static inline void qd_world_mpi_enter(const qd_world *world) {
+    pthread_mutex_lock(world->mpi);
+}
+
+static inline void qd_world_mpi_leave(const qd_world *world) {
+    pthread_mutex_unlock(world->mpi);
+}
 
 /* Whether this process was started by mpirun or srun as a rank of a world (by the environment,
  * without touching MPI). */
