@@ -70,7 +70,7 @@ static void map_members(qd_group *group) {
     const qd_hosts *h = &group->hosts;
     for (int i = 0; i < qd_hosts_size(h, h->mine); i++)
         group->shm[h->member[h->first[h->mine] + i]] =
-            (qd_shm_member *)(void *)(memory + qd_shm_layout_offset(i));
+            (qd_shm_member *)(void *)(memory + qd_shm_layout_offset(i, qd_hosts_size(h, h->mine)));
 }
 
 static int open_transport(qd_group *group) {
@@ -81,7 +81,10 @@ static int open_transport(qd_group *group) {
                                           : "hierarchical";
     if (group->segment)
         map_members(group);
-    return hosts > 1 ? qd_lanes_create(group, &group->lanes) : 0;
+    int rc = qd_streams_create(group, &group->streams);
+    if (!rc && hosts > 1)
+        rc = qd_lanes_create(group, &group->lanes);
+    return rc;
 }
 
 int qd_group_create(const qd_group_config *config, qd_group **out) {
@@ -110,6 +113,7 @@ static void free_operations(qd_operation *first) {
     while (first) {
         qd_operation *next = first->next;
         free(first->bounds);
+        free(first->transfers);
         free(first);
         first = next;
     }
@@ -129,8 +133,10 @@ void qd_group_destroy(qd_group *group) {
     qd_progress_leave(group->config.progress, group);
     for (qd_operation *op = group->pipeline.first; op; op = op->next)
         qd_operation_end(op, QD_ECANCELLED);
+    qd_streams_fail(group, QD_ECANCELLED);
     free_operations(group->pipeline.first);
     free_operations(group->free);
+    qd_streams_destroy(group->streams);
     qd_lanes_destroy(group->lanes);
     qd_shm_segment_destroy(group->segment);
     free_reductions(group);
@@ -186,6 +192,10 @@ int qd_group_rank(const qd_group *group, int member) {
 
 int qd_group_pass(qd_group *group) {
     int rc = qd_pipeline_pass(group);
+    if (rc >= 0 && qd_streams_have_work(group->streams)) {
+        int moved = qd_streams_pass(group);
+        rc = moved < 0 ? moved : rc | moved;
+    }
     qd_operation *ended;
     while (rc >= 0 && (ended = qd_pipeline_take_ended(group))) {
         qd_operation_end(ended, 0);
@@ -195,21 +205,23 @@ int qd_group_pass(qd_group *group) {
 }
 
 bool qd_group_has_work(const qd_group *group) {
-    return group->pipeline.first != NULL;
+    return group->pipeline.first || qd_streams_have_work(group->streams);
 }
 
 bool qd_group_held_back(const qd_group *group, int64_t *until_ns) {
     const qd_operation *op = group->pipeline.first;
-    if (!op || !op->moved)
-        return false;
-    *until_ns = op->release_ns;
-    return true;
+    if (op && op->moved && op->parts_left == 0)
+        *until_ns = op->release_ns;
+    else
+        *until_ns = qd_streams_held_until(group->streams);
+    return *until_ns > 0;
 }
 
 void qd_group_find_late(qd_group *group) {
     memset(group->late, 0, (size_t)group->config.member_count * sizeof *group->late);
     group->late_what = "a call";
     qd_pipeline_find_late(group);
+    qd_streams_find_late(group);
 }
 
 /* Those of this host that wait for this member need not wait in vain: a difference concerns all. */
@@ -227,6 +239,7 @@ void qd_group_fail(qd_group *group, int rc) {
     group->failed = rc;
     snprintf(group->failure, sizeof group->failure, "%s", qd_error_message());
     leave_word(group, rc);
+    qd_streams_fail(group, rc);
     qd_operation *op = group->pipeline.first;
     group->pipeline = (qd_pipeline){0};
     while (op) {

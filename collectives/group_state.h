@@ -35,6 +35,7 @@ struct qd_group {
     qd_shm_segment *segment; /* NULL unless the members of this host share memory */
     qd_shm_member **shm;     /* [members] those of this host, NULL for others */
     qd_lanes *lanes;         /* between hosts; NULL with one host */
+    qd_streams *streams;     /* between any two members */
     pthread_mutex_t lock;    /* held by who moves the group's operations */
     uint64_t calls;
     qd_pipeline pipeline;
@@ -59,8 +60,8 @@ typedef enum {
     QD_TAG_RESULT,
     QD_TAG_STREAM,
     QD_TAG_FAST,
-    QD_TAG_UNUSED_6,
-    QD_TAG_UNUSED_7,
+    QD_TAG_CALL,
+    QD_TAG_UNUSED, /* keeps QD_TAG_KINDS a power of two, so that the blocks fill all tags */
     QD_TAG_KINDS
 } qd_tag_kind;
 

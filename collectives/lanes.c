@@ -5,19 +5,21 @@
 #include "collectives/group_state.h"
 #include "collectives/requests.h"
 
-static const char *const lane_words[QD_LANES] = {"sending to", "receiving from", "sending to",
-                                                 "receiving from"};
+static const char *const lane_words[QD_LANES] = {
+    "sending to", "receiving from", "sending to", "receiving from", "sending to", "receiving from"};
 
 struct qd_lanes {
     qd_requests *requests; /* [QD_WINDOWS][QD_LANES][members] */
     size_t *expected;      /* the same */
     int members;
-    size_t parts_bytes;  /* of the longest message of parts */
-    size_t result_bytes; /* of the longest piece of a sum */
+    size_t bytes[QD_LANES]; /* of the longest message */
 };
 
-static size_t window_bytes(const qd_lanes *l) {
-    return 2 * (size_t)l->members * (l->parts_bytes + l->result_bytes);
+static size_t lanes_before(const qd_lanes *l, int lanes) {
+    size_t sum = 0;
+    for (int lane = 0; lane < lanes; lane++)
+        sum += l->bytes[lane];
+    return sum * (size_t)l->members;
 }
 
 int qd_lanes_create(const qd_group *group, qd_lanes **out) {
@@ -26,13 +28,15 @@ int qd_lanes_create(const qd_group *group, qd_lanes **out) {
     if (!l)
         return qd_error_set(QD_ENOMEM, "no memory for a group's messages");
     l->members = members;
-    l->result_bytes = qd_place_bytes(members);
-    l->parts_bytes = sizeof(qd_signature) + l->result_bytes;
+    size_t place = qd_place_bytes(members), call = sizeof(qd_signature);
+    l->bytes[QD_LANE_SEND_CALL] = l->bytes[QD_LANE_RECEIVE_CALL] = call;
+    l->bytes[QD_LANE_SEND_PARTS] = l->bytes[QD_LANE_RECEIVE_PARTS] = call + place;
+    l->bytes[QD_LANE_SEND_RESULT] = l->bytes[QD_LANE_RECEIVE_RESULT] = place;
     int slots = QD_WINDOWS * QD_LANES * members;
     l->expected = calloc((size_t)slots, sizeof *l->expected);
     int rc = l->expected ? 0 : qd_error_set(QD_ENOMEM, "no memory for a group's messages");
     if (!rc)
-        rc = qd_requests_create(group->config.world, slots, QD_WINDOWS * window_bytes(l),
+        rc = qd_requests_create(group->config.world, slots, QD_WINDOWS * lanes_before(l, QD_LANES),
                                 &l->requests);
     if (rc) {
         qd_lanes_destroy(l);
@@ -55,19 +59,15 @@ static int slot_of(const qd_lanes *l, int window, qd_lane lane, int member) {
 }
 
 unsigned char *qd_lanes_place(const qd_lanes *l, int window, qd_lane lane, int member) {
-    size_t members = (size_t)l->members, i = (size_t)member;
-    size_t at = (size_t)window * window_bytes(l);
-    if (lane == QD_LANE_SEND_PARTS || lane == QD_LANE_RECEIVE_PARTS)
-        at += ((lane == QD_LANE_SEND_PARTS ? 0 : members) + i) * l->parts_bytes;
-    else
-        at += 2 * members * l->parts_bytes +
-              ((lane == QD_LANE_SEND_RESULT ? 0 : members) + i) * l->result_bytes;
+    size_t at = (size_t)window * lanes_before(l, QD_LANES) + lanes_before(l, (int)lane) +
+                (size_t)member * l->bytes[lane];
     return qd_requests_buffer(l->requests) + at;
 }
 
 static int tag_of(const qd_group *group, qd_lane lane) {
-    bool parts = lane == QD_LANE_SEND_PARTS || lane == QD_LANE_RECEIVE_PARTS;
-    return qd_group_tag(group, parts ? QD_TAG_PARTS : QD_TAG_RESULT);
+    static const qd_tag_kind kinds[QD_LANES] = {QD_TAG_CALL,  QD_TAG_CALL,   QD_TAG_PARTS,
+                                                QD_TAG_PARTS, QD_TAG_RESULT, QD_TAG_RESULT};
+    return qd_group_tag(group, kinds[lane]);
 }
 
 int qd_lanes_send(qd_group *group, int window, qd_lane lane, int member, const void *at,
@@ -82,8 +82,7 @@ int qd_lanes_receive(qd_group *group, int window, qd_lane lane, int member, size
     int slot = slot_of(l, window, lane, member);
     l->expected[slot] = expected;
     return qd_requests_receive(l->requests, slot, qd_lanes_place(l, window, lane, member),
-                               lane == QD_LANE_RECEIVE_PARTS ? l->parts_bytes : l->result_bytes,
-                               qd_group_rank(group, member), tag_of(group, lane));
+                               l->bytes[lane], qd_group_rank(group, member), tag_of(group, lane));
 }
 
 int qd_lanes_quiet(qd_group *group, int window, qd_lane lane,

@@ -1,5 +1,5 @@
 /*
- * lanes.h: the MPI messages of a group's collective calls between hosts: in every window four
+ * lanes.h: the MPI messages of a group's collective calls between hosts: in every window six
  * lanes, with a place for a message to or from each member. It moves bytes; stages.c says what
  * they are.
  */
@@ -13,8 +13,10 @@ struct qd_group;
 
 typedef struct qd_lanes qd_lanes;
 
-/* PARTS begin with a signature. */
+/* CALL is a signature alone; PARTS begin with one. */
 typedef enum {
+    QD_LANE_SEND_CALL,
+    QD_LANE_RECEIVE_CALL,
     QD_LANE_SEND_PARTS,
     QD_LANE_RECEIVE_PARTS,
     QD_LANE_SEND_RESULT,

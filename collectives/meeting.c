@@ -217,8 +217,9 @@ static int map_segment(const meeting *meet) {
         rc = QD_EIO; /* its message is the one set when making it failed */
     }
     if (!rc)
-        rc = qd_shm_segment_reserve(group->segment, qd_shm_layout_offset(h->position[group->index]),
-                                    qd_shm_layout_bytes(1));
+        rc = qd_shm_segment_reserve(
+            group->segment, qd_shm_layout_offset(h->position[group->index], own_locals(group)),
+            qd_shm_layout_offset(1, own_locals(group)));
     return rc;
 }
 

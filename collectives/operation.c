@@ -9,13 +9,16 @@
 static qd_operation *allocate(qd_group *group) {
     qd_operation *op = calloc(1, sizeof *op);
     int64_t *bounds = calloc((size_t)group->config.member_count + 1, sizeof *bounds);
-    if (!op || !bounds) {
+    qd_transfer *transfers = calloc(2 * (size_t)group->config.member_count, sizeof *transfers);
+    if (!op || !bounds || !transfers) {
         qd_error_set(QD_ENOMEM, "group %u: no memory for an operation", group->config.id);
         free(op);
         free(bounds);
+        free(transfers);
         return NULL;
     }
     op->bounds = bounds;
+    op->transfers = transfers;
     return op;
 }
 
@@ -31,7 +34,14 @@ int qd_operation_new(qd_group *group, qd_call_kind kind, int64_t count, qd_opera
     if (!op)
         return QD_ENOMEM;
     int64_t *bounds = op->bounds;
-    *op = (qd_operation){.group = group, .bounds = bounds, .chunks = 1, .element = 1, .width = 1};
+    qd_transfer *transfers = op->transfers;
+    *op = (qd_operation){.group = group,
+                         .bounds = bounds,
+                         .transfers = transfers,
+                         .chunks = 1,
+                         .element = 1,
+                         .width = 1,
+                         .collective = kind != QD_CALL_SEND && kind != QD_CALL_RECEIVE};
     if (failed) {
         qd_operation_free(op);
         return qd_error_set(QD_ELOST,
@@ -58,17 +68,25 @@ void qd_operation_begin(qd_operation *op, bool started) {
     qd_group *group = op->group;
     const qd_group_config *c = &group->config;
     pthread_mutex_lock(&group->lock);
-    op->signature.call = ++group->calls;
+    op->signature.call = op->collective ? ++group->calls : 0;
     op->started = started && c->progress;
     if (c->delay_per_operation_s > 0 || c->delay_per_byte_s > 0)
         op->begun_ns = qd_clock_now_ns();
-    if (group->failed)
-        qd_operation_end(op, group->failed);
-    else
-        qd_pipeline_add(&group->pipeline, op);
-    pthread_mutex_unlock(&group->lock);
+    /* Counted before the thread can end it. */
     if (op->started)
         qd_progress_more(c->progress);
+    if (!group->failed && op->sends + op->receives > 0) {
+        int rc = qd_streams_begin(op);
+        if (rc)
+            qd_group_fail(group, rc);
+    }
+    if (group->failed)
+        qd_operation_end(op, group->failed);
+    else if (op->collective)
+        qd_pipeline_add(&group->pipeline, op);
+    else if (op->parts_left == 0)
+        qd_operation_end(op, 0);
+    pthread_mutex_unlock(&group->lock);
 }
 
 int qd_operation_run(qd_operation *op) {

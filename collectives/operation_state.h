@@ -12,6 +12,7 @@
 #include "collectives/operation.h"
 #include "collectives/reduction.h"
 #include "collectives/signature.h"
+#include "collectives/stream.h"
 #include "collectives/tree.h"
 
 struct qd_group;
@@ -24,19 +25,23 @@ struct qd_operation {
     qd_signature signature;
     qd_reduction *reduction; /* NULL: nothing is added */
     float *parts[QD_TREE_MAX_COVER];
-    unsigned char *vector; /* element 0, where pieces are gathered */
-    float *own;            /* where this member's piece of a sum goes */
-    bool gather;           /* the pieces go to all members */
-    qd_wire_type wire;     /* of a sum */
-    size_t element, width; /* bytes of an element: in memory, on the wire */
-    int64_t *bounds;       /* [members + 1] in elements */
-    size_t chunk, chunks;  /* elements of a piece; chunks in all */
-    size_t entered;        /* chunks that are under way or done */
-    bool started;          /* not by a call that waits: the communication thread is to see to it */
-    bool moved;            /* all is done but for an injected delay */
-    int64_t begun_ns;      /* with an injected delay: when it began */
-    int64_t release_ns;    /* with an injected delay: when it may end */
-    uint64_t bytes;        /* sent */
+    unsigned char *vector;  /* element 0, where pieces are gathered */
+    float *own;             /* where this member's piece of a sum goes */
+    bool gather;            /* the pieces go to all members */
+    qd_wire_type wire;      /* of a sum */
+    size_t element, width;  /* bytes of an element: in memory, on the wire */
+    int64_t *bounds;        /* [members + 1] in elements */
+    size_t chunk, chunks;   /* elements of a piece; chunks in all */
+    size_t entered;         /* chunks that are under way or done */
+    bool started;           /* not by a call that waits: the communication thread is to see to it */
+    bool moved;             /* all is done but for an injected delay */
+    int64_t begun_ns;       /* with an injected delay: when it began */
+    int64_t release_ns;     /* with an injected delay: when it may end */
+    uint64_t bytes;         /* sent */
+    qd_transfer *transfers; /* [2][members] to and from members, of which there are */
+    int sends, receives;
+    int parts_left;  /* transfers under way */
+    bool collective; /* it passes the pipeline */
     int rc;
     atomic_bool done;
 };
@@ -46,7 +51,7 @@ struct qd_operation {
 int qd_operation_new(struct qd_group *group, qd_call_kind kind, int64_t count,
                      qd_operation **operation);
 
-/* Puts it under way; started: see above. */
+/* Puts it under way; started: see above. It ends with an error where it cannot be. */
 void qd_operation_begin(qd_operation *operation, bool started);
 
 /* Puts it under way and waits. */

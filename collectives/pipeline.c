@@ -82,7 +82,8 @@ int qd_pipeline_pass(qd_group *group) {
 qd_operation *qd_pipeline_take_ended(qd_group *group) {
     qd_pipeline *p = &group->pipeline;
     qd_operation *op = p->first;
-    if (!op || !op->moved || (op->release_ns > 0 && op->release_ns > qd_clock_now_ns()))
+    if (!op || !op->moved || op->parts_left > 0 ||
+        (op->release_ns > 0 && op->release_ns > qd_clock_now_ns()))
         return NULL;
     p->first = op->next;
     if (!p->first)

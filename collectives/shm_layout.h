@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "collectives/signature.h"
+#include "collectives/stream.h"
 
 /* QD_STAGING_BYTES: of one window of a member, all pieces together: large enough to make waits
  * rare, small enough for the windows of all members to stay in a cache. */
@@ -34,12 +35,14 @@ static inline size_t qd_place_bytes(int members) {
     return even > 256 ? even : 256;
 }
 
-static inline size_t qd_shm_layout_offset(int local) {
-    return (size_t)local * sizeof(qd_shm_member);
+/* Behind each member's are its channels (stream.c). */
+static inline size_t qd_shm_layout_offset(int local, int locals) {
+    size_t bytes = sizeof(qd_shm_member) + qd_streams_shm_bytes(locals);
+    return (size_t)local * ((bytes + 4095) / 4096 * 4096);
 }
 
 static inline size_t qd_shm_layout_bytes(int locals) {
-    return qd_shm_layout_offset(locals);
+    return qd_shm_layout_offset(locals, locals);
 }
 
 #endif

@@ -86,7 +86,6 @@ static void mark_missing(qd_group *g, counter_kind kind, uint64_t number) {
         g->late[local(g, i)] = !has_come(g, local(g, i), kind, number);
 }
 
-/* A relay waits for its whole host: any of them may be the one. */
 static void mark_busy(qd_group *g, const qd_ticket *t, qd_lane lane) {
     for (int i = 0; g->lanes && i < g->config.member_count; i++)
         if (qd_lanes_busy(g->lanes, t->window, lane, i))
@@ -105,10 +104,29 @@ static void publish(qd_group *g, counter_kind kind, uint64_t number) {
 
 /* ---- messages between hosts ---- */
 
-/* The first chunk's go to every owner, also where there is nothing to add: they say that all of
- * this host have entered, and what they call. */
-static bool has_parts(const qd_ticket *t, int f) {
-    return t->chunk == 0 || (t->op->reduction && range(t, f).n > 0);
+/* A member that shares memory tells all members elsewhere what it calls, before it knows what its
+ * host has: they are to know whom they wait for, and who differs. One that shares none says so
+ * with its parts, which every owner gets at the first chunk, also where there is nothing to add. */
+static bool calls(const qd_group *g, int member) {
+    return qd_hosts_size(&g->hosts, g->hosts.of[member]) > 1;
+}
+
+static bool has_parts(const qd_group *g, const qd_ticket *t, int host, int f) {
+    return (t->chunk == 0 && qd_hosts_size(&g->hosts, host) == 1) ||
+           (t->op->reduction && range(t, f).n > 0);
+}
+
+static int exchange_calls(qd_group *g, const qd_ticket *t) {
+    int rc = 0;
+    for (int i = 0; !rc && i < g->config.member_count; i++)
+        if (!is_local(g, i) && calls(g, i))
+            rc = qd_lanes_receive(g, t->window, QD_LANE_RECEIVE_CALL, i, sizeof(qd_signature));
+    unsigned char *at = qd_lanes_place(g->lanes, t->window, QD_LANE_SEND_CALL, g->index);
+    memcpy(at, &t->op->signature, sizeof t->op->signature);
+    for (int i = 0; !rc && calls(g, g->index) && i < g->config.member_count; i++)
+        if (!is_local(g, i))
+            rc = qd_lanes_send(g, t->window, QD_LANE_SEND_CALL, i, at, sizeof(qd_signature));
+    return rc;
 }
 
 static size_t parts_bytes(const qd_ticket *t, int host, int f) {
@@ -118,8 +136,8 @@ static size_t parts_bytes(const qd_ticket *t, int host, int f) {
 
 static int receive_parts(qd_group *g, const qd_ticket *t) {
     int rc = 0;
-    for (int h = 0; !rc && h < g->hosts.count && has_parts(t, g->index); h++)
-        if (h != g->hosts.mine)
+    for (int h = 0; !rc && h < g->hosts.count; h++)
+        if (h != g->hosts.mine && has_parts(g, t, h, g->index))
             rc = qd_lanes_receive(g, t->window, QD_LANE_RECEIVE_PARTS,
                                   qd_hosts_relay(&g->hosts, h, g->index),
                                   sizeof(qd_signature) + parts_bytes(t, h, g->index));
@@ -149,7 +167,7 @@ static int send_result(qd_group *g, const qd_ticket *t, const void *packed) {
     return rc;
 }
 
-static int parts_arrived(qd_group *g, int window, qd_lane lane, int member, size_t bytes) {
+static int call_arrived(qd_group *g, int window, qd_lane lane, int member, size_t bytes) {
     const qd_signature *theirs =
         (const qd_signature *)(const void *)qd_lanes_place(g->lanes, window, lane, member);
     size_t expected = qd_lanes_expected(g->lanes, window, lane, member);
@@ -157,7 +175,7 @@ static int parts_arrived(qd_group *g, int window, qd_lane lane, int member, size
     if (bytes >= sizeof *theirs)
         rc = qd_signature_check(g, theirs, &g->pipeline.window[window].op->signature);
     if (!rc && bytes != expected)
-        rc = qd_error_set(QD_EPROTO, "group %u: rank %d sent %zu bytes of parts instead of %zu",
+        rc = qd_error_set(QD_EPROTO, "group %u: rank %d sent %zu bytes of a call instead of %zu",
                           g->config.id, qd_group_rank(g, member), bytes, expected);
     return rc;
 }
@@ -168,6 +186,41 @@ static int result_arrived(qd_group *g, int window, qd_lane lane, int member, siz
         return 0;
     return qd_error_set(QD_EPROTO, "group %u: rank %d sent %zu bytes of a sum instead of %zu",
                         g->config.id, qd_group_rank(g, member), bytes, expected);
+}
+
+/* A node of a member of this host: where this one finds it. */
+static qd_source local_source(qd_group *g, const qd_ticket *t, qd_holding holding, int f) {
+    if (holding.holder == g->index)
+        return (qd_source){t->op->parts[holding.k] + range(t, f).begin, false};
+    return (qd_source){staged(g, t, holding.holder, f, holding.k), true};
+}
+
+static int relay_piece(qd_group *g, const qd_ticket *t, int f) {
+    unsigned char *message = qd_lanes_place(g->lanes, t->window, QD_LANE_SEND_PARTS, f);
+    size_t n = range(t, f).n, bytes = parts_bytes(t, g->hosts.mine, f);
+    memcpy(message, &t->op->signature, sizeof t->op->signature);
+    if (bytes > 0) {
+        qd_reduction *r = t->op->reduction;
+        for (int k = 0; k < r->covered[g->hosts.mine]; k++)
+            r->relay_output[k] = message + sizeof t->op->signature + (size_t)k * n * t->op->width;
+        for (int s = 0; s < r->relay.sources; s++)
+            r->relay.source[s] = local_source(g, t, r->relay_source[s], f);
+        qd_sum_run(&r->relay, t->op->wire, r->relay_output, true, NULL, n);
+        count_bytes(g, t->op, bytes, true);
+    }
+    return qd_lanes_send(g, t->window, QD_LANE_SEND_PARTS, f, message,
+                         sizeof t->op->signature + bytes);
+}
+
+/* What this host has of the pieces for which this member stands. */
+static int send_parts(qd_group *g, const qd_ticket *t) {
+    int rc = 0, members = g->config.member_count;
+    for (int step = 1; !rc && step < members; step++) {
+        int f = (g->index + step) % members;
+        if (!is_local(g, f) && mine_to_add(g, f) && has_parts(g, t, g->hosts.mine, f))
+            rc = relay_piece(g, t, f);
+    }
+    return rc;
 }
 
 /* ---- put ---- */
@@ -215,10 +268,15 @@ static int give_own_piece(qd_group *g, const qd_ticket *t) {
 static int put_run(qd_group *g, const qd_ticket *t) {
     qd_operation *op = t->op;
     int rc = 0;
-    if (g->lanes)
+    if (g->lanes && t->chunk == 0)
+        rc = exchange_calls(g, t);
+    if (!rc && g->lanes)
         rc = receive_parts(g, t);
     if (!rc && g->lanes)
         rc = receive_results(g, t);
+    /* Alone on its host: no need to wait for others, and they hear what it calls. */
+    if (!rc && g->lanes && !shares(g))
+        rc = send_parts(g, t);
     if (!rc && op->reduction && shares(g))
         stage_parts(g, t);
     if (!rc && !op->reduction && op->gather)
@@ -233,17 +291,6 @@ static int put_run(qd_group *g, const qd_ticket *t) {
 
 /* ---- relay ---- */
 
-/* The others' owners learn who of this host differs: they see only its relay. */
-static void tell_difference(qd_group *g, const qd_ticket *t, const qd_signature *theirs) {
-    for (int f = 0; g->lanes && f < g->config.member_count; f++)
-        if (!is_local(g, f) && mine_to_add(g, f)) {
-            unsigned char *at = qd_lanes_place(g->lanes, t->window, QD_LANE_SEND_PARTS, f);
-            memcpy(at, theirs, sizeof *theirs);
-            if (qd_lanes_send(g, t->window, QD_LANE_SEND_PARTS, f, at, sizeof *theirs))
-                return;
-        }
-}
-
 /* Each one's signature is compared as soon as it is there, so that a member which calls something
  * else is named and not waited for. */
 static int check_locals(qd_group *g, const qd_ticket *t) {
@@ -253,66 +300,43 @@ static int check_locals(qd_group *g, const qd_ticket *t) {
         if (member == g->index || !has_come(g, member, COUNTER_IN, t->number))
             continue;
         int rc = qd_signature_check(g, theirs, &t->op->signature);
-        if (rc) {
-            char kept[QD_SHM_FAILURE_BYTES];
-            strncpy(kept, qd_error_message(), sizeof kept - 1);
-            kept[sizeof kept - 1] = '\0';
-            tell_difference(g, t, theirs);
-            return qd_error_set(rc, "%s", kept);
-        }
+        if (rc)
+            return rc;
     }
     return 0;
 }
 
 static int relay_ready(qd_group *g, const qd_ticket *t) {
-    if (!shares(g))
-        return 1;
-    int rc = t->chunk == 0 ? check_locals(g, t) : 0;
-    return rc ? rc : all_have_come(g, COUNTER_IN, t->number);
+    int called = 1, rc = 0;
+    if (g->lanes && t->chunk == 0)
+        called = qd_lanes_quiet(g, t->window, QD_LANE_RECEIVE_CALL, call_arrived);
+    /* Not waited for yet, but looked at: who shares no memory calls with its parts. */
+    if (called >= 0 && g->lanes && t->chunk == 0)
+        rc = qd_lanes_quiet(g, t->window, QD_LANE_RECEIVE_PARTS, call_arrived);
+    if (rc < 0)
+        return rc;
+    rc = 0;
+    if (called >= 0 && shares(g) && t->chunk == 0)
+        rc = check_locals(g, t);
+    if (called < 0 || rc)
+        return called < 0 ? called : rc;
+    rc = shares(g) ? all_have_come(g, COUNTER_IN, t->number) : 1;
+    return rc < 0 ? rc : rc && called;
 }
 
 static void relay_late(qd_group *g, const qd_ticket *t) {
     mark_missing(g, COUNTER_IN, t->number);
-}
-
-/* A node of a member of this host: where this one finds it. */
-static qd_source local_source(qd_group *g, const qd_ticket *t, qd_holding holding, int f) {
-    if (holding.holder == g->index)
-        return (qd_source){t->op->parts[holding.k] + range(t, f).begin, false};
-    return (qd_source){staged(g, t, holding.holder, f, holding.k), true};
-}
-
-static int relay_piece(qd_group *g, const qd_ticket *t, int f) {
-    unsigned char *message = qd_lanes_place(g->lanes, t->window, QD_LANE_SEND_PARTS, f);
-    size_t n = range(t, f).n, bytes = parts_bytes(t, g->hosts.mine, f);
-    memcpy(message, &t->op->signature, sizeof t->op->signature);
-    if (bytes > 0) {
-        qd_reduction *r = t->op->reduction;
-        for (int k = 0; k < r->covered[g->hosts.mine]; k++)
-            r->relay_output[k] = message + sizeof t->op->signature + (size_t)k * n * t->op->width;
-        for (int s = 0; s < r->relay.sources; s++)
-            r->relay.source[s] = local_source(g, t, r->relay_source[s], f);
-        qd_sum_run(&r->relay, t->op->wire, r->relay_output, true, NULL, n);
-        count_bytes(g, t->op, bytes, true);
-    }
-    return qd_lanes_send(g, t->window, QD_LANE_SEND_PARTS, f, message,
-                         sizeof t->op->signature + bytes);
+    mark_busy(g, t, QD_LANE_RECEIVE_CALL);
 }
 
 static int relay_run(qd_group *g, const qd_ticket *t) {
-    int rc = 0, members = g->config.member_count;
-    for (int step = 1; !rc && g->lanes && step < members; step++) {
-        int f = (g->index + step) % members;
-        if (!is_local(g, f) && mine_to_add(g, f) && has_parts(t, f))
-            rc = relay_piece(g, t, f);
-    }
-    return rc;
+    return g->lanes && shares(g) ? send_parts(g, t) : 0;
 }
 
 /* ---- sum ---- */
 
 static int sum_ready(qd_group *g, const qd_ticket *t) {
-    return g->lanes ? qd_lanes_quiet(g, t->window, QD_LANE_RECEIVE_PARTS, parts_arrived) : 1;
+    return g->lanes ? qd_lanes_quiet(g, t->window, QD_LANE_RECEIVE_PARTS, call_arrived) : 1;
 }
 
 static void sum_late(qd_group *g, const qd_ticket *t) {
@@ -391,6 +415,8 @@ static bool waits_for_sums(const qd_group *g, const qd_operation *op) {
 static int get_ready(qd_group *g, const qd_ticket *t) {
     int rc = waits_for_sums(g, t->op) ? all_have_come(g, COUNTER_OUT, t->number) : 1;
     if (rc == 1 && g->lanes)
+        rc = qd_lanes_quiet(g, t->window, QD_LANE_SEND_CALL, NULL);
+    if (rc == 1 && g->lanes)
         rc = qd_lanes_quiet(g, t->window, QD_LANE_SEND_PARTS, NULL);
     if (rc == 1 && g->lanes)
         rc = qd_lanes_quiet(g, t->window, QD_LANE_SEND_RESULT, NULL);
@@ -400,6 +426,7 @@ static int get_ready(qd_group *g, const qd_ticket *t) {
 static void get_late(qd_group *g, const qd_ticket *t) {
     if (waits_for_sums(g, t->op))
         mark_missing(g, COUNTER_OUT, t->number);
+    mark_busy(g, t, QD_LANE_SEND_CALL);
     mark_busy(g, t, QD_LANE_SEND_PARTS);
     mark_busy(g, t, QD_LANE_SEND_RESULT);
 }

@@ -22,8 +22,9 @@ typedef struct mpi_test {
     qd_world *world;
     qd_transport_kind transport; /* from the command line */
     const char *transport_name;
-    uint32_t next_id; /* of a group; all ranks count alike */
-    const char *name; /* of the test that runs */
+    qd_progress *progress; /* of all groups; NULL where they have none */
+    uint32_t next_id;      /* of a group; all ranks count alike */
+    const char *name;      /* of the test that runs */
     long checks, failures;
 } mpi_test;
 
@@ -78,16 +79,60 @@ static inline bool message_names(int rank) {
     return false;
 }
 
+/* Whether ranks are to believe that they are on several hosts. */
+static inline bool pretends_hosts(const mpi_test *t) {
+    return t->transport == QD_TRANSPORT_AUTO;
+}
+
+/* Interleaved hosts of different sizes, so that no host's slots are a subtree. */
+static inline int pretended_host(const mpi_test *t, int rank) {
+    return rank % (t->world->size >= 8 ? 3 : 2);
+}
+
+/* What a group of these ranks is to call its transport. */
+static inline const char *expected_transport(const mpi_test *t, const int *ranks, int count) {
+    int hosts = 0;
+    if (count == 1)
+        return "self";
+    if (!pretends_hosts(t))
+        return t->transport_name;
+    for (int i = 0; i < count; i++) {
+        int like = 0;
+        while (pretended_host(t, ranks[like]) != pretended_host(t, ranks[i]))
+            like++;
+        hosts += like == i;
+    }
+    return hosts == 1 ? "shm" : hosts == count ? "mpi" : "hierarchical";
+}
+
+static inline void pretend_hosts(mpi_test *t) {
+    for (int i = 0; i < t->world->size; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "host%d", pretended_host(t, i));
+        free(t->world->host[i]);
+        t->world->host[i] = strdup(name);
+    }
+}
+
+/* "hierarchical": what AUTO makes of pretended hosts. */
+static inline bool parse_transport(mpi_test *t) {
+    t->transport = QD_TRANSPORT_AUTO;
+    return strcmp(t->transport_name, "hierarchical") == 0 ||
+           (qd_transport_by_name(t->transport_name, &t->transport) == 0 && !pretends_hosts(t));
+}
+
 static inline int mpi_test_main(int argc, char **argv, const mpi_test_row *rows, size_t count) {
     mpi_test t = {.next_id = 1, .transport_name = argc == 2 ? argv[1] : ""};
-    if (qd_transport_by_name(t.transport_name, &t.transport) || t.transport == QD_TRANSPORT_AUTO) {
-        fprintf(stderr, "usage: mpirun -n N %s shm|mpi\n", argv[0]);
+    if (!parse_transport(&t)) {
+        fprintf(stderr, "usage: mpirun -n N %s shm|mpi|hierarchical\n", argv[0]);
         return 64;
     }
     if (qd_world_open(&t.world)) {
         fprintf(stderr, "%s\n", qd_error_message());
         return 1;
     }
+    if (pretends_hosts(&t))
+        pretend_hosts(&t);
     for (size_t i = 0; i < count; i++) {
         int64_t start = qd_clock_now_ns();
         t.name = rows[i].name;

@@ -6,7 +6,7 @@ function(qd_mpi_test name)
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/test/collectives)
   target_link_libraries(${name} PRIVATE qd_collectives)
   foreach(ranks 2 3 4 5 8)
-    foreach(transport shm mpi)
+    foreach(transport shm mpi hierarchical)
       set(test collectives/${name}_${transport}_${ranks})
       add_test(NAME ${test} COMMAND mpirun --oversubscribe -mca btl self,vader -n ${ranks}
         $<TARGET_FILE:${name}> ${transport})
@@ -18,3 +18,4 @@ endfunction()
 
 qd_mpi_test(test_allreduce_mpi)
 qd_mpi_test(test_group_mpi)
+qd_mpi_test(test_exchange_mpi)
