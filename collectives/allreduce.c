@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -98,9 +99,14 @@ static int new_allreduce(qd_group *group, const qd_slot_ranges *ranges, float *c
         qd_operation_free(op);
         return rc;
     }
-    op->gather = true;
     op->vector = (unsigned char *)result;
+    op->gather = !group->fast;
     op->own = result + op->bounds[group->index];
+    if (group->fast) {
+        op->fast = true;
+        memset(op->bounds, 0, ((size_t)members + 1) * sizeof *op->bounds);
+        op->chunks = 1;
+    }
     *out = op;
     return 0;
 }

@@ -84,6 +84,8 @@ static int open_transport(qd_group *group) {
     int rc = qd_streams_create(group, &group->streams);
     if (!rc && hosts > 1)
         rc = qd_lanes_create(group, &group->lanes);
+    if (!rc && members > 1 && group->config.reduction == QD_REDUCTION_FAST)
+        rc = qd_fast_create(group, &group->fast);
     return rc;
 }
 
@@ -136,6 +138,7 @@ void qd_group_destroy(qd_group *group) {
     qd_streams_fail(group, QD_ECANCELLED);
     free_operations(group->pipeline.first);
     free_operations(group->free);
+    qd_fast_destroy(group->fast);
     qd_streams_destroy(group->streams);
     qd_lanes_destroy(group->lanes);
     qd_shm_segment_destroy(group->segment);
@@ -196,6 +199,10 @@ int qd_group_pass(qd_group *group) {
         int moved = qd_streams_pass(group);
         rc = moved < 0 ? moved : rc | moved;
     }
+    if (rc >= 0 && group->fast) {
+        int moved = qd_fast_pass(group);
+        rc = moved < 0 ? moved : rc | moved;
+    }
     qd_operation *ended;
     while (rc >= 0 && (ended = qd_pipeline_take_ended(group))) {
         qd_operation_end(ended, 0);
@@ -222,6 +229,7 @@ void qd_group_find_late(qd_group *group) {
     group->late_what = "a call";
     qd_pipeline_find_late(group);
     qd_streams_find_late(group);
+    qd_fast_find_late(group);
 }
 
 /* Those of this host that wait for this member need not wait in vain: a difference concerns all. */

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "collectives/fast.h"
 #include "collectives/group.h"
 #include "collectives/hosts.h"
 #include "collectives/lanes.h"
@@ -35,6 +36,7 @@ struct qd_group {
     qd_shm_segment *segment; /* NULL unless the members of this host share memory */
     qd_shm_member **shm;     /* [members] those of this host, NULL for others */
     qd_lanes *lanes;         /* between hosts; NULL with one host */
+    qd_fast *fast;           /* with QD_REDUCTION_FAST and several members */
     qd_streams *streams;     /* between any two members */
     pthread_mutex_t lock;    /* held by who moves the group's operations */
     uint64_t calls;

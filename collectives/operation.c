@@ -80,6 +80,8 @@ void qd_operation_begin(qd_operation *op, bool started) {
         if (rc)
             qd_group_fail(group, rc);
     }
+    if (!group->failed && op->fast)
+        qd_fast_begin(op);
     if (group->failed)
         qd_operation_end(op, group->failed);
     else if (op->collective)

@@ -40,8 +40,10 @@ struct qd_operation {
     uint64_t bytes;         /* sent */
     qd_transfer *transfers; /* [2][members] to and from members, of which there are */
     int sends, receives;
-    int parts_left;  /* transfers under way */
-    bool collective; /* it passes the pipeline */
+    int parts_left;          /* transfers, or a fast sum, under way */
+    qd_operation *next_fast; /* waiting for its fast sum */
+    bool collective;         /* it passes the pipeline */
+    bool fast;               /* summed by MPI; the pipeline only compares what members call */
     int rc;
     atomic_bool done;
 };

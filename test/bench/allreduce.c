@@ -1,9 +1,11 @@
 /*
  * How long an all-reduce of one node vector a rank takes, beside the MPI library's own:
- *   mpirun -n RANKS allreduce
- * One JSON line for each size. shm_us, mpi_us, openmpi_us: median over rounds of the slowest rank's
- * time for one call, in place; the three take turns within a round. ratio: openmpi_us / shm_us,
- * above 1 where ours is the faster one (its order of additions is fixed, the library's is not).
+ *   mpirun -n RANKS bench_allreduce [shm|mpi|auto] [fp32|bf16]
+ * One JSON line for each size; allreduce.py adds gloo's times. ours_us, openmpi_us: median over
+ * rounds of the slowest rank's time for one call, in place; the two take turns within a round.
+ * triad_gbps: STREAM triad of all ranks at once, measured in this run, on vectors beyond any cache.
+ * memory_fraction: the time in which every rank could read and write its vector once at that rate,
+ * over ours_us; above 1 where the vectors fit into a cache.
  */
 #include <mpi.h>
 #include <stdint.h>
@@ -14,18 +16,20 @@
 #include "collectives/allreduce.h"
 #include "runtime/clock.h"
 #include "runtime/error.h"
+#include "test/bench/limits.h"
 
-enum { MOST_RANKS = 256, MOST_ROUNDS = 41, KINDS = 3 };
+enum { MOST_RANKS = 256, MOST_ROUNDS = 41, KINDS = 2 };
 
 typedef struct bench {
-    qd_group *group[2]; /* shm, mpi */
+    qd_group *group;
     qd_slot_ranges ranges;
     float *vector;
+    double triad_gbps;
 } bench;
 
 static int reduce_once(bench *b, int kind, int64_t count) {
-    if (kind < 2)
-        return qd_allreduce_ordered(b->group[kind], &b->ranges, &b->vector, 1, b->vector, count);
+    if (kind == 0)
+        return qd_allreduce_ordered(b->group, &b->ranges, &b->vector, 1, b->vector, count);
     return MPI_Allreduce(MPI_IN_PLACE, b->vector, (int)count, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
 }
 
@@ -52,7 +56,7 @@ static int compare(const void *a, const void *b) {
 static int run_size(bench *b, size_t bytes, int rank, int size) {
     int64_t count = (int64_t)(bytes / sizeof(float));
     int calls = bytes <= 16384 ? 200 : bytes <= 1 << 20 ? 10 : 1;
-    int rounds = bytes <= 4 << 20 ? MOST_ROUNDS : 11;
+    int rounds = bytes <= 4 << 20 ? MOST_ROUNDS : 7;
     double us[KINDS][MOST_ROUNDS];
     for (int round = -1; round < rounds; round++) /* one to warm up */
         for (int kind = 0; kind < KINDS; kind++) {
@@ -65,58 +69,66 @@ static int run_size(bench *b, size_t bytes, int rank, int size) {
         qsort(us[kind], (size_t)rounds, sizeof(double), compare);
     int middle = rounds / 2;
     if (rank == 0) {
-        printf(
-            "{\"bench\":\"allreduce\",\"bytes\":%zu,\"ranks\":%d,\"shm_us\":%.1f,\"mpi_us\":%.1f,"
-            "\"openmpi_us\":%.1f,\"ratio\":%.2f}\n",
-            bytes, size, us[0][middle], us[1][middle], us[2][middle],
-            us[2][middle] / us[0][middle]);
+        printf("{\"bench\":\"allreduce\",\"bytes\":%zu,\"ranks\":%d,\"transport\":\"%s\","
+               "\"ours_us\":%.2f,\"openmpi_us\":%.2f,\"triad_gbps\":%.1f,"
+               "\"memory_fraction\":%.2f}\n",
+               bytes, size, qd_group_transport(b->group), us[0][middle], us[1][middle],
+               b->triad_gbps, 2e-3 * (double)bytes * size / b->triad_gbps / us[0][middle]);
         fflush(stdout);
     }
     return 0;
 }
 
-static int open_groups(bench *b, const qd_world *world) {
-    static const qd_transport_kind transports[2] = {QD_TRANSPORT_SHM, QD_TRANSPORT_MPI};
+static int open_group(bench *b, const qd_world *world, int argc, char **argv) {
     int members[MOST_RANKS];
     for (int i = 0; i < world->size; i++)
         members[i] = i;
-    for (int kind = 0; kind < 2; kind++) {
-        qd_group_config config = {.world = world,
-                                  .id = (uint32_t)kind + 1,
-                                  .members = members,
-                                  .member_count = world->size,
-                                  .transport = transports[kind],
-                                  .deadline_s = 60};
-        if (qd_group_create(&config, &b->group[kind]))
-            return 1;
-    }
-    return 0;
+    const char *transport = argc > 1 ? argv[1] : "auto";
+    qd_group_config config = {.world = world,
+                              .id = 1,
+                              .members = members,
+                              .member_count = world->size,
+                              .transport = strcmp(transport, "shm") == 0   ? QD_TRANSPORT_SHM
+                                           : strcmp(transport, "mpi") == 0 ? QD_TRANSPORT_MPI
+                                                                           : QD_TRANSPORT_AUTO,
+                              .wire = argc > 2 && strcmp(argv[2], "bf16") == 0 ? QD_WIRE_BF16
+                                                                               : QD_WIRE_FP32,
+                              .deadline_s = 60};
+    return qd_group_create(&config, &b->group);
 }
 
-int main(void) {
-    const size_t largest = 64 << 20;
+static double triad_of_all(void) {
+    MPI_Barrier(MPI_COMM_WORLD);
+    double mine = limits_triad_gbps(1), all;
+    MPI_Allreduce(&mine, &all, 1, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
+    return all;
+}
+
+int main(int argc, char **argv) {
+    const size_t largest = 256 << 20;
     int starts[MOST_RANKS + 1], status = 1;
     qd_world *world = NULL;
     bench b = {.ranges = {.starts = starts}};
     if (qd_world_open(&world) || world->size < 2 || world->size > MOST_RANKS) {
-        fprintf(stderr, "usage: mpirun -n 2..%d allreduce\n%s\n", MOST_RANKS, qd_error_message());
+        fprintf(stderr, "usage: mpirun -n 2..%d bench_allreduce [shm|mpi|auto] [fp32|bf16]\n%s\n",
+                MOST_RANKS, qd_error_message());
         return 64;
     }
     for (int i = 0; i <= world->size; i++)
         starts[i] = i;
     b.ranges.leaves = world->size;
     b.vector = aligned_alloc(64, largest);
-    if (!b.vector || open_groups(&b, world)) {
+    if (!b.vector || open_group(&b, world, argc, argv)) {
         fprintf(stderr, "%s\n", qd_error_message());
         goto out;
     }
     memset(b.vector, 0, largest);
+    b.triad_gbps = triad_of_all();
     status = 0;
     for (size_t bytes = 1024; !status && bytes <= largest; bytes *= 4)
         status = run_size(&b, bytes, world->rank, world->size);
 out:
-    qd_group_destroy(b.group[0]);
-    qd_group_destroy(b.group[1]);
+    qd_group_destroy(b.group);
     free(b.vector);
     qd_world_close(world, status == 0, 20, 70);
     return status;

@@ -19,3 +19,20 @@ endfunction()
 qd_mpi_test(test_allreduce_mpi)
 qd_mpi_test(test_group_mpi)
 qd_mpi_test(test_exchange_mpi)
+qd_mpi_test(test_sums_mpi)
+
+# Those with a second thread also under TSan, which takes Open MPI's own shared memory for a race.
+qd_mpi_test(test_progress_mpi)
+foreach(ranks 2 3 4 5 8)
+  set_tests_properties(collectives/test_progress_mpi_shm_${ranks} PROPERTIES LABELS threads)
+endforeach()
+
+add_executable(test_lost_mpi collectives/test_lost_mpi.c)
+target_include_directories(test_lost_mpi PRIVATE ${CMAKE_SOURCE_DIR}/test/collectives)
+target_link_libraries(test_lost_mpi PRIVATE qd_collectives)
+foreach(transport shm mpi hierarchical)
+  add_test(NAME collectives/test_lost_mpi_${transport} COMMAND mpirun --oversubscribe --enable-recovery
+    -mca btl self,vader -n 4 $<TARGET_FILE:test_lost_mpi> ${transport})
+  set_tests_properties(collectives/test_lost_mpi_${transport} PROPERTIES TIMEOUT 60 PROCESSORS 2
+    PASS_REGULAR_EXPRESSION "all survivors named" ENVIRONMENT "${QD_MPI_TEST_ENVIRONMENT}")
+endforeach()
