@@ -23,6 +23,7 @@
 /* One wait for peers. Start with {0}; its deadline begins with the first look at the clock, so
  * that a wait which finds its peers ready costs none. */
 typedef struct qd_wait {
+    int spins;
     qd_backoff backoff;
     qd_deadline deadline;
     bool expired;
@@ -44,6 +45,7 @@ struct qd_group {
     qd_reduction *reductions; /* of the ranges used so far, kept because steps repeat them */
     qd_operation *free;       /* handles to use again */
     qd_wait wait;             /* since something last moved */
+    int spins;                /* looks before a wait gives the core away */
     int64_t next_poll_ns;
     int64_t link_free_ns; /* with an injected delay: when the last operation has left */
     int failed;           /* the error that broke the group, or 0 */
@@ -100,6 +102,9 @@ bool qd_group_held_back(const qd_group *group, int64_t *until_ns);
  * has polled once more since; it sets the message (qd_wait_late), because only it knows who is
  * late. */
 int qd_wait_check(qd_group *group, qd_wait *wait, bool listen);
+
+/* Looks before a wait gives the core away, on a host with so many members. */
+int qd_wait_spins(int locals);
 
 /* Call after each fruitless poll: pauses a little, longer each time, then as qd_wait_check. */
 int qd_wait_pause(qd_group *group, qd_wait *wait);

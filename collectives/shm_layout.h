@@ -12,7 +12,7 @@
 
 /* QD_STAGING_BYTES: of one window of a member, all pieces together: large enough to make waits
  * rare, small enough for the windows of all members to stay in a cache. */
-enum { QD_WINDOWS = 3, QD_STAGING_BYTES = 1 << 19, QD_SHM_FAILURE_BYTES = 512 };
+enum { QD_WINDOWS = 3, QD_STAGING_BYTES = 1 << 18, QD_SHM_FAILURE_BYTES = 512 };
 
 /* With this many a piece's place still holds a float of each of the most node vectors. */
 enum { QD_SHM_MAX_MEMBERS = QD_STAGING_BYTES / 256 };

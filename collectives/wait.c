@@ -1,10 +1,11 @@
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "collectives/group_state.h"
 
 /* Polls before the clock is looked at; a peer that is at work needs fewer. */
-enum { BLIND_POLLS = 64, LONGEST_SLEEP_US = 200, POLL_EVERY_NS = 1000000 };
+enum { BLIND_POLLS = 64, LONGEST_SLEEP_US = 200, POLL_EVERY_NS = 1000000, SPINS = 2000 };
 
 static int listen_to_owner(qd_group *group, int64_t now) {
     const qd_group_config *config = &group->config;
@@ -31,7 +32,23 @@ int qd_wait_check(qd_group *group, qd_wait *wait, bool listen) {
     return 0;
 }
 
+/* A peer that is at work on a chunk is ready within some ten microseconds; to give the core away
+ * for that costs more, where there is one for each rank of the host. */
+static bool spin(const qd_group *group, qd_wait *wait) {
+    if (wait->spins >= group->spins)
+        return false;
+    wait->spins++;
+    __builtin_ia32_pause();
+    return true;
+}
+
+int qd_wait_spins(int locals) {
+    return locals <= sysconf(_SC_NPROCESSORS_ONLN) ? SPINS : 0;
+}
+
 int qd_wait_pause(qd_group *group, qd_wait *wait) {
+    if (spin(group, wait))
+        return 0;
     qd_backoff_pause(&wait->backoff, LONGEST_SLEEP_US);
     return wait->backoff.polls < BLIND_POLLS ? 0 : qd_wait_check(group, wait, true);
 }
