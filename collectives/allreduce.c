@@ -169,8 +169,8 @@ static size_t piece_in_chunk(const qd_reduction *r, int f, int64_t count) {
     return n < chunk ? n : chunk;
 }
 
-/* Its own nodes and sum; of each other member the nodes of its own piece, and the sum that the other
- * has made. Chunks take the windows by turns, so that in time all are touched. */
+/* Its own nodes and sum; of each other member the nodes of its own piece, and the sum that the
+ * other has made. Chunks take the windows by turns, so that in time all are touched. */
 int qd_allreduce_shared_bytes(const qd_slot_ranges *ranges, int members, int index, int64_t count,
                               size_t *bytes) {
     qd_reduction *r = NULL;
@@ -190,8 +190,8 @@ int qd_allreduce_shared_bytes(const qd_slot_ranges *ranges, int members, int ind
         if (i != index)
             floats += (size_t)r->held[index] * theirs + (size_t)r->held[i] * own + theirs;
     }
-    *bytes = (size_t)members * offsetof(qd_shm_member, staging) +
-             QD_WINDOWS * floats * sizeof(float);
+    *bytes =
+        (size_t)members * offsetof(qd_shm_member, staging) + QD_WINDOWS * floats * sizeof(float);
     qd_reduction_destroy(r);
     return 0;
 }

@@ -147,13 +147,14 @@ static int check_hello(const meeting *meet, int member, const void *message) {
                             mine.group, qd_group_rank(meet->group, member),
                             reduction_words[theirs->sums >> 8 & 1], wire_words[theirs->sums & 1],
                             reduction_words[mine.sums >> 8 & 1], wire_words[mine.sums & 1]);
-    return qd_error_set(
-        QD_EPROTO,
-        "group %u: rank %d knows it as %u members over %s, this rank as %u over "
-        "%s%s",
-        mine.group, qd_group_rank(meet->group, member), theirs->members,
-        qd_transport_names[theirs->transport % QD_TRANSPORT_KINDS], mine.members, qd_transport_names[mine.transport],
-        theirs->members == mine.members ? "; the lists of members must be equal" : "");
+    return qd_error_set(QD_EPROTO,
+                        "group %u: rank %d knows it as %u members over %s, this rank as %u over "
+                        "%s%s",
+                        mine.group, qd_group_rank(meet->group, member), theirs->members,
+                        qd_transport_names[theirs->transport % QD_TRANSPORT_KINDS], mine.members,
+                        qd_transport_names[mine.transport],
+                        theirs->members == mine.members ? "; the lists of members must be equal"
+                                                        : "");
 }
 
 static int check_agreement(const meeting *meet, int member, const void *message) {

@@ -8,6 +8,7 @@
 
 #include "collectives/group_state.h"
 #include "collectives/progress_state.h"
+#include "runtime/thread.h"
 
 /* Fruitless looks before it sleeps, and how long: short enough for a chunk not to wait long, long
  * enough for the looks to cost the computing thread nothing to speak of. */
@@ -89,10 +90,10 @@ int qd_progress_create(qd_progress **out) {
     pthread_mutex_init(&p->list, NULL);
     pthread_mutex_init(&p->sleep, NULL);
     pthread_cond_init(&p->wake, NULL);
-    int code = pthread_create(&p->thread, NULL, run, p);
-    if (code) {
+    int rc = qd_thread_start(&p->thread, run, p);
+    if (rc) {
         free(p);
-        return qd_error_set_errno(QD_EINTERNAL, code, "the communication thread");
+        return qd_error_context(rc, "the communication thread");
     }
     *out = p;
     return 0;

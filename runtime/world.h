@@ -4,9 +4,9 @@
  * world; after that a rank may be lost without others hanging in MPI.
  *
  * MPI is initialised for one call at a time (MPI_THREAD_SERIALIZED): the thread that drives
- * compute and the one that drives communication share it by qd_world_mpi_enter. With one lock of
- * our own MPI keeps none inside: MPI_THREAD_MULTIPLE would make every message of every job pay for
- * them (see test/bench/threads), although two threads meet in MPI rarely and for microseconds.
+ * compute and the one that drives communication share it by qd_world_mpi_enter. All calls of ours
+ * return at once, so a turn is short and a lock that nobody holds costs little; with
+ * MPI_THREAD_MULTIPLE the library would take locks of its own in every call of every thread.
  */
 #ifndef QD_RUNTIME_WORLD_H
 #define QD_RUNTIME_WORLD_H
