@@ -306,22 +306,23 @@ static int check_locals(qd_group *g, const qd_ticket *t) {
     return 0;
 }
 
+/* The first chunk's: what members elsewhere call, 1 when all have. Who shares no memory calls with
+ * its parts: not waited for yet, but looked at. */
+static int check_calls(qd_group *g, const qd_ticket *t) {
+    int rc = qd_lanes_quiet(g, t->window, QD_LANE_RECEIVE_PARTS, call_arrived);
+    return rc < 0 ? rc : qd_lanes_quiet(g, t->window, QD_LANE_RECEIVE_CALL, call_arrived);
+}
+
 static int relay_ready(qd_group *g, const qd_ticket *t) {
-    int called = 1, rc = 0;
-    if (g->lanes && t->chunk == 0)
-        called = qd_lanes_quiet(g, t->window, QD_LANE_RECEIVE_CALL, call_arrived);
-    /* Not waited for yet, but looked at: who shares no memory calls with its parts. */
-    if (called >= 0 && g->lanes && t->chunk == 0)
-        rc = qd_lanes_quiet(g, t->window, QD_LANE_RECEIVE_PARTS, call_arrived);
-    if (rc < 0)
-        return rc;
-    rc = 0;
-    if (called >= 0 && shares(g) && t->chunk == 0)
-        rc = check_locals(g, t);
-    if (called < 0 || rc)
-        return called < 0 ? called : rc;
-    rc = shares(g) ? all_have_come(g, COUNTER_IN, t->number) : 1;
-    return rc < 0 ? rc : rc && called;
+    int called = g->lanes && t->chunk == 0 ? check_calls(g, t) : 1;
+    if (called < 0 || !shares(g))
+        return called;
+    /* Counted before they are compared: else one could come in between and not be compared. */
+    int come = all_have_come(g, COUNTER_IN, t->number);
+    int rc = t->chunk == 0 ? check_locals(g, t) : 0;
+    if (rc || come < 0)
+        return rc ? rc : come;
+    return come && called;
 }
 
 static void relay_late(qd_group *g, const qd_ticket *t) {

@@ -88,12 +88,12 @@ START_TEST(the_members_share_the_copy_of_a_checkpoint) {
 }
 END_TEST
 
-/* Two members with a node each: of two buffers all of one's own, and of the other's the half that
+/* Two members with a node each: of three buffers all of one's own, and of the other's the half that
  * one adds up and the half that it has added up. */
 START_TEST(two_members_touch_all_of_each_others_shared_memory) {
     enum { VECTOR = TENSORS * 16 + 16 }; /* each tensor takes 16 floats, the totals 16 */
     ck_assert_uint_eq(plan(1, true).communication, 0);
-    ck_assert_uint_eq(plan(2, true).communication, 2 * 4096 + 2 * 2 * VECTOR * 4);
+    ck_assert_uint_eq(plan(2, true).communication, 2 * 4096 + 3 * 2 * VECTOR * 4);
 }
 END_TEST
 
