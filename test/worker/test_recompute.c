@@ -23,6 +23,22 @@ static const struct {
      "model: {family: gpt, layers: 3, heads: 3, width: 24, context: 16, vocabulary: 50}\n"
      "data: {format: text, folder: none, file: none}\n" TAIL,
      3},
+    /* What is dropped is drawn again, and must be the same. */
+    {"name: gpt-dropout\n"
+     "model: {family: gpt, layers: 3, heads: 4, kv_heads: 2, positions: rotary, width: 32, "
+     "context: 16, vocabulary: 50, dropout: 0.2}\n"
+     "data: {format: text, folder: none, file: none}\n" TAIL,
+     2},
+    {"name: bert-dropout\n"
+     "model: {family: bert, layers: 3, heads: 3, width: 24, context: 16, vocabulary: 50, "
+     "classes: 3, dropout: 0.2}\n"
+     "data: {format: lines, folder: none, train: a}\n" TAIL,
+     1},
+    {"name: lstm-dropout\n"
+     "model: {family: lstm, layers: 3, width: 24, context: 16, vocabulary: 50, classes: 3, "
+     "dropout: 0.2}\n"
+     "data: {format: lines, folder: none, train: a}\n" TAIL,
+     1},
     {"name: bert\n"
      "model: {family: bert, layers: 3, heads: 3, width: 24, context: 16, vocabulary: 50, "
      "classes: 3}\n"
