@@ -85,7 +85,7 @@ void qd_operation_begin(qd_operation *op, bool started) {
     if (group->failed)
         qd_operation_end(op, group->failed);
     else if (op->collective)
-        qd_pipeline_add(&group->pipeline, op);
+        qd_pipeline_append(&group->pipeline, op);
     else if (op->parts_left == 0)
         qd_operation_end(op, 0);
     pthread_mutex_unlock(&group->lock);

@@ -3,7 +3,7 @@
 #include "collectives/group_state.h"
 #include "collectives/stages.h"
 
-void qd_pipeline_add(qd_pipeline *p, qd_operation *op) {
+void qd_pipeline_append(qd_pipeline *p, qd_operation *op) {
     op->next = NULL;
     if (p->last)
         p->last->next = op;

@@ -38,7 +38,7 @@ typedef struct qd_pipeline {
     qd_operation *entering;     /* the first one with chunks that have not entered */
 } qd_pipeline;
 
-void qd_pipeline_add(qd_pipeline *pipeline, qd_operation *operation);
+void qd_pipeline_append(qd_pipeline *pipeline, qd_operation *operation);
 
 /* Moves each ticket on by a stage where it can. 1, 0 or an error. */
 int qd_pipeline_pass(struct qd_group *group);
