@@ -32,9 +32,10 @@ int qd_checkpoint_writer_create(const char *run_folder, int index, int count,
 void qd_checkpoint_writer_destroy(qd_checkpoint_writer *writer);
 
 /*
- * Takes a copy of this member's share of the tensors as they are after `step` steps (tensors are
- * dealt to writers in order, balanced by bytes; a function of count alone) and starts writing it in
- * the background. Must not be called while an earlier one is pending. QD_ENOMEM, QD_EIO.
+ * Takes a copy of this member's share of the tensors as they are after `step` steps (tensors, or
+ * the slices that members hold of them, are dealt to writers in order, balanced by bytes:
+ * checkpoint_deal.h) and starts writing it in the background. Must not be called while an earlier
+ * one is pending. QD_ENOMEM, QD_EIO.
  */
 int qd_checkpoint_begin(qd_checkpoint_writer *writer, const qd_state_tensor *tensors, int count,
                         int64_t step);
@@ -87,8 +88,9 @@ int qd_checkpoint_find(const char *run_folder, int64_t at_most, qd_checkpoint_in
 void qd_checkpoint_info_fini(qd_checkpoint_info *info);
 
 /* Fills the data of the given tensors from it, whatever grid saved it, checking every checksum it
- * reads. Every tensor must be covered completely, with its shape. QD_EDATA names file and tensor.
- * Nothing is written before everything was found whole: damage leaves the tensors as they were.
+ * reads. What is held of a tensor must be covered completely, and its shape be the same; of what no
+ * held slice shares nothing is read. QD_EDATA names file and tensor. Nothing is written before
+ * everything was found whole: damage leaves the tensors as they were.
  */
 int qd_checkpoint_load(const qd_checkpoint_info *info, const qd_state_tensor *tensors, int count);
 

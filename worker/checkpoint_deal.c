@@ -1,19 +1,18 @@
 #include "worker/checkpoint_deal.h"
 
-/* Elements of one index of dimension 0, and how many such there are. */
-static void row_size(const qd_shape *shape, int64_t *elements, int64_t *rows) {
+/* Elements of one index of dimension 0 of what is held, and how many such there are. */
+static void row_size(const qd_slice *slice, int64_t *elements, int64_t *rows) {
     *elements = 1;
-    *rows = shape->dims > 0 ? shape->dim[0] : 1;
-    for (int d = 1; d < shape->dims; d++)
-        *elements *= shape->dim[d];
+    *rows = slice->whole.dims > 0 ? slice->extent[0] : 1;
+    for (int d = 1; d < slice->whole.dims; d++)
+        *elements *= slice->extent[d];
 }
 
-static int64_t total_elements(const qd_state_tensor *tensors, int count) {
-    int64_t total = 0, elements, rows;
-    for (int i = 0; i < count; i++) {
-        row_size(&tensors[i].shape, &elements, &rows);
-        total += elements * rows;
-    }
+static int64_t total_elements(const qd_state_tensor *tensors, int count, int replicas) {
+    int64_t total = 0;
+    for (int i = 0; i < count; i++)
+        if (tensors[i].replicas == replicas)
+            total += qd_slice_elements(&tensors[i].slice);
     return total;
 }
 
@@ -31,23 +30,45 @@ static int64_t row_at(int64_t at, int64_t elements, int64_t rows) {
     return row < rows ? row : rows;
 }
 
-int qd_checkpoint_deal(const qd_state_tensor *tensors, int count, int index, int writers,
-                       qd_checkpoint_piece *pieces) {
-    int64_t total = total_elements(tensors, count);
+/* The share of writer `index` of `writers` of the tensors of equal `replicas`. */
+static int deal_equals(const qd_state_tensor *tensors, int count, int replicas, int index,
+                       int writers, qd_checkpoint_piece *pieces) {
+    int64_t total = total_elements(tensors, count, replicas);
     int64_t from = cut_before(total, index, writers), to = cut_before(total, index + 1, writers);
     int64_t begin = 0, elements, rows;
     int dealt = 0;
     for (int i = 0; i < count; i++) {
-        row_size(&tensors[i].shape, &elements, &rows);
+        if (tensors[i].replicas != replicas)
+            continue;
+        row_size(&tensors[i].slice, &elements, &rows);
         int64_t first = row_at(from - begin, elements, rows);
         int64_t end = row_at(to - begin, elements, rows);
         begin += elements * rows;
         if (first == end)
             continue;
         qd_checkpoint_piece *piece = &pieces[dealt++];
-        *piece = (qd_checkpoint_piece){.tensor = i, .slice = qd_slice_whole(&tensors[i].shape)};
-        piece->slice.offset[0] = first;
+        *piece = (qd_checkpoint_piece){.tensor = i, .slice = tensors[i].slice};
+        piece->slice.offset[0] += first;
         piece->slice.extent[0] = end - first;
+    }
+    return dealt;
+}
+
+static bool is_first_of_its_replicas(const qd_state_tensor *tensors, int i) {
+    for (int other = 0; other < i; other++)
+        if (tensors[other].replicas == tensors[i].replicas)
+            return false;
+    return true;
+}
+
+int qd_checkpoint_deal(const qd_state_tensor *tensors, int count, int index, int writers,
+                       qd_checkpoint_piece *pieces) {
+    int dealt = 0;
+    for (int i = 0; i < count; i++) {
+        const qd_state_tensor *t = &tensors[i];
+        if (is_first_of_its_replicas(tensors, i))
+            dealt += deal_equals(tensors, count, t->replicas, t->replicas ? t->replica : index,
+                                 t->replicas ? t->replicas : writers, pieces + dealt);
     }
     return dealt;
 }

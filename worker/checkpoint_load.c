@@ -26,11 +26,11 @@ typedef struct load {
 
 static int check_shape(const load *l, const qd_state_tensor *tensor, const qd_slice *slice) {
     char there[64], here[64];
-    if (qd_slice_is_of(slice, &tensor->shape))
+    if (qd_slice_is_of(slice, &tensor->slice.whole))
         return 0;
     return qd_error_set(QD_EDATA, "%s: %s is %s there, %s here", l->folder, tensor->name,
                         qd_shape_text(&slice->whole, there, sizeof there),
-                        qd_shape_text(&tensor->shape, here, sizeof here));
+                        qd_shape_text(&tensor->slice.whole, here, sizeof here));
 }
 
 /* Adds the slices of a tensor that one file holds to found, of which *count are there. */
@@ -52,7 +52,13 @@ static int gather_slices(const load *l, const qd_state_tensor *tensor, const qd_
     return 0;
 }
 
-/* Slices inside the tensor that do not overlap and have as many elements as it cover it. */
+static int64_t shared_elements(const qd_slice *a, const qd_slice *b) {
+    qd_slice common;
+    return qd_slice_common(a, b, &common) ? qd_slice_elements(&common) : 0;
+}
+
+/* Slices that do not overlap and together share as many elements with what is held as that has
+ * cover it. */
 static int check_covered(const load *l, const qd_state_tensor *tensor, const qd_slice **found) {
     int count = 0;
     int64_t covered = 0;
@@ -62,13 +68,13 @@ static int check_covered(const load *l, const qd_state_tensor *tensor, const qd_
             return rc;
     }
     for (int i = 0; i < count; i++)
-        covered += qd_slice_elements(found[i]);
+        covered += shared_elements(found[i], &tensor->slice);
     if (count == 0)
         return qd_error_set(QD_EDATA, "%s: holds no tensor %s", l->folder, tensor->name);
-    qd_slice whole = qd_slice_whole(&tensor->shape);
-    if (covered != qd_slice_elements(&whole))
+    if (covered != qd_slice_elements(&tensor->slice))
         return qd_error_set(QD_EDATA, "%s: %s: only %lld of %lld elements are there", l->folder,
-                            tensor->name, (long long)covered, (long long)qd_slice_elements(&whole));
+                            tensor->name, (long long)covered,
+                            (long long)qd_slice_elements(&tensor->slice));
     return 0;
 }
 
@@ -116,10 +122,11 @@ static int read_slice(load *l, int fd, const char *path, const qd_safetensors *h
     return rc;
 }
 
-static const qd_state_tensor *wanted(const load *l, const char *name) {
+/* The tensor that a stored slice is a part of, where it has elements of what is held here. */
+static const qd_state_tensor *wanted(const load *l, const qd_stored_slice *stored) {
     for (int i = 0; i < l->count; i++)
-        if (strcmp(l->tensors[i].name, name) == 0)
-            return &l->tensors[i];
+        if (strcmp(l->tensors[i].name, stored->name) == 0)
+            return qd_slice_overlaps(&stored->slice, &l->tensors[i].slice) ? &l->tensors[i] : NULL;
     return NULL;
 }
 
@@ -129,12 +136,12 @@ static int read_slices(load *l, int fd, const char *path, const qd_stored_file *
     if (rc)
         return rc;
     for (int i = 0; !rc && i < file->count; i++) {
-        const qd_state_tensor *tensor = wanted(l, file->slices[i].name);
+        const qd_state_tensor *tensor = wanted(l, &file->slices[i]);
         if (!tensor)
             continue;
         rc = read_slice(l, fd, path, &header, &file->slices[i]);
         if (!rc && keep)
-            qd_slice_put(&file->slices[i].slice, l->buffer, tensor->data);
+            qd_slice_copy(&file->slices[i].slice, l->buffer, &tensor->slice, tensor->data);
     }
     qd_safetensors_fini(&header);
     return rc;

@@ -77,7 +77,7 @@ int qd_checkpoint_snapshot_take(qd_checkpoint_snapshot *s, const qd_state_tensor
         const qd_state_tensor *tensor = &tensors[s->pieces[i].tensor];
         s->slices[i] = (qd_stored_slice){.slice = s->pieces[i].slice};
         memcpy(s->slices[i].name, tensor->name, sizeof tensor->name);
-        qd_slice_take(&s->pieces[i].slice, tensor->data, to);
+        qd_slice_copy(&tensor->slice, tensor->data, &s->pieces[i].slice, to);
         to += qd_slice_elements(&s->pieces[i].slice);
     }
     return rc;

@@ -59,8 +59,7 @@ void qd_engine_describe_state(const qd_job *job, const qd_graph *graph, int i,
                               qd_state_tensor *tensor) {
     int vector = i / graph->param_count - 1;
     const qd_param *param = &graph->params[i % graph->param_count];
-    tensor->shape = param->shape;
-    tensor->data = NULL;
+    *tensor = (qd_state_tensor){.slice = qd_slice_whole(&param->shape)};
     if (vector < 0)
         snprintf(tensor->name, sizeof tensor->name, "model/%s", param->name);
     else

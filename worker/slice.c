@@ -32,71 +32,82 @@ int64_t qd_slice_elements(const qd_slice *slice) {
     return elements;
 }
 
-bool qd_slice_overlaps(const qd_slice *a, const qd_slice *b) {
-    for (int d = 0; d < a->whole.dims; d++)
-        if (a->offset[d] + a->extent[d] <= b->offset[d] ||
-            b->offset[d] + b->extent[d] <= a->offset[d])
+bool qd_slice_common(const qd_slice *a, const qd_slice *b, qd_slice *common) {
+    qd_slice shared = {.whole = a->whole};
+    for (int d = 0; d < a->whole.dims; d++) {
+        int64_t a_end = a->offset[d] + a->extent[d], b_end = b->offset[d] + b->extent[d];
+        shared.offset[d] = a->offset[d] > b->offset[d] ? a->offset[d] : b->offset[d];
+        shared.extent[d] = (a_end < b_end ? a_end : b_end) - shared.offset[d];
+        if (shared.extent[d] < 1)
             return false;
+    }
+    *common = shared;
     return true;
 }
 
-/* A slice seen as runs of elements that lie side by side in the whole as well: `run` elements
- * each, one for every index of the dimensions before `outer`. */
-typedef struct run_walk {
-    const qd_slice *slice;
-    int outer;
-    int64_t run;
-    int64_t stride[QD_MAX_DIMS]; /* of the whole, in elements */
-    int64_t index[QD_MAX_DIMS];  /* within the slice */
-} run_walk;
-
-static run_walk walk_runs(const qd_slice *slice) {
-    run_walk walk = {.slice = slice, .outer = slice->whole.dims, .run = 1};
-    int64_t stride = 1;
-    bool side_by_side = true;
-    for (int d = slice->whole.dims - 1; d >= 0; d--) {
-        walk.stride[d] = stride;
-        stride *= slice->whole.dim[d];
-        if (!side_by_side)
-            continue;
-        walk.run *= slice->extent[d];
-        walk.outer = d;
-        side_by_side = slice->extent[d] == slice->whole.dim[d];
-    }
-    return walk;
+bool qd_slice_overlaps(const qd_slice *a, const qd_slice *b) {
+    qd_slice common;
+    return qd_slice_common(a, b, &common);
 }
 
-/* First element of the current run in the whole. */
-static int64_t run_begin(const run_walk *walk) {
+/* What two slices share, seen as runs of elements that lie side by side in both: `run` elements
+ * each, one for every index of the dimensions before `outer`. */
+typedef struct run_walk {
+    qd_slice common;
+    int outer;
+    int64_t run;
+    int64_t index[QD_MAX_DIMS]; /* within what is common */
+} run_walk;
+
+static bool walk_runs(const qd_slice *a, const qd_slice *b, run_walk *walk) {
+    *walk = (run_walk){.outer = a->whole.dims, .run = 1};
+    if (!qd_slice_common(a, b, &walk->common))
+        return false;
+    bool side_by_side = true;
+    for (int d = walk->outer - 1; d >= 0 && side_by_side; d--) {
+        int64_t extent = walk->common.extent[d];
+        walk->run *= extent;
+        walk->outer = d;
+        side_by_side = extent == a->extent[d] && extent == b->extent[d];
+    }
+    return true;
+}
+
+/* Where the current run begins in the elements of a slice that contains it. */
+static int64_t run_begin(const run_walk *walk, const qd_slice *in) {
     int64_t begin = 0;
-    for (int d = 0; d < walk->slice->whole.dims; d++)
-        begin += (walk->slice->offset[d] + walk->index[d]) * walk->stride[d];
+    for (int d = 0; d < in->whole.dims; d++)
+        begin = begin * in->extent[d] + walk->common.offset[d] + walk->index[d] - in->offset[d];
     return begin;
 }
 
 static bool next_run(run_walk *walk) {
     for (int d = walk->outer - 1; d >= 0; d--) {
-        if (++walk->index[d] < walk->slice->extent[d])
+        if (++walk->index[d] < walk->common.extent[d])
             return true;
         walk->index[d] = 0;
     }
     return false;
 }
 
-void qd_slice_take(const qd_slice *slice, const float *whole, float *part) {
-    run_walk walk = walk_runs(slice);
+void qd_slice_copy(const qd_slice *from, const float *source, const qd_slice *to, float *target) {
+    run_walk walk;
+    if (!walk_runs(from, to, &walk))
+        return;
     do {
-        memcpy(part, whole + run_begin(&walk), (size_t)walk.run * sizeof *part);
-        part += walk.run;
+        memcpy(target + run_begin(&walk, to), source + run_begin(&walk, from),
+               (size_t)walk.run * sizeof *target);
     } while (next_run(&walk));
 }
 
+void qd_slice_take(const qd_slice *slice, const float *whole, float *part) {
+    qd_slice all = qd_slice_whole(&slice->whole);
+    qd_slice_copy(&all, whole, slice, part);
+}
+
 void qd_slice_put(const qd_slice *slice, const float *part, float *whole) {
-    run_walk walk = walk_runs(slice);
-    do {
-        memcpy(whole + run_begin(&walk), part, (size_t)walk.run * sizeof *part);
-        part += walk.run;
-    } while (next_run(&walk));
+    qd_slice all = qd_slice_whole(&slice->whole);
+    qd_slice_copy(slice, part, &all, whole);
 }
 
 bool qd_slice_is_of(const qd_slice *slice, const qd_shape *shape) {

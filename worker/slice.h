@@ -1,6 +1,6 @@
 /*
  * slice.h: a hyper-rectangle of a tensor: where it begins in each dimension and how far it goes.
- * Pure index arithmetic, and copying between a slice and the whole; no files.
+ * Pure index arithmetic, and copying between slices of one tensor; no files.
  */
 #ifndef QD_WORKER_SLICE_H
 #define QD_WORKER_SLICE_H
@@ -27,8 +27,16 @@ bool qd_slice_valid(const qd_slice *slice);
 
 int64_t qd_slice_elements(const qd_slice *slice);
 
+/* What two slices of one tensor share, to *common, which is untouched when they share nothing:
+ * false. */
+bool qd_slice_common(const qd_slice *a, const qd_slice *b, qd_slice *common);
+
 /* Whether two slices of one tensor share an element. */
 bool qd_slice_overlaps(const qd_slice *a, const qd_slice *b);
+
+/* Copies what both share from source [elements of from] to target [elements of to], each row-major
+ * in its own slice. The rest of target is left alone. */
+void qd_slice_copy(const qd_slice *from, const float *source, const qd_slice *to, float *target);
 
 /* Copies the slice out of the whole tensor, to part [qd_slice_elements]. */
 void qd_slice_take(const qd_slice *slice, const float *whole, float *part);

@@ -29,17 +29,15 @@ typedef struct state {
 
 static inline void add_tensor(state *s, const char *name, int dims, int64_t d0, int64_t d1) {
     qd_state_tensor *t = &s->tensors[s->count++];
-    *t = (qd_state_tensor){.shape = {.dims = dims, .dim = {d0, d1}}};
+    qd_shape shape = {.dims = dims, .dim = {d0, d1}};
+    *t = (qd_state_tensor){.slice = qd_slice_whole(&shape)};
     snprintf(t->name, sizeof t->name, "%s", name);
     t->data = calloc((size_t)(d0 * d1), sizeof *t->data);
     ck_assert_ptr_nonnull(t->data);
 }
 
 static inline int64_t elements_of(const qd_state_tensor *t) {
-    int64_t elements = 1;
-    for (int d = 0; d < t->shape.dims; d++)
-        elements *= t->shape.dim[d];
-    return elements;
+    return qd_slice_elements(&t->slice);
 }
 
 /* What element i of tensor t is after `step` steps. */

@@ -206,7 +206,7 @@ static void assert_same_state(qd_engine *a, qd_engine *b) {
         qd_engine_state(a, i, &of_a);
         qd_engine_state(b, i, &of_b);
         ck_assert_msg(memcmp(of_a.data, of_b.data,
-                             (size_t)qd_shape_elements(&of_a.shape) * sizeof *of_a.data) == 0,
+                             (size_t)qd_slice_elements(&of_a.slice) * sizeof *of_a.data) == 0,
                       "%s", of_a.name);
     }
 }

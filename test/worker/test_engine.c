@@ -148,7 +148,7 @@ static void assert_same_state(qd_engine *a, qd_engine *b) {
         qd_engine_state(a, i, &ta);
         qd_engine_state(b, i, &tb);
         ck_assert_str_eq(ta.name, tb.name);
-        ck_assert_mem_eq(ta.data, tb.data, (size_t)qd_shape_elements(&ta.shape) * sizeof(float));
+        ck_assert_mem_eq(ta.data, tb.data, (size_t)qd_slice_elements(&ta.slice) * sizeof(float));
     }
 }
 
@@ -343,7 +343,7 @@ START_TEST(a_gradient_is_measured_and_clipped_over_all_parameters) {
             qd_state_tensor a, b;
             qd_engine_state(engine, p, &a);
             qd_engine_state(still, p, &b);
-            for (int64_t i = 0; i < qd_shape_elements(&a.shape); i++)
+            for (int64_t i = 0; i < qd_slice_elements(&a.slice); i++)
                 moved += pow((double)a.data[i] - (double)b.data[i], 2);
         }
         double expected = c == 1 ? 0.125 : norm;
@@ -617,8 +617,8 @@ START_TEST(state_names_parameters_and_what_the_optimizer_keeps) {
         qd_state_tensor tensor;
         qd_engine_state(engine, i, &tensor);
         ck_assert_str_eq(tensor.name, names[i]);
-        ck_assert_int_eq(tensor.shape.dims, i % 2 ? 1 : 2);
-        ck_assert_int_eq(qd_shape_elements(&tensor.shape), i % 2 ? 3 : 15);
+        ck_assert_int_eq(tensor.slice.whole.dims, i % 2 ? 1 : 2);
+        ck_assert_int_eq(qd_slice_elements(&tensor.slice), i % 2 ? 3 : 15);
         for (int e = 0; e < 3 && i >= 2; e++)
             ck_assert_float_eq(tensor.data[e], 0);
     }
@@ -646,7 +646,7 @@ START_TEST(a_run_continues_bitwise_from_copied_state) {
             qd_state_tensor from, to;
             qd_engine_state(straight.engines[0], i, &from);
             qd_engine_state(resumed.engines[m], i, &to);
-            memcpy(to.data, from.data, (size_t)qd_shape_elements(&to.shape) * sizeof(float));
+            memcpy(to.data, from.data, (size_t)qd_slice_elements(&to.slice) * sizeof(float));
         }
     free(gang_step(&straight, 3));
     free(gang_step(&resumed, 3));

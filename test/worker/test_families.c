@@ -72,9 +72,9 @@ static float *find(qd_engine *engine, const char *name, const json_t *shape) {
         qd_engine_state(engine, i, &tensor);
         if (strcmp(tensor.name, full) != 0)
             continue;
-        ck_assert_int_eq(tensor.shape.dims, (int)json_array_size(shape));
-        for (int d = 0; d < tensor.shape.dims; d++)
-            ck_assert_int_eq(tensor.shape.dim[d],
+        ck_assert_int_eq(tensor.slice.whole.dims, (int)json_array_size(shape));
+        for (int d = 0; d < tensor.slice.whole.dims; d++)
+            ck_assert_int_eq(tensor.slice.whole.dim[d],
                              json_integer_value(json_array_get(shape, (size_t)d)));
         return tensor.data;
     }

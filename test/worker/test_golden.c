@@ -103,7 +103,7 @@ static void copy_parameters(qd_engine *engine, const float *from, float *to) {
     for (int i = 0; i < qd_engine_graph(engine)->param_count; i++) {
         qd_state_tensor tensor;
         qd_engine_state(engine, i, &tensor);
-        size_t elements = (size_t)qd_shape_elements(&tensor.shape);
+        size_t elements = (size_t)qd_slice_elements(&tensor.slice);
         if (from)
             memcpy(tensor.data, from + done, elements * sizeof *from);
         else

@@ -97,10 +97,10 @@ static void copy_parameters(qd_engine *from, qd_engine *to) {
         qd_state_tensor a;
         qd_engine_state(from, i, &a);
         qd_state_tensor b = state_of(to, a.name);
-        ck_assert_int_eq(a.shape.dims, b.shape.dims);
-        for (int d = 0; d < a.shape.dims; d++)
-            ck_assert_int_eq(a.shape.dim[d], b.shape.dim[d]);
-        memcpy(b.data, a.data, (size_t)qd_shape_elements(&a.shape) * sizeof(float));
+        ck_assert_int_eq(a.slice.whole.dims, b.slice.whole.dims);
+        for (int d = 0; d < a.slice.whole.dims; d++)
+            ck_assert_int_eq(a.slice.whole.dim[d], b.slice.whole.dim[d]);
+        memcpy(b.data, a.data, (size_t)qd_slice_elements(&a.slice) * sizeof(float));
     }
 }
 
@@ -182,7 +182,7 @@ START_TEST(a_list_of_linear_layers_starts_as_the_mlp_does) {
         qd_engine_state(a, i, &x);
         qd_engine_state(b, i, &y);
         ck_assert_str_eq(x.name, y.name);
-        ck_assert_mem_eq(x.data, y.data, (size_t)qd_shape_elements(&x.shape) * sizeof(float));
+        ck_assert_mem_eq(x.data, y.data, (size_t)qd_slice_elements(&x.slice) * sizeof(float));
     }
     qd_engine_destroy(a);
     qd_engine_destroy(b);

@@ -100,7 +100,7 @@ static void keep_state(qd_engine *engine, record *r) {
     for (int i = 0; i < qd_engine_state_count(engine); i++) {
         qd_state_tensor tensor;
         qd_engine_state(engine, i, &tensor);
-        size_t elements = (size_t)qd_shape_elements(&tensor.shape);
+        size_t elements = (size_t)qd_slice_elements(&tensor.slice);
         r->state = realloc(r->state, (r->count + elements) * sizeof(float));
         memcpy(r->state + r->count, tensor.data, elements * sizeof(float));
         r->count += elements;
