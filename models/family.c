@@ -36,7 +36,23 @@ static int choose_recompute(const qd_job *job, qd_graph *graph) {
     return 0;
 }
 
+static int check_shared(const qd_job *job, const qd_graph *graph) {
+    bool cuts = graph->tensor_members == 1;
+    for (int p = 0; p < graph->param_count; p++)
+        cuts = cuts || graph->params[p].cut_dim >= 0;
+    if (cuts)
+        return 0;
+    return qd_error_set(QD_ECONFIG,
+                        "%d ranks can't share it: family %s has no layer that tensor parallelism "
+                        "cuts; use layout.tp 1",
+                        graph->tensor_members, qd_family_of(job)->name);
+}
+
 int qd_family_build(const qd_job *job, qd_graph **graph) {
+    return qd_family_build_part(job, 1, 0, graph);
+}
+
+int qd_family_build_part(const qd_job *job, int members, int member, qd_graph **graph) {
     int64_t batch = job->train.batch, slots = job->slots_data;
     if (slots < 1 || batch < 1 || batch % slots != 0)
         return qd_error_set(QD_ECONFIG,
@@ -55,7 +71,15 @@ int qd_family_build(const qd_job *job, qd_graph **graph) {
         return rc;
     g->precision = job->train.precision;
     g->tensor_slots = job->slots_tensor > 0 ? (int)job->slots_tensor : 1;
-    rc = qd_family_of(job)->build(job, g);
+    g->tensor_members = members;
+    g->tensor_member = member;
+    if (members > g->tensor_slots)
+        rc = qd_error_set(QD_ECONFIG, "%d ranks for %d tensor slots; each needs one", members,
+                          g->tensor_slots);
+    if (!rc)
+        rc = qd_family_of(job)->build(job, g);
+    if (!rc)
+        rc = check_shared(job, g);
     if (!rc)
         rc = choose_recompute(job, g);
     if (rc) {

@@ -64,4 +64,8 @@ int64_t qd_family_blocks(const qd_job *job);
  * are recomputed. Owner: the caller (qd_graph_destroy). QD_ECONFIG, QD_ENOMEM. */
 int qd_family_build(const qd_job *job, qd_graph **graph);
 
+/* The same as member `member` of the `members` of a tensor group has it: only its part of what
+ * tensor slots cut. QD_ECONFIG too where a member would have nothing, or no layer is cut. */
+int qd_family_build_part(const qd_job *job, int members, int member, qd_graph **graph);
+
 #endif

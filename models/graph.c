@@ -50,7 +50,7 @@ int qd_graph_create(int64_t samples, qd_graph **graph) {
     if (!g)
         return qd_error_set(QD_ENOMEM, "no memory for a graph");
     g->samples = samples;
-    g->tensor_slots = 1;
+    g->tensor_slots = g->tensor_members = 1;
     g->open_block = -1;
     g->input = g->target = g->logits = g->loss = -1;
     *graph = g;
@@ -137,11 +137,11 @@ int qd_graph_add_value(qd_graph *graph, const char *name, qd_value_kind kind, qd
     return rc ? rc : append_value(graph, &value);
 }
 
-int qd_graph_add_param(qd_graph *graph, const char *name, const qd_shape *shape, qd_init init) {
-    qd_param param = {.shape = *shape, .init = init, .offset = graph->param_elements};
+static int append_param(qd_graph *graph, const char *name, qd_param param) {
+    param.offset = graph->param_elements;
     int rc = set_name(param.name, name);
     if (!rc)
-        rc = check_shape(name, shape);
+        rc = check_shape(name, &param.whole);
     /* Checkpoints find a parameter by its name alone. */
     for (int i = 0; i < graph->param_count && !rc; i++)
         if (strcmp(graph->params[i].name, name) == 0)
@@ -150,10 +150,57 @@ int qd_graph_add_param(qd_graph *graph, const char *name, const qd_shape *shape,
         rc = grow((void **)&graph->params, graph->param_count, sizeof *graph->params);
     if (rc)
         return rc;
-    int64_t end = param.offset + qd_shape_elements(shape);
+    int64_t end = param.offset + qd_shape_elements(&param.shape);
     graph->param_elements = qd_align_floats(end);
     graph->params[graph->param_count] = param;
     return graph->param_count++;
+}
+
+int qd_graph_add_param(qd_graph *graph, const char *name, const qd_shape *shape, qd_init init) {
+    return append_param(graph, name,
+                        (qd_param){.shape = *shape, .whole = *shape, .cut_dim = -1, .init = init});
+}
+
+/* Whether each of so many members would hold some of the units. */
+static bool feeds_all(const qd_graph *graph, int members, int64_t extent, int64_t unit) {
+    qd_graph of = *graph;
+    of.tensor_members = members;
+    for (of.tensor_member = 0; of.tensor_member < members; of.tensor_member++) {
+        int64_t first, end;
+        qd_cut_held(&of, extent, unit, &first, &end);
+        if (first == end)
+            return false;
+    }
+    return true;
+}
+
+/* The same answer on all members, also on those that would hold something. */
+static int check_fed(const qd_graph *graph, const char *name, int64_t extent, int64_t unit) {
+    int members = graph->tensor_members;
+    if (feeds_all(graph, members, extent, unit))
+        return 0;
+    while (members > 1 && !feeds_all(graph, members, extent, unit))
+        members--;
+    return qd_error_set(QD_ECONFIG,
+                        "%s: %" PRId64 " part(s) that tensor parallelism may deal out (heads, "
+                        "or rows) do not give each of %d ranks one; use layout.tp %d or less",
+                        name, extent / (unit > 0 ? unit : 1), graph->tensor_members, members);
+}
+
+int qd_graph_add_cut_param(qd_graph *graph, const char *name, const qd_shape *whole, int cut_dim,
+                           int64_t unit, qd_init init) {
+    int64_t extent = whole->dim[cut_dim], first, end;
+    if (graph->tensor_slots == 1)
+        return qd_graph_add_param(graph, name, whole, init);
+    qd_param param = {
+        .shape = *whole, .whole = *whole, .cut_dim = cut_dim, .cut_unit = unit, .init = init};
+    int rc = check_fed(graph, name, extent, unit);
+    if (rc)
+        return rc;
+    qd_cut_held(graph, extent, unit, &first, &end);
+    param.cut_first = first;
+    param.shape.dim[cut_dim] = end - first;
+    return append_param(graph, name, param);
 }
 
 int qd_graph_set_class_weights(qd_graph *graph, const double *weights, int64_t count) {

@@ -47,9 +47,18 @@ typedef struct qd_init {
  * over the slots, the mean of the slots' measurements. */
 typedef enum { QD_PARAM_TRAINED, QD_PARAM_STATISTIC } qd_param_kind;
 
+/*
+ * A parameter that tensor slots deal out has its units (rows, or columns, that belong together)
+ * shared among the members of a tensor group; the graph of one of them has its part. cut_dim is -1
+ * where all of it is held by every member.
+ */
 typedef struct qd_param {
     char name[QD_MAX_NAME]; /* global and lasting: checkpoints store by it, e.g. "layer0.weight" */
-    qd_shape shape;
+    qd_shape shape;         /* of what this graph holds */
+    qd_shape whole;         /* of the parameter on any grid */
+    int cut_dim;            /* the dimension that is dealt out */
+    int64_t cut_first;      /* where in it what is held begins; 0 where all is */
+    int64_t cut_unit;
     qd_init init;
     int64_t offset; /* of its first element in the flat parameter vector; 16-element aligned */
     qd_param_kind kind;
@@ -108,7 +117,8 @@ typedef union qd_op_attributes {
         float label_smoothing;  /* 0 .. 1: this much of a target is spread over all classes */
         bool has_ignored_index; /* targets of that index have loss 0, and gradient 0 */
         int32_t ignored_index;
-        bool cut; /* tensor slots deal out the classes, as the layer before does */
+        bool cut;        /* tensor slots deal out the classes, as the layer before does */
+        int64_t classes; /* cut: of all slots together; 0: the logits' */
     } cross_entropy;
     struct {
         qd_shape shape; /* of the output, samples included */
@@ -145,8 +155,10 @@ typedef struct qd_node {
 } qd_node;
 
 typedef struct qd_graph {
-    int64_t samples;  /* dimension 0 it was built for */
-    int tensor_slots; /* that layers are cut into; 1: not cut */
+    int64_t samples;    /* dimension 0 it was built for */
+    int tensor_slots;   /* that layers are cut into; 1: not cut */
+    int tensor_members; /* that share the slots, in contiguous parts; 1: this graph has all */
+    int tensor_member;  /* which of them this graph is of */
     qd_precision precision;
     qd_value *values;
     int value_count;
@@ -172,6 +184,10 @@ void qd_graph_destroy(qd_graph *graph);
 int qd_graph_add_value(qd_graph *graph, const char *name, qd_value_kind kind, qd_dtype dtype,
                        const qd_shape *shape);
 int qd_graph_add_param(qd_graph *graph, const char *name, const qd_shape *shape, qd_init init);
+/* One that tensor slots deal out along a dimension, in units (0: 1); the graph gets the part of its
+ * member. QD_ECONFIG too where that would be nothing. */
+int qd_graph_add_cut_param(qd_graph *graph, const char *name, const qd_shape *whole, int cut_dim,
+                           int64_t unit, qd_init init);
 /* Sets them, a copy: before the loss is added. QD_ENOMEM. */
 int qd_graph_set_class_weights(qd_graph *graph, const double *weights, int64_t count);
 /* Turns a parameter just added into a statistic. */

@@ -18,19 +18,45 @@ static int64_t last_dim(const qd_graph *graph, int value) {
     return shape->dim[shape->dims - 1];
 }
 
+int64_t qd_layer_held(const qd_graph *graph, int64_t units) {
+    int64_t first, end;
+    qd_cut_held(graph, units, 1, &first, &end);
+    return end - first;
+}
+
+/* Adds the parameter NAME.SUFFIX of a layer that is cut, along a dimension of it. */
+static int add_cut_param(qd_graph *graph, const char *name, const char *suffix,
+                         const qd_shape *shape, int cut_dim, int64_t unit, qd_init init) {
+    char full[2 * QD_MAX_NAME];
+    snprintf(full, sizeof full, "%s.%s", name, suffix);
+    return qd_graph_add_cut_param(graph, full, shape, cut_dim, unit, init);
+}
+
+/* The weight [out, in] and bias [out] of a layer, or the part of each that the graph holds. */
+static int add_linear_params(qd_graph *graph, const char *name, int64_t out, int64_t in,
+                             const qd_linear_spec *spec, int params[2]) {
+    qd_shape weight = {.dims = 2, .dim = {out, in}}, bias = {.dims = 1, .dim = {out}};
+    params[0] = spec->cut == QD_CUT_NONE
+                    ? add_param(graph, name, "weight", &weight, spec->weight)
+                    : add_cut_param(graph, name, "weight", &weight, spec->cut == QD_CUT_OUT ? 0 : 1,
+                                    spec->unit, spec->weight);
+    if (params[0] < 0 || spec->without_bias)
+        return params[0];
+    params[1] = spec->cut == QD_CUT_OUT
+                    ? add_cut_param(graph, name, "bias", &bias, 0, spec->unit, spec->bias)
+                    : add_param(graph, name, "bias", &bias, spec->bias);
+    return params[1];
+}
+
 static int add_linear(qd_graph *graph, const char *name, int x, int64_t out, bool flatten,
                       qd_linear_spec spec) {
     const qd_shape *shape = &graph->values[x].shape;
     int64_t in = flatten ? qd_shape_elements(shape) / graph->samples : last_dim(graph, x);
-    qd_shape weight_shape = {.dims = 2, .dim = {out, in}};
-    qd_shape bias_shape = {.dims = 1, .dim = {out}};
-    int params[2] = {add_param(graph, name, "weight", &weight_shape, spec.weight), 0};
-    if (params[0] < 0)
-        return params[0];
-    if (!spec.without_bias)
-        params[1] = add_param(graph, name, "bias", &bias_shape, spec.bias);
-    if (params[1] < 0)
-        return params[1];
+    int params[2];
+    int rc = add_linear_params(graph, name, out, spec.cut == QD_CUT_IN && spec.in ? spec.in : in,
+                               &spec, params);
+    if (rc < 0)
+        return rc;
     qd_op_attributes attributes = {
         .linear = {.flatten = flatten, .cut = spec.cut, .unit = spec.unit}};
     return qd_graph_add_node_with(graph, &qd_op_linear, name, &x, 1, params,
@@ -196,7 +222,8 @@ int qd_layer_cross_entropy(qd_graph *graph, const qd_model_spec *model, int logi
         .cross_entropy = {.label_smoothing = (float)model->label_smoothing,
                           .has_ignored_index = model->ignored_index.given,
                           .ignored_index = (int32_t)model->ignored_index.value,
-                          .cut = cut}};
+                          .cut = cut,
+                          .classes = cut ? model->vocabulary : 0}};
     int rc = 0;
     if (logits < 0)
         return logits;
@@ -287,7 +314,7 @@ int qd_layer_embedding(qd_graph *graph, const char *name, int tokens, int64_t vo
     if (tokens < 0)
         return tokens;
     qd_shape shape = {.dims = 2, .dim = {vocabulary, width}};
-    int table = add_param(graph, name, "weight", &shape, init);
+    int table = add_cut_param(graph, name, "weight", &shape, 0, 1, init);
     return table < 0 ? table
                      : qd_graph_add_node(graph, &qd_op_embedding, name, &tokens, 1, &table, 1);
 }
@@ -387,16 +414,18 @@ int qd_layer_attention(qd_graph *graph, const char *name, int x, int lengths,
     qd_linear_spec proj = {.weight = within((double)width),
                            .cut = QD_CUT_IN,
                            .unit = group * head,
+                           .in = width,
                            .without_bias = spec.without_bias};
+    int64_t kv_heads = qd_layer_held(graph, spec.kv_heads);
     qd_op_attributes attributes = {
-        .attention = {.heads = spec.heads, .kv_heads = spec.kv_heads, .causal = spec.causal}};
+        .attention = {.heads = kv_heads * group, .kv_heads = kv_heads, .causal = spec.causal}};
     const qd_op *op = lengths == QD_NO_LENGTHS ? &qd_op_attention : &qd_op_attention_lengths;
     char part[2 * QD_MAX_NAME];
     snprintf(part, sizeof part, "%s.qkv", name);
     int y = qd_layer_linear(graph, part, x, rows, qkv);
     snprintf(part, sizeof part, "%s.rotary", name);
     if (spec.rotary)
-        y = qd_layer_rotary(graph, part, y, spec.heads, spec.kv_heads, qd_rotary_theta);
+        y = qd_layer_rotary(graph, part, y, kv_heads * group, kv_heads, qd_rotary_theta);
     if (y < 0)
         return y;
     y = qd_graph_add_node_with(graph, op, name, (int[]){y, lengths}, op->inputs, NULL, 0,

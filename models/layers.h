@@ -18,10 +18,15 @@ typedef struct qd_linear_spec {
     qd_init weight, bias;
     qd_cut cut;
     int64_t unit;
+    int64_t in; /* QD_CUT_IN: inputs of all tensor slots together */
     bool without_bias;
 } qd_linear_spec;
 
-/* Tokens [n, t] -> [n, t, width]; table NAME.weight [vocabulary, width]. */
+/* Of so many units that tensor slots deal out, as many as the graph holds. */
+int64_t qd_layer_held(const qd_graph *graph, int64_t units);
+
+/* Tokens [n, t] -> [n, t, width]; table NAME.weight [vocabulary, width], whose rows tensor slots
+ * deal out. */
 int qd_layer_embedding(qd_graph *graph, const char *name, int tokens, int64_t vocabulary,
                        int64_t width, qd_init init);
 

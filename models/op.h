@@ -73,6 +73,16 @@ int qd_op_tensor_slots(const qd_graph *graph, const qd_node *node);
  * most one unit, and are empty where there are fewer units than slots. */
 void qd_cut_range(int slots, int64_t extent, int64_t unit, int slot, int64_t *first, int64_t *end);
 
+/* The tensor slots [*first, *end) that the graph's member holds. */
+void qd_cut_slots(const qd_graph *graph, int *first, int *end);
+
+/* The part [*first, *end) of an extent that those slots own: what the graph holds of it. */
+void qd_cut_held(const qd_graph *graph, int64_t extent, int64_t unit, int64_t *first, int64_t *end);
+
+/* Whether the members of the tensor group have to put together what this node computes: it is cut,
+ * and the graph has not all slots. */
+bool qd_op_is_shared(const qd_graph *graph, const qd_node *node);
+
 /* Vectors that adding up the partial results of all slots, one after another, takes. */
 int qd_cut_scratch_parts(int slots);
 
@@ -102,7 +112,8 @@ extern const qd_op qd_op_batch_norm;
  * sample in the batch, node's name, element); while evaluating y = x. Srivastava et al., JMLR 15,
  * 2014. */
 extern const qd_op qd_op_dropout;
-/* y[.., width] = table[x[..]]; input: indices I32, param: table [rows, width]. */
+/* y[.., width] = table[x[..]]; input: indices I32, param: table [rows, width], whose rows tensor
+ * slots may deal out. */
 extern const qd_op qd_op_embedding;
 /* y[n, t, width] = x[n, t, width] + table[t]; param: table [at least length, width]. Learned
  * positions, added to every sample. */

@@ -16,6 +16,7 @@
 #include "models/graph.h"
 #include "models/op.h"
 #include "worker/optimizer.h"
+#include "worker/tensor_exchange.h"
 
 typedef struct qd_backend_context qd_backend_context; /* opaque, one for each engine */
 
@@ -41,6 +42,7 @@ typedef struct qd_operands {
     void *saved;   /* floats, op->saved of them, from forward to backward; NULL: none */
     void *scratch; /* floats, node->scratch of them, for the length of a call; NULL: none */
     const qd_run_state *run;
+    const qd_tensor_exchange *exchange; /* where the graph has not all tensor slots; else unused */
     bool input_adds[QD_MAX_OPERANDS];
     bool param_adds[QD_MAX_OPERANDS];
 } qd_operands;
@@ -94,8 +96,15 @@ typedef struct qd_backend {
                  const int32_t *targets, const int32_t *ignored, int64_t n, int64_t classes,
                  double *loss_sum, int64_t *correct);
 
-    /* Sum of x[i]^2 in double, in an order of its own: neither instruction set nor grid shows. */
-    int (*norm_squared)(qd_backend_context *context, const float *x, int64_t count, double *sum);
+    /* Of each of n rows of logits [n, classes] the greatest entry and how far behind `first` the
+     * first such lies, as a float, side by side; no entry but NaN: -infinity and 2^24. */
+    int (*greatest)(qd_backend_context *context, const float *logits, int64_t n, int64_t classes,
+                    int64_t first, float *greatest);
+
+    /* Sum of the squares of [rows, columns], rows being `stride` apart, in double and in an order
+     * of its own: neither instruction set nor grid shows. */
+    int (*norm_squared)(qd_backend_context *context, const float *x, int64_t rows, int64_t columns,
+                        int64_t stride, double *sum);
 
     /* Moves one parameter by the rule of spec->kind. The gradient counts times
      * scalars->gradient_factor, plus l1 sign(w). */

@@ -56,8 +56,8 @@ static int check_slots(const qd_job *job, int first_slot, int end_slot) {
     return 0;
 }
 
-static int build(qd_engine *e, int threads) {
-    int rc = qd_family_build(&e->job, &e->graph);
+static int build(qd_engine *e, int tensor_members, int tensor_member, int threads) {
+    int rc = qd_family_build_part(&e->job, tensor_members, tensor_member, &e->graph);
     if (!rc)
         rc = e->backend->create(threads, &e->context);
     if (!rc)
@@ -71,9 +71,13 @@ static int build(qd_engine *e, int threads) {
         return rc;
     e->vectors = calloc((size_t)e->plan->gradient_slots, sizeof(float *));
     e->operands = calloc((size_t)e->graph->node_count, sizeof(qd_operands));
-    e->squares = calloc((size_t)e->graph->param_count, sizeof(double));
-    if (!e->vectors || !e->operands || !e->squares)
+    if (!e->vectors || !e->operands)
         return qd_error_set(QD_ENOMEM, "no memory for %d operators", e->graph->node_count);
+    rc = qd_engine_norm_create(e);
+    if (!rc)
+        rc = qd_engine_score_create(e);
+    if (rc)
+        return rc;
     void *arena;
     rc = e->backend->alloc(e->context, e->plan->bytes, &arena);
     if (rc)
@@ -84,6 +88,18 @@ static int build(qd_engine *e, int threads) {
 
 int qd_engine_create(const qd_job *job, int first_slot, int end_slot, const qd_backend *backend,
                      int threads, qd_engine **engine) {
+    return qd_engine_create_part(job, first_slot, end_slot, 1, 0, backend, threads, engine);
+}
+
+void qd_engine_set_exchange(qd_engine *engine, const qd_tensor_exchange *exchange) {
+    engine->exchange = exchange;
+    for (int n = 0; n < engine->graph->node_count; n++)
+        engine->operands[n].exchange = exchange;
+}
+
+int qd_engine_create_part(const qd_job *job, int first_slot, int end_slot, int tensor_members,
+                          int tensor_member, const qd_backend *backend, int threads,
+                          qd_engine **engine) {
     int rc = check_slots(job, first_slot, end_slot);
     if (rc)
         return rc;
@@ -96,7 +112,7 @@ int qd_engine_create(const qd_job *job, int first_slot, int end_slot, const qd_b
     e->end_slot = end_slot;
     e->threads = threads;
     e->backend = backend;
-    rc = build(e, threads);
+    rc = build(e, tensor_members, tensor_member, threads);
     if (!rc) {
         place(e);
         rc = qd_engine_reset(e);
@@ -121,7 +137,8 @@ void qd_engine_destroy(qd_engine *engine) {
         engine->backend->destroy(engine->context);
     free(engine->operands);
     free(engine->vectors);
-    free(engine->squares);
+    free(engine->greatest);
+    qd_engine_norm_destroy(engine);
     qd_memory_plan_destroy(engine->plan);
     qd_timeline_destroy(engine->timeline);
     qd_graph_destroy(engine->graph);

@@ -38,6 +38,16 @@ int qd_engine_create(const qd_job *job, int first_slot, int end_slot, const qd_b
                      int threads, qd_engine **engine);
 void qd_engine_destroy(qd_engine *engine);
 
+/*
+ * The same of member `tensor_member` of a tensor group of `tensor_members`: it holds its part of
+ * what tensor slots cut, and computes with what the others have computed, which exchange gets it
+ * from them: it must be set before the first step, and stay there.
+ */
+int qd_engine_create_part(const qd_job *job, int first_slot, int end_slot, int tensor_members,
+                          int tensor_member, const qd_backend *backend, int threads,
+                          qd_engine **engine);
+void qd_engine_set_exchange(qd_engine *engine, const qd_tensor_exchange *exchange);
+
 /* Back to how create left it: initial weights, optimizer state zero. QD_EINTERNAL. */
 int qd_engine_reset(qd_engine *engine);
 
@@ -100,7 +110,7 @@ int qd_engine_logits(const qd_engine *engine, int64_t first, int64_t count, floa
 int qd_engine_state_count(const qd_engine *engine);
 void qd_engine_state(qd_engine *engine, int i, qd_state_tensor *tensor);
 
-/* The same of an engine that is not there: how many, and name and shape of each; data is NULL. */
+/* The same of an engine that is not there: how many, and name and slice of each; data is NULL. */
 int qd_engine_count_state(const qd_job *job, const qd_graph *graph);
 void qd_engine_describe_state(const qd_job *job, const qd_graph *graph, int i,
                               qd_state_tensor *tensor);

@@ -7,6 +7,7 @@
 
 #include "collectives/tree.h"
 #include "models/memory_plan.h"
+#include "models/op.h"
 #include "models/timeline.h"
 #include "worker/engine.h"
 #include "worker/optimizer.h"
@@ -33,8 +34,11 @@ struct qd_engine {
     qd_tree_stack stack;
     float totals[QD_TOTALS]; /* to be added to the first leaf */
     double *squares;         /* [param_count] of each trained parameter's gradient; else 0 */
-    double gradient_norm;    /* of the last update */
-    double rate_factor;      /* of the learning rate, beside the schedule's */
+    double *slot_squares;    /* of those that tensor slots deal out: engine_norm.c */
+    float *greatest;         /* [members][losses][2] where logits are shared; else NULL */
+    const qd_tensor_exchange *exchange; /* NULL: all tensor slots are here */
+    double gradient_norm;               /* of the last update */
+    double rate_factor;                 /* of the learning rate, beside the schedule's */
 };
 
 /* Where an offset of the plan lies in the arena; NULL for SIZE_MAX, the offset of what is not
@@ -42,5 +46,18 @@ struct qd_engine {
 static inline void *qd_engine_at(const qd_engine *engine, size_t offset) {
     return offset == SIZE_MAX ? NULL : engine->arena + offset;
 }
+
+/* Their memory; freed by the engine's destroy. QD_ENOMEM. */
+int qd_engine_norm_create(qd_engine *engine);
+void qd_engine_norm_destroy(qd_engine *engine);
+int qd_engine_score_create(qd_engine *engine);
+
+/* The square of the length of the gradient that stands in vectors[0]. */
+int qd_engine_take_squares(qd_engine *engine, double *squares);
+
+/* Of the first `valid` samples: sum of the losses and how many answers are right, once the device
+ * has been waited for. targets: on the host. */
+int qd_engine_score(qd_engine *engine, const int32_t *targets, int64_t valid, double *loss_sum,
+                    int64_t *correct);
 
 #endif

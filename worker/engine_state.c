@@ -17,6 +17,18 @@ static float initial_value(qd_init init, qd_random_key key, uint64_t i) {
     return 0.0f;
 }
 
+/* Where element i of what is held stands in the whole parameter, row-major: what it is drawn by. */
+static int64_t place_in_whole(const qd_param *param, int64_t i) {
+    if (param->cut_dim < 0)
+        return i;
+    int64_t inner = 1;
+    for (int d = param->cut_dim + 1; d < param->shape.dims; d++)
+        inner *= param->shape.dim[d];
+    int64_t held = param->shape.dim[param->cut_dim] * inner;
+    int64_t whole = param->whole.dim[param->cut_dim] * inner;
+    return i / held * whole + param->cut_first * inner + i % held;
+}
+
 /* Made on the host and brought over piece by piece. */
 static int write_initial(qd_engine *e, const qd_param *param) {
     enum { PIECE = 4096 };
@@ -27,7 +39,7 @@ static int write_initial(qd_engine *e, const qd_param *param) {
     for (int64_t from = 0; from < count && !rc; from += PIECE) {
         int64_t floats = count - from < PIECE ? count - from : PIECE;
         for (int64_t i = 0; i < floats; i++)
-            piece[i] = initial_value(param->init, key, (uint64_t)(from + i));
+            piece[i] = initial_value(param->init, key, (uint64_t)place_in_whole(param, from + i));
         rc = e->backend->write(e->context, e->params + param->offset + from, piece,
                                (size_t)floats * sizeof *piece);
     }
@@ -59,7 +71,11 @@ void qd_engine_describe_state(const qd_job *job, const qd_graph *graph, int i,
                               qd_state_tensor *tensor) {
     int vector = i / graph->param_count - 1;
     const qd_param *param = &graph->params[i % graph->param_count];
-    *tensor = (qd_state_tensor){.slice = qd_slice_whole(&param->shape)};
+    *tensor = (qd_state_tensor){.slice = qd_slice_whole(&param->whole)};
+    if (param->cut_dim >= 0) {
+        tensor->slice.offset[param->cut_dim] = param->cut_first;
+        tensor->slice.extent[param->cut_dim] = param->shape.dim[param->cut_dim];
+    }
     if (vector < 0)
         snprintf(tensor->name, sizeof tensor->name, "model/%s", param->name);
     else

@@ -19,13 +19,6 @@ void qd_engine_add_total(qd_engine *engine, int total, float value) {
     engine->totals[total] += value;
 }
 
-/* The classes to be told; NULL where targets are numbers. */
-static const int32_t *targets_of(const qd_engine *e) {
-    if (!qd_graph_classifies(e->graph))
-        return NULL;
-    return qd_engine_at(e, e->plan->value[e->graph->target]);
-}
-
 /* `filled` bytes from the host, and zeros behind them up to `bytes`. */
 static int write_padded(qd_engine *e, void *to, const void *from, size_t filled, size_t bytes) {
     int rc = e->backend->write(e->context, to, from, filled);
@@ -77,15 +70,6 @@ static int run_backward(qd_engine *e, int n, float *vector, bool adds) {
         o->param_adds[i] = adds || qd_graph_adds_to_param(e->graph, n, i);
     int rc = e->backend->backward(e->context, e->graph, node, o);
     return rc ? qd_error_context(rc, "backward of %s", node->name) : 0;
-}
-
-static int score(qd_engine *e, int64_t valid, double *loss_sum, int64_t *correct) {
-    const qd_graph *g = e->graph;
-    const qd_shape *logits = &g->values[g->logits].shape;
-    return e->backend->score(e->context, qd_engine_at(e, e->plan->value[g->loss]),
-                             qd_engine_at(e, e->plan->value[g->logits]), targets_of(e),
-                             qd_loss_ignored(g), valid * qd_graph_losses_per_sample(g),
-                             logits->dim[logits->dims - 1], loss_sum, correct);
 }
 
 /* Losses of the global batch. */
@@ -140,7 +124,8 @@ static int clear_gaps(const qd_engine *e, float *vector) {
 /* What the micro-batches of a slot come to. */
 typedef struct leaf {
     float *vector;
-    bool adds; /* to the gradients that stand there; else they are written */
+    const int32_t *targets; /* of the micro-batch in hand, on the host */
+    bool adds;              /* to the gradients that stand there; else they are written */
     double loss, weight;
     int64_t correct;
     double part_loss; /* of the micro-batch in hand, once the device has been waited for */
@@ -148,7 +133,7 @@ typedef struct leaf {
 } leaf;
 
 static int take_loss(qd_engine *e, leaf *l) {
-    int rc = score(e, e->graph->samples, &l->part_loss, &l->part_correct);
+    int rc = qd_engine_score(e, l->targets, e->graph->samples, &l->part_loss, &l->part_correct);
     return rc ? rc : seed_loss_grad(e);
 }
 
@@ -173,6 +158,7 @@ static int run_micro_batch(qd_engine *e, const qd_batch *batch, int64_t part, le
     qd_batch own = {(const char *)batch->samples + part * input_bytes,
                     batch->targets + part * g->samples * qd_graph_targets_per_sample(g)};
     int rc = load(e, &own, g->samples);
+    l->targets = own.targets;
     if (!rc)
         rc = narrow_params(e);
     for (int i = 0; i < e->timeline->count && !rc; i++)
@@ -237,22 +223,11 @@ static int update_statistic(qd_engine *e, int p) {
                              param->momentum, qd_shape_elements(&param->shape));
 }
 
-/* Of the sum over all slots, in the order of the parameters. */
 static int take_gradient_norm(qd_engine *e) {
-    int rc = 0;
-    for (int p = 0; p < e->graph->param_count && !rc; p++) {
-        const qd_param *param = &e->graph->params[p];
-        if (param->kind == QD_PARAM_TRAINED)
-            rc = e->backend->norm_squared(e->context, e->vectors[0] + param->offset,
-                                          qd_shape_elements(&param->shape), &e->squares[p]);
-    }
-    if (!rc)
-        rc = e->backend->wait(e->context);
+    double squares = 0;
+    int rc = qd_engine_take_squares(e, &squares);
     if (rc)
         return rc;
-    double squares = 0;
-    for (int p = 0; p < e->graph->param_count; p++)
-        squares += e->squares[p];
     double norm = e->gradient_norm = sqrt(squares) * mean_factor(e);
     if (!isfinite(norm))
         return qd_error_set(
@@ -325,7 +300,7 @@ int qd_engine_evaluate(qd_engine *engine, const qd_batch *batch, int64_t valid, 
     for (int n = 0; n < engine->graph->node_count && !rc; n++)
         rc = run_forward(engine, n);
     if (!rc)
-        rc = score(engine, valid, &loss, &right);
+        rc = qd_engine_score(engine, batch->targets, valid, &loss, &right);
     if (!rc)
         rc = engine->backend->wait(engine->context);
     if (rc)

@@ -20,6 +20,11 @@ static qd_linear_spec cut(qd_cut cut, int64_t unit) {
     return (qd_linear_spec){.weight = normal, .cut = cut, .unit = unit};
 }
 
+/* Of so many inputs that come back. */
+static qd_linear_spec cut_in(int64_t in, int64_t unit) {
+    return (qd_linear_spec){.weight = normal, .cut = QD_CUT_IN, .unit = unit, .in = in};
+}
+
 static const char *part(char name[QD_MAX_NAME], int64_t layer, const char *what) {
     snprintf(name, QD_MAX_NAME, "block%d.%s", (int)layer, what);
     return name;
@@ -27,15 +32,14 @@ static const char *part(char name[QD_MAX_NAME], int64_t layer, const char *what)
 
 static int add_attention(qd_graph *g, const qd_model_spec *model, int64_t layer, int x,
                          int lengths) {
-    int64_t head = model->width / model->heads;
-    qd_op_attributes attributes = {
-        .attention = {.heads = model->heads, .kv_heads = model->heads, .causal = false}};
+    int64_t head = model->width / model->heads, held = qd_layer_held(g, model->heads);
+    qd_op_attributes attributes = {.attention = {.heads = held, .kv_heads = held, .causal = false}};
     char name[QD_MAX_NAME];
     int y = qd_layer_linear(g, part(name, layer, "qkv"), x, 3 * model->width,
                             cut(QD_CUT_OUT, 3 * head));
     y = qd_layer_apply_lengths(g, &qd_op_attention_lengths, part(name, layer, "attention"), y,
                                lengths, attributes);
-    y = qd_layer_linear(g, part(name, layer, "proj"), y, model->width, cut(QD_CUT_IN, head));
+    y = qd_layer_linear(g, part(name, layer, "proj"), y, model->width, cut_in(model->width, head));
     y = qd_layer_dropout(g, part(name, layer, "dropout1"), y, model->dropout);
     y = qd_layer_add(g, part(name, layer, "add1"), x, y);
     return qd_layer_norm(g, part(name, layer, "norm1"), y, norm_epsilon);
@@ -45,7 +49,7 @@ static int add_feed_forward(qd_graph *g, const qd_model_spec *model, int64_t lay
     char name[QD_MAX_NAME];
     int y = qd_layer_linear(g, part(name, layer, "up"), x, 4 * model->width, cut(QD_CUT_OUT, 1));
     y = qd_layer_apply(g, &qd_op_gelu, part(name, layer, "gelu"), y);
-    y = qd_layer_linear(g, part(name, layer, "down"), y, model->width, cut(QD_CUT_IN, 1));
+    y = qd_layer_linear(g, part(name, layer, "down"), y, model->width, cut_in(4 * model->width, 1));
     y = qd_layer_dropout(g, part(name, layer, "dropout2"), y, model->dropout);
     y = qd_layer_add(g, part(name, layer, "add2"), x, y);
     return qd_layer_norm(g, part(name, layer, "norm2"), y, norm_epsilon);

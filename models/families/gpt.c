@@ -28,9 +28,9 @@ static qd_linear_spec spread(int64_t unit) {
 
 /* One that comes back to it, and takes what the slots hold. Such projections start smaller, by the
  * root of their number. */
-static qd_linear_spec gather(const qd_model_spec *model, int64_t unit) {
+static qd_linear_spec gather(const qd_model_spec *model, int64_t in, int64_t unit) {
     float std = weight_std / sqrtf(2.0f * (float)model->layers);
-    return (qd_linear_spec){.weight = normal(std), .cut = QD_CUT_IN, .unit = unit};
+    return (qd_linear_spec){.weight = normal(std), .cut = QD_CUT_IN, .unit = unit, .in = in};
 }
 
 static const char *part(char name[QD_MAX_NAME], int64_t layer, const char *what) {
@@ -44,17 +44,18 @@ static int add_attention(qd_graph *g, const qd_model_spec *model, int64_t layer,
     char name[QD_MAX_NAME];
     int y = qd_layer_norm(g, part(name, layer, "norm1"), x, norm_epsilon);
     y = qd_layer_linear(g, part(name, layer, "qkv"), y, kv_heads * group, spread(group));
+    int64_t held = qd_layer_held(g, kv_heads);
     if (model->positions == QD_POSITIONS_ROTARY)
-        y = qd_layer_rotary(g, part(name, layer, "rotary"), y, model->heads, kv_heads,
+        y = qd_layer_rotary(g, part(name, layer, "rotary"), y, held * queries, held,
                             qd_rotary_theta);
     if (y < 0)
         return y;
     qd_op_attributes attributes = {
-        .attention = {.heads = model->heads, .kv_heads = kv_heads, .causal = true}};
+        .attention = {.heads = held * queries, .kv_heads = held, .causal = true}};
     y = qd_graph_add_node_with(g, &qd_op_attention, part(name, layer, "attention"), &y, 1, NULL, 0,
                                attributes);
     y = qd_layer_linear(g, part(name, layer, "proj"), y, model->width,
-                        gather(model, queries * head));
+                        gather(model, model->width, queries * head));
     y = qd_layer_dropout(g, part(name, layer, "dropout1"), y, model->dropout);
     return qd_layer_add(g, part(name, layer, "add1"), x, y);
 }
@@ -64,7 +65,8 @@ static int add_feed_forward(qd_graph *g, const qd_model_spec *model, int64_t lay
     int y = qd_layer_norm(g, part(name, layer, "norm2"), x, norm_epsilon);
     y = qd_layer_linear(g, part(name, layer, "up"), y, 4 * model->width, spread(1));
     y = qd_layer_apply(g, &qd_op_gelu_tanh, part(name, layer, "gelu"), y);
-    y = qd_layer_linear(g, part(name, layer, "down"), y, model->width, gather(model, 1));
+    y = qd_layer_linear(g, part(name, layer, "down"), y, model->width,
+                        gather(model, 4 * model->width, 1));
     y = qd_layer_dropout(g, part(name, layer, "dropout2"), y, model->dropout);
     return qd_layer_add(g, part(name, layer, "add2"), x, y);
 }
@@ -81,7 +83,7 @@ static int add_positions(qd_graph *g, const qd_model_spec *model, int x) {
 /* Returns the embedded tokens' value, and their table for the head. */
 static int add_embeddings(qd_graph *g, const qd_model_spec *model, int *tokens) {
     qd_shape shape = {.dims = 2, .dim = {model->vocabulary, model->width}};
-    *tokens = qd_graph_add_param(g, "tokens.weight", &shape, normal(weight_std));
+    *tokens = qd_graph_add_cut_param(g, "tokens.weight", &shape, 0, 1, normal(weight_std));
     if (*tokens < 0)
         return *tokens;
     int x = qd_graph_add_node(g, &qd_op_embedding, "tokens", &g->input, 1, tokens, 1);

@@ -1,4 +1,5 @@
 #include "models/ops/flops.h"
+#include "runtime/align.h"
 #include "runtime/error.h"
 
 static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
@@ -15,11 +16,21 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
                             "[n, .., classes] of float and [n, ..] of integers",
                             node->name, qd_shape_text(&logits->shape, a, sizeof a),
                             qd_shape_text(&target->shape, b, sizeof b));
-    int64_t classes = logits->shape.dim[logits->shape.dims - 1];
+    int64_t held = logits->shape.dim[logits->shape.dims - 1];
+    int64_t classes = node->attributes.cross_entropy.classes;
+    classes = classes ? classes : held;
     if (graph->class_weights && graph->class_weight_count != classes)
         return qd_error_set(QD_ECONFIG,
                             "%s: %lld class weights for %lld classes; there is one for each",
                             node->name, (long long)graph->class_weight_count, (long long)classes);
+    int64_t first = 0, end = classes;
+    if (qd_op_is_shared(graph, node))
+        qd_cut_held(graph, classes, 1, &first, &end);
+    if (held != end - first)
+        return qd_error_set(QD_ECONFIG,
+                            "%s: logits %s for the classes %lld .. %lld of %lld that are held here",
+                            node->name, qd_shape_text(&logits->shape, a, sizeof a),
+                            (long long)first, (long long)end - 1, (long long)classes);
     float smoothing = node->attributes.cross_entropy.label_smoothing;
     if (!(smoothing >= 0 && smoothing <= 1))
         return qd_error_set(QD_ECONFIG, "%s: label smoothing %g; it lies in 0 .. 1", node->name,
@@ -44,6 +55,16 @@ static int64_t saved(const qd_graph *graph, const qd_node *node) {
     return 2 * qd_shape_elements(&graph->values[node->inputs[1]].shape);
 }
 
+/* Where the classes are shared, the greatest logits of all members' rows, and the sums over slots
+ * that are being added up: three vectors of a number for each row (worker/cpu/kernels/). */
+static int64_t scratch(const qd_graph *graph, const qd_node *node) {
+    if (!qd_op_is_shared(graph, node))
+        return 0;
+    int64_t rows = qd_shape_elements(&graph->values[node->inputs[1]].shape);
+    return qd_align_floats(graph->tensor_members * rows) +
+           qd_cut_scratch_parts(graph->tensor_slots) * qd_align_floats(3 * rows);
+}
+
 const qd_op qd_op_cross_entropy = {
     .kind = QD_OP_CROSS_ENTROPY,
     .name = "cross_entropy",
@@ -54,4 +75,5 @@ const qd_op qd_op_cross_entropy = {
     .forward_flops = forward_flops,
     .backward_flops = backward_flops,
     .saved = saved,
+    .scratch = scratch,
 };

@@ -1,4 +1,5 @@
 #include "models/op.h"
+#include "runtime/align.h"
 #include "runtime/error.h"
 
 /* The width that the weight must have: of the last dimension, or of all but the first. */
@@ -67,7 +68,7 @@ static int64_t scratch(const qd_graph *graph, const qd_node *node) {
     if (slots == 1 || (cuts_out && !x->needs_grad))
         return 0;
     const qd_value *summed = cuts_out ? x : &graph->values[node->output];
-    return qd_cut_scratch_parts(slots) * qd_shape_elements(&summed->shape);
+    return qd_cut_scratch_parts(slots) * qd_align_floats(qd_shape_elements(&summed->shape));
 }
 
 const qd_op qd_op_linear = {

@@ -140,10 +140,11 @@ static int score(qd_backend_context *context, const float *losses, const float *
     return rc;
 }
 
-static int norm_squared(qd_backend_context *context, const float *x, int64_t count, double *sum) {
+static int norm_squared(qd_backend_context *context, const float *x, int64_t rows, int64_t columns,
+                        int64_t stride, double *sum) {
     double squares;
     open_wall();
-    int rc = close_wall(qd_backend_cpu.norm_squared(context, x, count, &squares));
+    int rc = close_wall(qd_backend_cpu.norm_squared(context, x, rows, columns, stride, &squares));
     hand_over_later(sum, &squares, sizeof squares);
     return rc;
 }

@@ -122,8 +122,15 @@ static int score(qd_backend_context *context, const float *losses, const float *
     return 0;
 }
 
-static int norm_squared(qd_backend_context *context, const float *x, int64_t count, double *sum) {
-    *sum = context->kernels->norm_squared(x, count);
+static int greatest(qd_backend_context *context, const float *logits, int64_t n, int64_t classes,
+                    int64_t first, float *found) {
+    context->kernels->greatest(logits, n, classes, first, found);
+    return 0;
+}
+
+static int norm_squared(qd_backend_context *context, const float *x, int64_t rows, int64_t columns,
+                        int64_t stride, double *sum) {
+    *sum = context->kernels->norm_squared(x, rows, columns, stride);
     return 0;
 }
 
@@ -155,6 +162,7 @@ const qd_backend qd_backend_cpu = {
     .narrow = narrow,
     .add = add,
     .score = score,
+    .greatest = greatest,
     .norm_squared = norm_squared,
     .update = update,
     .wait = wait_done,

@@ -32,7 +32,9 @@ typedef struct qd_cpu_kernels {
     void (*score)(const float *losses, const float *logits, const int32_t *targets,
                   const int32_t *ignored, int64_t n, int64_t classes, double *loss_sum,
                   int64_t *correct);
-    double (*norm_squared)(const float *x, int64_t count);
+    void (*greatest)(const float *logits, int64_t n, int64_t classes, int64_t first,
+                     float *greatest);
+    double (*norm_squared)(const float *x, int64_t rows, int64_t columns, int64_t stride);
     qd_cpu_update *updates[QD_OPTIMIZER_KINDS];
 } qd_cpu_kernels;
 

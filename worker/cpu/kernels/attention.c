@@ -1,6 +1,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "runtime/align.h"
 #include "worker/cpu/kernels/lanes.h"
 #include "worker/cpu/kernels/product.h"
 
@@ -9,8 +10,12 @@ typedef struct sizes {
     int64_t heads, kv_heads, width; /* width of one head */
     int64_t stride;                 /* of a position of the input, which holds all heads */
     bool causal;
-    float scale;            /* 1 / sqrt(width) */
-    const int32_t *lengths; /* keys of each sample; NULL: all */
+    /* Whether products take one group of heads at a time, packed: where tensor slots deal groups
+     * out, so that they are the same calls whichever groups are here. */
+    bool packs;
+    int64_t x_stride, y_stride; /* of a position of the input and of the output in a product */
+    float scale;                /* 1 / sqrt(width) */
+    const int32_t *lengths;     /* keys of each sample; NULL: all */
 } sizes;
 
 static sizes sizes_of(const qd_graph *graph, const qd_node *node, const qd_operands *operands) {
@@ -23,6 +28,9 @@ static sizes sizes_of(const qd_graph *graph, const qd_node *node, const qd_opera
                .causal = node->attributes.attention.causal,
                .lengths = node->input_count == 2 ? operands->inputs[1] : NULL};
     s.width = s.stride / (s.heads + 2 * s.kv_heads);
+    s.packs = graph->tensor_slots > 1;
+    s.x_stride = s.packs ? (s.heads / s.kv_heads + 2) * s.width : s.stride;
+    s.y_stride = s.packs ? s.heads / s.kv_heads * s.width : s.heads * s.width;
     s.scale = (float)(1.0 / sqrt((double)s.width));
     return s;
 }
@@ -39,11 +47,13 @@ static head head_of(sizes s, int64_t sample, int64_t h) {
     int64_t queries = s.heads / s.kv_heads; /* of a group */
     int64_t group = h / queries;
     int64_t base = sample * s.length * s.stride + group * (queries + 2) * s.width;
+    if (s.packs)
+        base = 0;
     return (head){
         .q = base + h % queries * s.width,
         .k = base + queries * s.width,
         .v = base + (queries + 1) * s.width,
-        .y = (sample * s.length * s.heads + h) * s.width,
+        .y = s.packs ? h % queries * s.width : (sample * s.length * s.heads + h) * s.width,
         .row = (sample * s.heads + h) * s.length,
         .keys = s.lengths ? s.lengths[sample] : s.length,
     };
@@ -73,9 +83,12 @@ typedef struct work {
     const qd_graph *graph;
     sizes s;
     const qd_operands *operands;
-    qd_tensor x, dy;        /* as products take them */
-    float *weights, *grads; /* of a block, [rows, keys] */
-    float *taken;           /* room for what products take of both */
+    qd_tensor all_x, all_dy; /* as products take them */
+    qd_tensor x, dy;         /* what heads are counted in: all, or a packed group */
+    float *y, *dx;           /* likewise */
+    float *weights, *grads;  /* of a block, [rows, keys] */
+    float *taken;            /* room for what products take of both */
+    float *group_x, *group_dy, *group_y, *group_dx; /* room for a packed group */
 } work;
 
 static int64_t block_elements(const sizes *s) {
@@ -86,12 +99,18 @@ static int64_t result_elements(const sizes *s) {
     return s->samples * s->length * s->heads * s->width;
 }
 
+static int64_t group_elements(const sizes *s, int64_t stride) {
+    return s->packs ? qd_align_floats(s->length * stride) : 0;
+}
+
 /* Scratch: weights and their gradients of a block, which the operator asks for; what products take
- * of those, of the input and of the result's gradient. */
+ * of those, of the input and of the result's gradient; a packed group of each and of the results.
+ */
 static int prepare(qd_backend_context *context, const qd_graph *graph, qd_node *node, void **made) {
     sizes s = sizes_of(graph, node, &(qd_operands){0});
     *made = NULL;
-    node->scratch += 2 * QD_CPU(take_scratch)(context, graph, block_elements(&s)) +
+    node->scratch += 2 * group_elements(&s, s.x_stride) + 2 * group_elements(&s, s.y_stride) +
+                     2 * QD_CPU(take_scratch)(context, graph, block_elements(&s)) +
                      QD_CPU(take_scratch)(context, graph, s.samples * s.length * s.stride) +
                      QD_CPU(take_scratch)(context, graph, result_elements(&s));
     return 0;
@@ -105,15 +124,60 @@ static work begin(qd_backend_context *context, const qd_graph *graph, const qd_n
     w.grads = w.weights + block_elements(&w.s);
     w.taken = w.grads + block_elements(&w.s);
     float *scratch = w.taken + 2 * QD_CPU(take_scratch)(context, graph, block_elements(&w.s));
-    w.x = QD_CPU(take)(context, graph, operands->inputs[0], w.s.samples * w.s.length * w.s.stride,
-                       &scratch);
+    w.x = w.all_x = QD_CPU(take)(context, graph, operands->inputs[0],
+                                 w.s.samples * w.s.length * w.s.stride, &scratch);
     if (backward)
-        w.dy = QD_CPU(take)(context, graph, operands->output_grad, result_elements(&w.s), &scratch);
+        w.dy = w.all_dy =
+            QD_CPU(take)(context, graph, operands->output_grad, result_elements(&w.s), &scratch);
+    w.y = operands->output;
+    w.dx = operands->input_grads[0];
+    w.group_x = scratch;
+    w.group_dx = w.group_x + group_elements(&w.s, w.s.x_stride);
+    w.group_y = w.group_dx + group_elements(&w.s, w.s.x_stride);
+    w.group_dy = w.group_y + group_elements(&w.s, w.s.y_stride);
     return w;
 }
 
+/* Where a tensor's elements begin, moved on. */
+static qd_tensor from_element(qd_tensor tensor, int64_t first) {
+    return (qd_tensor){.wide = tensor.wide ? tensor.wide + first : NULL,
+                       .narrow = tensor.narrow ? tensor.narrow + first : NULL};
+}
+
+/* Brings a group of a sample's heads into its room, where they are packed. */
+static void open_group(work *w, int64_t sample, int64_t group, bool backward) {
+    const sizes *s = &w->s;
+    int64_t y_whole = s->heads * s->width;
+    if (!s->packs)
+        return;
+    w->x = QD_CPU(pack)(from_element(w->all_x, sample * s->length * s->stride), s->length,
+                        s->stride, group * s->x_stride, s->x_stride, w->group_x);
+    w->y = w->group_y;
+    w->dx = w->group_dx;
+    if (!backward)
+        return;
+    w->dy = QD_CPU(pack)(from_element(w->all_dy, sample * s->length * y_whole), s->length, y_whole,
+                         group * s->y_stride, s->y_stride, w->group_dy);
+    memset(w->dx, 0, (size_t)(s->length * s->x_stride) * sizeof *w->dx);
+}
+
+/* And what came of it to its place. */
+static void close_group(const work *w, int64_t sample, int64_t group, bool backward) {
+    const sizes *s = &w->s;
+    int64_t y_whole = s->heads * s->width;
+    float *y = w->operands->output, *dx = w->operands->input_grads[0];
+    if (s->packs && !backward)
+        QD_CPU(unpack_floats)
+        (y + sample * s->length * y_whole, w->y, s->length, y_whole, group * s->y_stride,
+         s->y_stride, false);
+    if (s->packs && backward)
+        QD_CPU(unpack_floats)
+        (dx + sample * s->length * s->stride, w->dx, s->length, s->stride, group * s->x_stride,
+         s->x_stride, w->operands->input_adds[0]);
+}
+
 static int take_scores(const work *w, block b, head h) {
-    int64_t stride = w->s.stride;
+    int64_t stride = w->s.x_stride;
     return QD_CPU(product)(w->context, b.rows, b.keys, w->s.width,
                            (qd_operand){w->x, h.q + b.first * stride, .stride = stride},
                            (qd_operand){w->x, h.k, .transposed = true, .stride = stride},
@@ -164,8 +228,8 @@ static void take_score_grads(float *restrict grads, const float *restrict weight
 }
 
 static int run_block(const work *w, head h, block b) {
-    int64_t stride = w->s.stride, y_stride = w->s.heads * w->s.width;
-    float *y = w->operands->output, *saved = w->operands->saved, *scratch = w->taken;
+    int64_t stride = w->s.x_stride, y_stride = w->s.y_stride;
+    float *y = w->y, *saved = w->operands->saved, *scratch = w->taken;
     int rc = take_scores(w, b, h);
     if (rc)
         return rc;
@@ -176,24 +240,37 @@ static int run_block(const work *w, head h, block b) {
                            (qd_product){y + h.y + b.first * y_stride, y_stride, 0.0f});
 }
 
+/* All blocks of a group's heads. */
+static int run_group(work *w, int64_t sample, int64_t group,
+                     int (*run)(const work *w, head h, block b)) {
+    int64_t queries = w->s.heads / w->s.kv_heads;
+    int rc = 0;
+    for (int64_t h = group * queries; h < (group + 1) * queries && !rc; h++)
+        for (int64_t first = 0; first < w->s.length && !rc; first += QD_ATTENTION_BLOCK) {
+            head at = head_of(w->s, sample, h);
+            rc = run(w, at, block_at(w->s, at, first));
+        }
+    return rc;
+}
+
 static int forward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                    const qd_operands *operands) {
     work w = begin(context, graph, node, operands, false);
     int rc = QD_CPU(check_lengths)(w.s.lengths, w.s.samples, w.s.length);
     for (int64_t n = 0; n < w.s.samples && !rc; n++)
-        for (int64_t h = 0; h < w.s.heads && !rc; h++)
-            for (int64_t first = 0; first < w.s.length && !rc; first += QD_ATTENTION_BLOCK) {
-                head at = head_of(w.s, n, h);
-                rc = run_block(&w, at, block_at(w.s, at, first));
-            }
+        for (int64_t group = 0; group < w.s.kv_heads && !rc; group++) {
+            open_group(&w, n, group, false);
+            rc = run_group(&w, n, group, run_block);
+            close_group(&w, n, group, false);
+        }
     return rc;
 }
 
 /* The three gradients of a block, added to dx: dv = weights^T dy, dq = grads k, dk = grads^T q. */
 static int add_block_grads(const work *w, head h, block b, qd_tensor weights, qd_tensor grads) {
-    int64_t stride = w->s.stride, y_stride = w->s.heads * w->s.width, width = w->s.width;
+    int64_t stride = w->s.x_stride, y_stride = w->s.y_stride, width = w->s.width;
     int64_t q = h.q + b.first * stride;
-    float *dx = w->operands->input_grads[0];
+    float *dx = w->dx;
     int rc = QD_CPU(product)(w->context, b.keys, width, b.rows,
                              (qd_operand){weights, 0, .transposed = true, .stride = b.keys},
                              (qd_operand){w->dy, h.y + b.first * y_stride, .stride = y_stride},
@@ -211,7 +288,7 @@ static int add_block_grads(const work *w, head h, block b, qd_tensor weights, qd
 }
 
 static int run_block_back(const work *w, head h, block b) {
-    int64_t stride = w->s.stride, y_stride = w->s.heads * w->s.width;
+    int64_t stride = w->s.x_stride, y_stride = w->s.y_stride;
     const float *saved = w->operands->saved;
     float *scratch = w->taken;
     int rc = take_scores(w, b, h);
@@ -238,14 +315,14 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
     if (!dx)
         return 0;
     work w = begin(context, graph, node, operands, true);
-    if (!operands->input_adds[0])
+    if (!operands->input_adds[0] && !w.s.packs)
         memset(dx, 0, (size_t)(w.s.samples * w.s.length * w.s.stride) * sizeof *dx);
     for (int64_t n = 0; n < w.s.samples && !rc; n++)
-        for (int64_t h = 0; h < w.s.heads && !rc; h++)
-            for (int64_t first = 0; first < w.s.length && !rc; first += QD_ATTENTION_BLOCK) {
-                head at = head_of(w.s, n, h);
-                rc = run_block_back(&w, at, block_at(w.s, at, first));
-            }
+        for (int64_t group = 0; group < w.s.kv_heads && !rc; group++) {
+            open_group(&w, n, group, true);
+            rc = run_group(&w, n, group, run_block_back);
+            close_group(&w, n, group, true);
+        }
     return rc;
 }
 

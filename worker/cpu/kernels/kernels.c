@@ -39,7 +39,8 @@ const qd_cpu_kernels QD_CPU(kernels) = {
     .narrow = QD_CPU(narrow),
     .add_floats = QD_CPU(add_floats),
     .score = QD_CPU(score),
-    .norm_squared = QD_CPU(norm_squared),
+    .greatest = QD_CPU(greatest),
+    .norm_squared = QD_CPU(norm_squared_of),
     .updates =
         {
             [QD_OPTIMIZER_SGD] = QD_CPU(update_sgd),

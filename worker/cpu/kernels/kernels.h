@@ -48,7 +48,10 @@ qd_cpu_update QD_CPU(update_sgd), QD_CPU(update_adam), QD_CPU(update_adamw), QD_
     QD_CPU(update_muon);
 
 /* As qd_backend's functions of these names. */
-double QD_CPU(norm_squared)(const float *x, int64_t count);
+double QD_CPU(norm_squared_of)(const float *x, int64_t rows, int64_t columns, int64_t stride);
+double QD_CPU(norm_squared)(const float *x, int64_t count); /* of one row */
+void QD_CPU(greatest)(const float *logits, int64_t n, int64_t classes, int64_t first,
+                      float *greatest);
 void QD_CPU(score)(const float *losses, const float *logits, const int32_t *targets,
                    const int32_t *ignored, int64_t n, int64_t classes, double *loss_sum,
                    int64_t *correct);

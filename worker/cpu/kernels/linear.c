@@ -7,41 +7,58 @@
 /* A linear layer at work. Leading dimensions are rows like any other. */
 typedef struct layer {
     qd_backend_context *context;
-    int64_t n, in, out;
-    int slots;     /* of tensor parallelism; 1: not cut */
-    bool cuts_out; /* the slots share the outputs; else the inputs */
-    int64_t unit;  /* of outputs or inputs, which is not cut */
+    int64_t n, in, out; /* in and out: what is held */
+    qd_slots slots;     /* of tensor parallelism */
+    bool cuts_out;      /* the slots share the outputs; else the inputs */
     const float *b, *dy;
     qd_tensor x, w, dy_taken; /* as products take them */
     float *parts;             /* scratch for the partial results of slots */
+    /* Scratch for what a slot has of rows of n, of rows of out, and of a result, packed. */
+    float *rows, *columns, *result;
 } layer;
 
 static layer layer_of(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                       const qd_operands *operands) {
-    const qd_shape *weight = &graph->params[node->params[0]].shape;
+    const qd_param *weight = &graph->params[node->params[0]];
     int64_t elements = qd_shape_elements(&graph->values[node->inputs[0]].shape);
-    return (layer){
+    layer l = {
         .context = context,
-        .n = elements / weight->dim[1],
-        .in = weight->dim[1],
-        .out = weight->dim[0],
-        .slots = qd_op_tensor_slots(graph, node),
+        .n = elements / weight->shape.dim[1],
+        .in = weight->shape.dim[1],
+        .out = weight->shape.dim[0],
         .cuts_out = node->attributes.linear.cut == QD_CUT_OUT,
-        .unit = node->attributes.linear.unit,
         .b = operands->params[1],
         .dy = operands->output_grad,
         .parts = operands->scratch,
     };
+    l.slots = QD_CPU(slots_of)(graph, node, weight->whole.dim[l.cuts_out ? 0 : 1],
+                               node->attributes.linear.unit, operands->exchange);
+    return l;
+}
+
+static int64_t rows_room(const layer *l) {
+    return l->slots.count > 1 ? qd_align_floats(l->n * qd_slots_widest(&l->slots)) : 0;
+}
+
+static int64_t columns_room(const layer *l) {
+    bool cuts_in = l->slots.count > 1 && !l->cuts_out;
+    return cuts_in ? qd_align_floats(l->out * qd_slots_widest(&l->slots)) : 0;
+}
+
+static int64_t result_room(const layer *l) {
+    int64_t rows = rows_room(l), columns = columns_room(l);
+    return rows > columns ? rows : columns;
 }
 
 /* Scratch: the partial results of slots (which the operator asks for), then what products take of
- * x, w and dy. */
+ * x, w and dy, and what a slot has of them. */
 static int prepare(qd_backend_context *context, const qd_graph *graph, qd_node *node, void **made) {
     layer l = layer_of(context, graph, node, &(qd_operands){0});
     node->scratch = qd_align_floats(node->scratch) +
                     QD_CPU(take_scratch)(context, graph, l.n * l.in) +
                     QD_CPU(take_scratch)(context, graph, l.n * l.out) +
-                    QD_CPU(take_param_scratch)(context, graph, l.in * l.out);
+                    QD_CPU(take_param_scratch)(context, graph, l.in * l.out) + rows_room(&l) +
+                    columns_room(&l) + result_room(&l);
     *made = NULL;
     return 0;
 }
@@ -57,10 +74,11 @@ static void take(layer *l, const qd_graph *graph, const qd_node *node,
                               l->in * l->out, &scratch);
     if (l->dy)
         l->dy_taken = QD_CPU(take)(c, graph, l->dy, l->n * l->out, &scratch);
-}
-
-static void range_of(const layer *l, int slot, int64_t *first, int64_t *end) {
-    qd_cut_range(l->slots, l->cuts_out ? l->out : l->in, l->unit, slot, first, end);
+    if (l->slots.count == 1)
+        return;
+    l->rows = scratch;
+    l->columns = l->rows + rows_room(l);
+    l->result = l->columns + columns_room(l);
 }
 
 static void add_bias(float *restrict y, const float *restrict b, int64_t n, int64_t out) {
@@ -71,41 +89,52 @@ static void add_bias(float *restrict y, const float *restrict b, int64_t n, int6
 
 /* ---- forward ---- */
 
-/* The outputs [first, end): every row starts as the bias, and the product is added to it, which
- * takes one pass less than the other way round. */
+/* Every row starts as the bias, and the product is added to it, which takes one pass less than the
+ * other way round. Outputs [first, end), as rows of y of end - first. */
 static int forward_outputs(const layer *l, int64_t first, int64_t end, float *y) {
+    int64_t width = end - first;
     for (int64_t i = 0; i < l->n && l->b; i++)
-        memcpy(y + i * l->out + first, l->b + first, (size_t)(end - first) * sizeof *y);
-    return QD_CPU(product)(l->context, l->n, end - first, l->in, (qd_operand){.tensor = l->x},
+        memcpy(y + i * width, l->b + first, (size_t)width * sizeof *y);
+    return QD_CPU(product)(l->context, l->n, width, l->in, (qd_operand){.tensor = l->x},
                            (qd_operand){l->w, first * l->in, .transposed = true},
-                           (qd_product){y + first, l->out, l->b ? 1.0f : 0.0f});
+                           (qd_product){y, width, l->b ? 1.0f : 0.0f});
 }
 
 /* What the inputs [first, end) contribute to all outputs, without the bias. */
 static int forward_part(const void *context, int64_t first, int64_t end, float *part) {
     const layer *l = context;
-    return QD_CPU(product)(
-        l->context, l->n, l->out, end - first, (qd_operand){l->x, first, .stride = l->in},
-        (qd_operand){l->w, first, .transposed = true, .stride = l->in}, (qd_product){.data = part});
+    int64_t width = end - first;
+    qd_tensor x = QD_CPU(pack)(l->x, l->n, l->in, first, width, l->rows);
+    qd_tensor w = QD_CPU(pack)(l->w, l->out, l->in, first, width, l->columns);
+    return QD_CPU(product)(l->context, l->n, l->out, width, (qd_operand){.tensor = x},
+                           (qd_operand){.tensor = w, .transposed = true},
+                           (qd_product){.data = part});
+}
+
+static int forward_slots(const layer *l, float *y) {
+    int rc = 0;
+    for (int slot = l->slots.first; slot < l->slots.end && !rc; slot++) {
+        int64_t first, end;
+        qd_slots_range(&l->slots, slot, &first, &end);
+        if (first == end)
+            continue;
+        rc = forward_outputs(l, first, end, l->result);
+        QD_CPU(unpack_floats)(y, l->result, l->n, l->out, first, end - first, false);
+    }
+    return rc;
 }
 
 static int forward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                    const qd_operands *operands) {
     layer l = layer_of(context, graph, node, operands);
     float *y = operands->output;
-    int rc = 0;
     l.dy = NULL;
     take(&l, graph, node, operands);
-    if (l.slots == 1)
+    if (l.slots.count == 1)
         return forward_outputs(&l, 0, l.out, y);
-    for (int slot = 0; slot < l.slots && l.cuts_out && !rc; slot++) {
-        int64_t first, end;
-        range_of(&l, slot, &first, &end);
-        rc = first < end ? forward_outputs(&l, first, end, y) : 0;
-    }
     if (l.cuts_out)
-        return rc;
-    rc = QD_CPU(sum_slots)(l.slots, l.in, l.unit, forward_part, &l, y, l.n * l.out, false, l.parts);
+        return forward_slots(&l, y);
+    int rc = QD_CPU(sum_slots)(&l.slots, forward_part, &l, y, l.n * l.out, false, l.parts);
     if (!rc && l.b)
         add_bias(y, l.b, l.n, l.out);
     return rc;
@@ -124,60 +153,87 @@ static void sum_rows(float *restrict sum, const float *restrict dy, int64_t n, i
             sum[j] += dy[i * out + j];
 }
 
-/* dW of the outputs [out_first, out_end) by the inputs [in_first, in_end): dy^T x. */
-static int weight_grad(const layer *l, int64_t out_first, int64_t out_end, int64_t in_first,
-                       int64_t in_end, float *dw, bool adds) {
-    if (out_first == out_end || in_first == in_end)
-        return 0;
+/* dW = dy^T x of a layer that is not cut, or of the outputs [first, end), whose rows lie together.
+ */
+static int weight_grad_of_outputs(const layer *l, int64_t first, int64_t end, float *dw,
+                                  bool adds) {
+    int64_t width = end - first;
+    qd_tensor dy = l->dy_taken;
+    if (l->slots.count > 1)
+        dy = QD_CPU(pack)(dy, l->n, l->out, first, width, l->rows);
     return QD_CPU(product)(
-        l->context, out_end - out_first, in_end - in_first, l->n,
-        (qd_operand){l->dy_taken, out_first, .transposed = true, .stride = l->out},
-        (qd_operand){l->x, in_first, .stride = l->in},
-        (qd_product){dw + out_first * l->in + in_first, l->in, adds ? 1.0f : 0.0f});
+        l->context, width, l->in, l->n, (qd_operand){.tensor = dy, .transposed = true},
+        (qd_operand){.tensor = l->x}, (qd_product){dw + first * l->in, l->in, adds ? 1.0f : 0.0f});
+}
+
+/* The same of the inputs [first, end), by way of a packed result. */
+static int weight_grad_of_inputs(const layer *l, int64_t first, int64_t end, float *dw, bool adds) {
+    int64_t width = end - first;
+    qd_tensor x = QD_CPU(pack)(l->x, l->n, l->in, first, width, l->rows);
+    if (adds)
+        QD_CPU(pack_floats)(l->result, dw, l->out, l->in, first, width);
+    int rc = QD_CPU(product)(
+        l->context, l->out, width, l->n, (qd_operand){.tensor = l->dy_taken, .transposed = true},
+        (qd_operand){.tensor = x}, (qd_product){.data = l->result, .beta = adds ? 1.0f : 0.0f});
+    QD_CPU(unpack_floats)(dw, l->result, l->out, l->in, first, width, false);
+    return rc;
 }
 
 static int weight_grads(const layer *l, float *dw, bool adds) {
     int rc = 0;
-    for (int slot = 0; slot < l->slots && !rc; slot++) {
+    if (l->slots.count == 1)
+        return weight_grad_of_outputs(l, 0, l->out, dw, adds);
+    for (int slot = l->slots.first; slot < l->slots.end && !rc; slot++) {
         int64_t first, end;
-        range_of(l, slot, &first, &end);
-        rc = l->cuts_out || l->slots == 1
-                 ? weight_grad(l, l->slots == 1 ? 0 : first, l->slots == 1 ? l->out : end, 0, l->in,
-                               dw, adds)
-                 : weight_grad(l, 0, l->out, first, end, dw, adds);
+        qd_slots_range(&l->slots, slot, &first, &end);
+        if (first < end)
+            rc = l->cuts_out ? weight_grad_of_outputs(l, first, end, dw, adds)
+                             : weight_grad_of_inputs(l, first, end, dw, adds);
     }
     return rc;
 }
 
-/* dx of the inputs [first, end): dy W. */
-static int input_grad(const layer *l, int64_t first, int64_t end, float *dx, bool adds) {
-    if (first == end)
-        return 0;
-    return QD_CPU(product)(l->context, l->n, end - first, l->out,
-                           (qd_operand){.tensor = l->dy_taken},
-                           (qd_operand){l->w, first, .stride = l->in},
-                           (qd_product){dx + first, l->in, adds ? 1.0f : 0.0f});
+/* dx = dy W of a layer that is not cut. */
+static int input_grad(const layer *l, float *dx, bool adds) {
+    return QD_CPU(product)(l->context, l->n, l->in, l->out, (qd_operand){.tensor = l->dy_taken},
+                           (qd_operand){.tensor = l->w},
+                           (qd_product){dx, l->in, adds ? 1.0f : 0.0f});
+}
+
+/* The same of the inputs [first, end), by way of a packed result. */
+static int input_grad_of_inputs(const layer *l, int64_t first, int64_t end, float *dx, bool adds) {
+    int64_t width = end - first;
+    qd_tensor w = QD_CPU(pack)(l->w, l->out, l->in, first, width, l->columns);
+    if (adds)
+        QD_CPU(pack_floats)(l->result, dx, l->n, l->in, first, width);
+    int rc = QD_CPU(product)(l->context, l->n, width, l->out, (qd_operand){.tensor = l->dy_taken},
+                             (qd_operand){.tensor = w},
+                             (qd_product){.data = l->result, .beta = adds ? 1.0f : 0.0f});
+    QD_CPU(unpack_floats)(dx, l->result, l->n, l->in, first, width, false);
+    return rc;
 }
 
 /* What the outputs [first, end) contribute to the gradient of all inputs. */
 static int input_grad_part(const void *context, int64_t first, int64_t end, float *part) {
     const layer *l = context;
-    return QD_CPU(product)(
-        l->context, l->n, l->in, end - first, (qd_operand){l->dy_taken, first, .stride = l->out},
-        (qd_operand){.tensor = l->w, .first = first * l->in}, (qd_product){.data = part});
+    int64_t width = end - first;
+    qd_tensor dy = QD_CPU(pack)(l->dy_taken, l->n, l->out, first, width, l->rows);
+    return QD_CPU(product)(l->context, l->n, l->in, width, (qd_operand){.tensor = dy},
+                           (qd_operand){.tensor = l->w, .first = first * l->in},
+                           (qd_product){.data = part});
 }
 
 static int input_grads(const layer *l, float *dx, bool adds) {
     int rc = 0;
-    if (l->slots == 1)
-        return input_grad(l, 0, l->in, dx, adds);
+    if (l->slots.count == 1)
+        return input_grad(l, dx, adds);
     if (l->cuts_out)
-        return QD_CPU(sum_slots)(l->slots, l->out, l->unit, input_grad_part, l, dx, l->n * l->in,
-                                 adds, l->parts);
-    for (int slot = 0; slot < l->slots && !rc; slot++) {
+        return QD_CPU(sum_slots)(&l->slots, input_grad_part, l, dx, l->n * l->in, adds, l->parts);
+    for (int slot = l->slots.first; slot < l->slots.end && !rc; slot++) {
         int64_t first, end;
-        range_of(l, slot, &first, &end);
-        rc = input_grad(l, first, end, dx, adds);
+        qd_slots_range(&l->slots, slot, &first, &end);
+        if (first < end)
+            rc = input_grad_of_inputs(l, first, end, dx, adds);
     }
     return rc;
 }

@@ -75,6 +75,31 @@ qd_tensor QD_CPU(take)(const qd_backend_context *context, const qd_graph *graph,
     return taken;
 }
 
+qd_tensor QD_CPU(pack)(qd_tensor from, int64_t rows, int64_t stride, int64_t first, int64_t width,
+                       float *scratch) {
+    qd_bf16 *narrow = (qd_bf16 *)(void *)scratch;
+    if (from.wide) {
+        QD_CPU(pack_floats)(scratch, from.wide, rows, stride, first, width);
+        return (qd_tensor){.wide = scratch};
+    }
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(narrow + i * width, from.narrow + i * stride + first,
+               (size_t)width * sizeof *narrow);
+    return (qd_tensor){.narrow = narrow};
+}
+
+void QD_CPU(pack_floats)(float *packed, const float *from, int64_t rows, int64_t stride,
+                         int64_t first, int64_t width) {
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(packed + i * width, from + i * stride + first, (size_t)width * sizeof *packed);
+}
+
+void QD_CPU(unpack_floats)(float *to, const float *packed, int64_t rows, int64_t stride,
+                           int64_t first, int64_t width, bool adds) {
+    for (int64_t i = 0; i < rows; i++)
+        QD_CPU(hand_on)(to + i * stride + first, packed + i * width, width, adds);
+}
+
 int64_t QD_CPU(take_param_scratch)(const qd_backend_context *context, const qd_graph *graph,
                                    int64_t count) {
     return knows_bf16(context) ? 0 : QD_CPU(take_scratch)(context, graph, count);

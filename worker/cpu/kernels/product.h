@@ -44,6 +44,18 @@ qd_tensor QD_CPU(place)(const qd_backend_context *context, const qd_graph *graph
 void QD_CPU(take_at)(const qd_backend_context *context, const qd_graph *graph, const float *x,
                      int64_t first, int64_t count, float *scratch);
 
+/* Columns [first, first + width) of the rows, `stride` apart, of a taken tensor side by side in the
+ * scratch: a product of them is then the same call whatever lay beside them. A library's way to add
+ * up may depend on the stride. Takes no more scratch than as many floats. */
+qd_tensor QD_CPU(pack)(qd_tensor from, int64_t rows, int64_t stride, int64_t first, int64_t width,
+                       float *scratch);
+
+/* The same of floats, and back to their place, written or added. */
+void QD_CPU(pack_floats)(float *packed, const float *from, int64_t rows, int64_t stride,
+                         int64_t first, int64_t width);
+void QD_CPU(unpack_floats)(float *to, const float *packed, int64_t rows, int64_t stride,
+                           int64_t first, int64_t width, bool adds);
+
 /* A parameter likewise; it has been narrowed already where the processor knows bf16. */
 int64_t QD_CPU(take_param_scratch)(const qd_backend_context *context, const qd_graph *graph,
                                    int64_t count);

@@ -3,17 +3,33 @@
 #include <string.h>
 
 #include "collectives/tree.h"
+#include "runtime/align.h"
 #include "worker/cpu/kernels/kernels.h"
 
-int QD_CPU(sum_slots)(int slots, int64_t extent, int64_t unit, qd_slot_run *run,
-                      const void *context, float *sum, int64_t count, bool adds, float *scratch) {
+qd_slots QD_CPU(slots_of)(const qd_graph *graph, const qd_node *node, int64_t extent, int64_t unit,
+                          const qd_tensor_exchange *exchange) {
+    qd_slots slots = {.count = qd_op_tensor_slots(graph, node), .extent = extent, .unit = unit};
+    int64_t end;
+    slots.end = slots.count;
+    if (slots.count == 1)
+        return slots;
+    qd_cut_slots(graph, &slots.first, &slots.end);
+    qd_cut_held(graph, extent, unit, &slots.begin, &end);
+    slots.exchange = qd_op_is_shared(graph, node) ? exchange : NULL;
+    return slots;
+}
+
+int QD_CPU(sum_slots)(const qd_slots *slots, qd_slot_run *run, const void *context, float *sum,
+                      int64_t count, bool adds, float *scratch) {
     qd_tree_stack stack;
     int into, from;
-    qd_tree_stack_init(&stack, slots, 0, slots);
-    for (int slot = 0; slot < slots; slot++) {
+    int64_t stride = qd_align_floats(count);
+    float *parts[QD_TREE_MAX_COVER];
+    qd_tree_stack_init(&stack, slots->count, slots->first, slots->end);
+    for (int slot = slots->first; slot < slots->end; slot++) {
         int64_t first, end;
-        qd_cut_range(slots, extent, unit, slot, &first, &end);
-        float *part = scratch + qd_tree_stack_top(&stack) * count;
+        qd_slots_range(slots, slot, &first, &end);
+        float *part = scratch + qd_tree_stack_top(&stack) * stride;
         int rc = 0;
         if (first == end) /* an empty product is zero; a library may leave it out */
             memset(part, 0, (size_t)count * sizeof *part);
@@ -22,8 +38,13 @@ int QD_CPU(sum_slots)(int slots, int64_t extent, int64_t unit, qd_slot_run *run,
         if (rc)
             return rc;
         while (qd_tree_stack_push_next(&stack, &into, &from))
-            QD_CPU(add_floats)(scratch + into * count, scratch + from * count, count);
+            QD_CPU(add_floats)(scratch + into * stride, scratch + from * stride, count);
     }
-    QD_CPU(hand_on)(sum, scratch, count, adds);
-    return 0;
+    for (int i = 0; i < stack.count; i++)
+        parts[i] = scratch + i * stride;
+    const qd_tensor_exchange *x = slots->exchange;
+    int rc = x ? x->sum(x->context, parts, stack.count, scratch, count) : 0;
+    if (!rc && sum != scratch)
+        QD_CPU(hand_on)(sum, scratch, count, adds);
+    return rc;
 }

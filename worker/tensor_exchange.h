@@ -1,0 +1,29 @@
+/*
+ * tensor_exchange.h: how an operator that tensor slots cut gets what the other members of its
+ * tensor group have computed, as a table of functions that whoever knows the group fills in
+ * (worker/trainer_tensor.c). Operators never name a group.
+ *
+ * All members make the same calls with the same sizes, in the order of the graph's passes. Each
+ * waits. Vectors are aligned to 64 bytes and belong to the caller.
+ */
+#ifndef QD_WORKER_TENSOR_EXCHANGE_H
+#define QD_WORKER_TENSOR_EXCHANGE_H
+
+#include <stdint.h>
+
+typedef struct qd_tensor_exchange {
+    void *context;
+
+    /* The sum over all tensor slots, in their tree. parts: the nodes of qd_tree_cover over this
+     * member's slots, vectors of count floats that the call destroys. result may be parts[0]. */
+    int (*sum)(void *context, float *const *parts, int part_count, float *result, int64_t count);
+
+    /* In place: each element as the one member that has it gives it, where all others give -0.0,
+     * which any number can be added to unchanged. */
+    int (*unite)(void *context, float *values, int64_t count);
+
+    /* all[members][bytes]: each member's bytes, of which it has put in its own. */
+    int (*gather)(void *context, void *all, int64_t bytes);
+} qd_tensor_exchange;
+
+#endif
