@@ -33,6 +33,7 @@ typedef struct gang_plan {
 typedef struct job_plan {
     qd_job job;
     qd_graph *graph;       /* of one micro-batch */
+    qd_graph *held;        /* what the fullest member of a tensor group has of it */
     qd_timeline *timeline; /* of it, too */
     qd_memory_base base;
     char data_missing[QD_ERROR_BYTES]; /* why the data set is not counted; "": it is */
@@ -99,17 +100,18 @@ static int plan_gang(const job_plan *plan, const qd_dataset *dataset, int dp, ga
         qd_job_slot_range(&plan->job, dp, i, &first, &end);
         gang->slots = end - first > gang->slots ? end - first : gang->slots;
     }
-    return qd_worker_memory_plan(&plan->job, plan->graph, dataset, dp, &plan->base, &gang->memory);
+    return qd_worker_memory_plan(&plan->job, plan->held, dataset, dp, &plan->base, &gang->memory);
 }
 
 static int plan_gangs(job_plan *plan, const qd_dataset *dataset) {
     int rc = 0;
-    plan->gang_count = (int)(plan->job.ranks_max - plan->job.ranks_min) + 1;
+    int tp = (int)plan->job.layout_tp;
+    plan->gang_count = (int)(plan->job.ranks_max - plan->job.ranks_min) / tp + 1;
     plan->gangs = calloc((size_t)plan->gang_count, sizeof *plan->gangs);
     if (!plan->gangs)
         return qd_error_set(QD_ENOMEM, "no memory for %d gangs", plan->gang_count);
     for (int i = 0; !rc && i < plan->gang_count; i++)
-        rc = plan_gang(plan, dataset, (int)plan->job.ranks_min + i, &plan->gangs[i]);
+        rc = plan_gang(plan, dataset, (int)plan->job.ranks_min / tp + i, &plan->gangs[i]);
     return rc;
 }
 
@@ -117,7 +119,9 @@ static int make_plan(const char *file, job_plan *plan) {
     qd_dataset *dataset = NULL;
     int rc = qd_job_load(file, &plan->job);
     if (!rc)
-        rc = qd_memory_base_measure(&plan->job, &plan->base, &plan->graph);
+        rc = qd_memory_base_measure(&plan->job, &plan->base, &plan->held);
+    if (!rc)
+        rc = qd_family_build(&plan->job, &plan->graph);
     if (!rc)
         rc = qd_timeline_create(plan->graph, &plan->timeline);
     if (rc)
@@ -207,6 +211,9 @@ static void print_text(const job_plan *plan) {
     print_flops(plan);
     printf("gang        %lld .. %lld ranks, layout %s\n", (long long)job->ranks_min,
            (long long)job->ranks_max, job->layout_dp ? "as given" : "auto: dp = ranks");
+    if (job->layout_tp > 1)
+        printf("            %lld tensor slots in groups of %lld ranks\n",
+               (long long)job->slots_tensor, (long long)job->layout_tp);
     printf("layers of one %s:\n", job->train.micro_batches > 1 ? "micro-batch" : "slot");
     print_layers(plan->graph);
     print_memory(plan);
@@ -221,7 +228,8 @@ static json_t *gang_json(const job_plan *plan, const gang_plan *gang) {
                             p == QD_MEMORY_DATA && plan->data_missing[0]
                                 ? json_null()
                                 : json_integer((json_int_t)gang->memory.part[p]));
-    return json_pack("{s:i, s:i, s:I, s:o}", "dp", gang->dp, "slots_per_rank", gang->slots,
+    return json_pack("{s:i, s:I, s:i, s:I, s:o}", "dp", gang->dp, "tp",
+                     (json_int_t)plan->job.layout_tp, "slots_per_rank", gang->slots,
                      "peak_bytes_per_rank", (json_int_t)gang->memory.peak, "parts", parts);
 }
 
@@ -282,6 +290,7 @@ int qd_command_plan(int argc, char **argv) {
     qd_pipeline_report_destroy(plan.pipeline);
     qd_timeline_destroy(plan.timeline);
     qd_graph_destroy(plan.graph);
+    qd_graph_destroy(plan.held);
     free(plan.gangs);
     return rc ? qd_command_fail(rc) : EX_OK;
 }

@@ -90,8 +90,10 @@ static void show_started(void *context, const qd_job *job, const qd_action *star
     printf("%s: started on rank%s", job->name, start->rank_count > 1 ? "s" : "");
     for (int i = 0; i < start->rank_count; i++)
         printf("%s%d", i ? "," : " ", start->ranks[i]);
-    printf(" (dp %d, %lld data slots), run folder %s\n", start->rank_count,
-           (long long)job->slots_data, run_folder);
+    printf(" (dp %d", start->rank_count / (int)job->layout_tp);
+    if (job->layout_tp > 1)
+        printf(", tp %lld", (long long)job->layout_tp);
+    printf(", %lld data slots), run folder %s\n", (long long)job->slots_data, run_folder);
     fflush(stdout);
     bar *b = bar_of(d, NULL);
     if (b)

@@ -21,6 +21,21 @@ static size_t rest(size_t whole, size_t part) {
     return whole > part ? whole - part : 0;
 }
 
+/* Of the members of a tensor group the one that holds most. */
+static int build_fullest(const qd_job *job, qd_graph **fullest) {
+    int tp = (int)job->layout_tp, rc = 0;
+    *fullest = NULL;
+    for (int t = 0; t < tp && !rc; t++) {
+        qd_graph *graph = NULL;
+        rc = qd_family_build_part(job, tp, t, &graph);
+        bool fuller = !rc && (!*fullest || graph->param_elements > (*fullest)->param_elements);
+        qd_graph_destroy(fuller ? *fullest : graph);
+        if (fuller)
+            *fullest = graph;
+    }
+    return rc;
+}
+
 /* The graph, and what its operators make when they are prepared. The heap was given its reserve
  * before, so what becomes resident here is not on it. */
 static int measure_kernels(const qd_job *job, qd_memory_base *base, qd_graph **graph) {
@@ -30,7 +45,7 @@ static int measure_kernels(const qd_job *job, qd_memory_base *base, qd_graph **g
     if (rc)
         return rc;
     size_t heap = qd_heap_bytes(), resident = (size_t)qd_resident_bytes();
-    rc = qd_family_build(job, graph);
+    rc = build_fullest(job, graph);
     if (!rc)
         rc = backend->prepare(context, *graph);
     base->kernel_heap = rest(qd_heap_bytes(), heap);

@@ -46,11 +46,13 @@ typedef struct qd_memory_base {
     char program_missing[QD_ERROR_BYTES]; /* why program is this process's own, without MPI; "" */
 } qd_memory_base;
 
-/* Builds and prepares the job's graph on the way. Owner of *graph: the caller (qd_graph_destroy).
+/* Builds and prepares the job's graph on the way, as the member of a tensor group that holds most
+ * has it. Owner of *graph: the caller (qd_graph_destroy).
  * Call it first in a process, before its heap has grown. QD_ECONFIG, QD_ENOMEM, QD_EINTERNAL. */
 int qd_memory_base_measure(const qd_job *job, qd_memory_base *base, qd_graph **graph);
 
-/* Of the fullest member of a gang. dataset: NULL leaves it out. QD_ENOMEM, QD_EINTERNAL. */
+/* Of the fullest member of a gang of `members` along the data axis. dataset: NULL leaves it out.
+ * QD_ENOMEM, QD_EINTERNAL. */
 int qd_worker_memory_plan(const qd_job *job, const qd_graph *graph, const qd_dataset *dataset,
                           int members, const qd_memory_base *base, qd_worker_memory *memory);
 

@@ -251,12 +251,11 @@ static const qd_field schedule_fields[] = {
     {0},
 };
 
-/* slots.data, ranks.max and layout.dp have defaults that follow from each other, and some of the
- * optimizers have some of their own: job_rules.c. */
+/* slots.data, slots.tensor, ranks.max and layout.dp have defaults that follow from each other, and
+ * some of the optimizers have some of their own: job_rules.c. */
 static const qd_field slots_fields[] = {
     {"data", QD_FIELD_INT, RESULT, AT(slots_data), .min = 1, .max = QD_JOB_MAX_SLOTS},
-    {"tensor", QD_FIELD_INT, RESULT, AT(slots_tensor), .min = 1, .max = QD_MAX_TENSOR_SLOTS,
-     .preset = "1"},
+    {"tensor", QD_FIELD_INT, RESULT, AT(slots_tensor), .min = 1, .max = QD_MAX_TENSOR_SLOTS},
     {0},
 };
 
@@ -269,6 +268,8 @@ static const qd_field ranks_fields[] = {
 static const qd_field layout_fields[] = {
     {"dp", QD_FIELD_AUTO_INT, 0, AT(layout_dp), .min = 1, .max = QD_JOB_MAX_SLOTS,
      .preset = "auto"},
+    {"tp", QD_FIELD_AUTO_INT, 0, AT(layout_tp), .min = 1, .max = QD_MAX_TENSOR_SLOTS,
+     .preset = "1"},
     {0},
 };
 

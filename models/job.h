@@ -178,8 +178,9 @@ typedef struct qd_job {
     qd_schedule_spec schedule;    /* of optimizer.learning_rate */
     int64_t slots_tensor;         /* parts that layers are cut into; see DESIGN 3.4 */
     int64_t slots_data;           /* divides train.batch; see DESIGN 3.4 */
-    int64_t ranks_min, ranks_max; /* bounds of the gang; ranks_max <= slots_data */
+    int64_t ranks_min, ranks_max; /* bounds of the gang; ranks_max <= slots_data layout_tp */
     int64_t layout_dp;            /* 0: auto, within the bounds */
+    int64_t layout_tp;            /* <= slots_tensor */
     int64_t checkpoint_every;     /* steps; 0: only when stopped and at the end */
     int64_t checkpoint_keep;      /* newest complete ones kept */
     double log_interval_s;        /* length of a utilization interval */

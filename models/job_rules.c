@@ -221,10 +221,14 @@ static int check_stop(const rules *r, const qd_job *job) {
 }
 
 static void fill_slots(rules *r, qd_job *job) {
+    if (!job->layout_tp)
+        job->layout_tp = 1;
+    if (!job->slots_tensor)
+        job->slots_tensor = job->layout_tp;
     if (job->slots_data) {
         r->slots_from = "slots.data";
     } else if (job->ranks_max) {
-        job->slots_data = job->ranks_max;
+        job->slots_data = (job->ranks_max + job->layout_tp - 1) / job->layout_tp;
         r->slots_from = "ranks.max";
     } else if (job->layout_dp) {
         job->slots_data = job->layout_dp;
@@ -285,32 +289,48 @@ static int check_recompute(const rules *r, const qd_job *job) {
                         r->file, line, wanted, blocks, blocks);
 }
 
+/* Ranks that slots are enough for, with all of them in use. */
+static int64_t most_ranks(const qd_job *job) {
+    return job->slots_data * job->layout_tp;
+}
+
+/* "" or what each tensor group multiplies. */
+static const char *tensor_words(const qd_job *job, char *words, size_t size) {
+    words[0] = '\0';
+    if (job->layout_tp > 1)
+        snprintf(words, size, " times layout.tp %" PRId64, job->layout_tp);
+    return words;
+}
+
 static int check_max(const rules *r, const qd_job *job) {
-    if (job->ranks_max <= job->slots_data)
+    char times[64];
+    if (job->ranks_max <= most_ranks(job))
         return 0;
     int rc = qd_error_set(QD_ECONFIG,
                           "%s:%d: ranks.max %" PRId64 " is more than slots.data %" PRId64
-                          ", and each rank needs a slot; lower ranks.max to %" PRId64,
+                          "%s, and each rank needs a slot; lower ranks.max to %" PRId64,
                           r->file, qd_schema_line(r->lines, "ranks.max"), job->ranks_max,
-                          job->slots_data, job->slots_data);
-    return add_slots_remedy(rc, job, job->ranks_max);
+                          job->slots_data, tensor_words(job, times, sizeof times), most_ranks(job));
+    return add_slots_remedy(rc, job, (job->ranks_max + job->layout_tp - 1) / job->layout_tp);
 }
 
 static int check_min(const rules *r, const qd_job *job) {
     int line = qd_schema_line(r->lines, "ranks.min");
+    char times[64];
     if (job->ranks_max && job->ranks_min > job->ranks_max)
         return qd_error_set(QD_ECONFIG,
                             "%s:%d: ranks.min %" PRId64 " is more than ranks.max %" PRId64
                             "; lower ranks.min or raise ranks.max",
                             r->file, line, job->ranks_min, job->ranks_max);
-    if (job->ranks_min <= job->slots_data)
+    if (job->ranks_min <= most_ranks(job))
         return 0;
     int rc = qd_error_set(QD_ECONFIG,
                           "%s:%d: ranks.min %" PRId64 " is more than slots.data %" PRId64
-                          "%s, and each rank needs a slot; lower ranks.min to %" PRId64,
+                          "%s%s, and each rank needs a slot; lower ranks.min to %" PRId64,
                           r->file, line, job->ranks_min, job->slots_data,
-                          r->slots_from ? "" : " (the default)", job->slots_data);
-    return add_slots_remedy(rc, job, job->ranks_min);
+                          r->slots_from ? "" : " (the default)",
+                          tensor_words(job, times, sizeof times), most_ranks(job));
+    return add_slots_remedy(rc, job, (job->ranks_min + job->layout_tp - 1) / job->layout_tp);
 }
 
 static int check_dp(const rules *r, const qd_job *job) {
@@ -318,16 +338,18 @@ static int check_dp(const rules *r, const qd_job *job) {
     int line = qd_schema_line(r->lines, "layout.dp");
     if (!dp)
         return 0;
-    if (dp < job->ranks_min)
+    char times[64];
+    tensor_words(job, times, sizeof times);
+    if (dp * job->layout_tp < job->ranks_min)
         return qd_error_set(QD_ECONFIG,
-                            "%s:%d: layout.dp %" PRId64 " is less than ranks.min %" PRId64
+                            "%s:%d: layout.dp %" PRId64 "%s is less than ranks.min %" PRId64
                             "; raise layout.dp, lower ranks.min, or write dp: auto",
-                            r->file, line, dp, job->ranks_min);
-    if (job->ranks_max && dp > job->ranks_max)
+                            r->file, line, dp, times, job->ranks_min);
+    if (job->ranks_max && dp * job->layout_tp > job->ranks_max)
         return qd_error_set(QD_ECONFIG,
-                            "%s:%d: layout.dp %" PRId64 " is more than ranks.max %" PRId64
+                            "%s:%d: layout.dp %" PRId64 "%s is more than ranks.max %" PRId64
                             "; lower layout.dp, raise ranks.max, or write dp: auto",
-                            r->file, line, dp, job->ranks_max);
+                            r->file, line, dp, times, job->ranks_max);
     if (dp <= job->slots_data)
         return 0;
     int rc = qd_error_set(QD_ECONFIG,
@@ -424,13 +446,56 @@ static int check_schedule(const rules *r, const qd_job *job) {
     return check_schedule_length(r, job);
 }
 
+static int check_tp(const rules *r, const qd_job *job) {
+    int line = qd_schema_line(r->lines, "layout.tp");
+    if (job->layout_tp == 1)
+        return 0;
+    if (job->layout_tp > job->slots_tensor)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: layout.tp %" PRId64 " is more than slots.tensor %" PRId64
+                            ", and each rank of a tensor group needs a slot; lower layout.tp to "
+                            "%" PRId64 ", or set slots.tensor to %" PRId64 " for a new run",
+                            r->file, line, job->layout_tp, job->slots_tensor, job->slots_tensor,
+                            job->layout_tp);
+    if (job->optimizer.kind == QD_OPTIMIZER_LAMB || job->optimizer.kind == QD_OPTIMIZER_MUON)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: layout.tp %" PRId64 ", and optimizer.kind %s needs whole "
+                            "matrices on each rank; use layout.tp 1, or sgd, adam or adamw",
+                            r->file, line, job->layout_tp,
+                            job->optimizer.kind == QD_OPTIMIZER_LAMB ? "lamb" : "muon");
+    if (!job->layout_dp && job->ranks_min != job->ranks_max)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: layout.tp %" PRId64 " needs layout.dp in numbers: ranks are "
+                            "dealt out in groups of %" PRId64 "; set layout.dp",
+                            r->file, line, job->layout_tp, job->layout_tp);
+    if (!job->layout_dp && job->ranks_max % job->layout_tp)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: layout.tp %" PRId64 " does not divide the %" PRId64
+                            " ranks; set layout.dp",
+                            r->file, line, job->layout_tp, job->ranks_max);
+    return 0;
+}
+
+/* Whether each rank of a tensor group has something of every layer that is cut. */
+static int check_parts(const rules *r, const qd_job *job) {
+    qd_graph *graph = NULL;
+    if (job->layout_tp == 1)
+        return 0;
+    int rc = qd_family_build_part(job, (int)job->layout_tp, 0, &graph);
+    qd_graph_destroy(graph);
+    char context[QD_JOB_PATH_BYTES];
+    snprintf(context, sizeof context, "%s:%d: layout.tp %" PRId64, r->file,
+             qd_schema_line(r->lines, "layout.tp"), job->layout_tp);
+    return rc ? qd_error_context(rc, "%s", context) : 0;
+}
+
 /* A layout in numbers leaves no choice of ranks. */
 static void fill_ranks(qd_job *job) {
     if (job->layout_dp) {
-        job->ranks_min = job->layout_dp;
-        job->ranks_max = job->layout_dp;
+        job->ranks_min = job->layout_dp * job->layout_tp;
+        job->ranks_max = job->ranks_min;
     } else if (!job->ranks_max) {
-        job->ranks_max = job->slots_data;
+        job->ranks_max = most_ranks(job);
     }
 }
 
@@ -452,5 +517,7 @@ int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job) 
         (rc = check_dp(&r, job)))
         return rc;
     fill_ranks(job);
-    return qd_layer_list_check(file, lines, job);
+    if ((rc = check_tp(&r, job)) || (rc = qd_layer_list_check(file, lines, job)))
+        return rc;
+    return check_parts(&r, job);
 }

@@ -54,53 +54,32 @@ static int find_own_place(qd_trainer *t) {
     if (t->index < 0)
         return qd_error_set(QD_EPROTO, "rank %d was given a place in a gang it is not in",
                             a->world->rank);
-    size_t entries = (size_t)a->rank_count + 1;
-    t->slot_starts = calloc(entries, sizeof *t->slot_starts);
-    t->one_each = calloc(entries, sizeof *t->one_each);
     t->agree = aligned_alloc(QD_ALIGN_BYTES, QD_AGREE_MAX * sizeof *t->agree);
-    if (!t->slot_starts || !t->one_each || !t->agree)
+    if (!t->agree)
         return qd_error_set(QD_ENOMEM, "no memory for a gang of %d", a->rank_count);
-    for (int i = 0; i < a->rank_count; i++) {
-        qd_job_slot_range(t->job, a->rank_count, i, &t->slot_starts[i], &t->slot_starts[i + 1]);
-        t->one_each[i + 1] = i + 1;
-    }
-    t->first_slot = t->slot_starts[t->index];
-    t->end_slot = t->slot_starts[t->index + 1];
+    int rc = qd_trainer_find_place(t);
+    if (rc)
+        return rc;
     t->slot_samples = t->job->train.batch / t->job->slots_data;
     t->chunk_samples = qd_job_graph_samples(t->job);
     return 0;
 }
 
 static int open_engine(qd_trainer *t) {
-    int rc = qd_engine_create(t->job, t->first_slot, t->end_slot, qd_backend_of_this_machine(),
-                              t->a->threads, &t->engine);
+    int rc = qd_engine_create_part(t->job, t->first_slot, t->end_slot, t->grid.tp, t->place.t,
+                                   qd_backend_of_this_machine(), t->a->threads, &t->engine);
     if (rc)
         return rc;
+    qd_trainer_set_exchange(t);
     t->state_count = qd_engine_state_count(t->engine);
     t->state = calloc((size_t)t->state_count, sizeof *t->state);
     if (!t->state)
         return qd_error_set(QD_ENOMEM, "no memory for %d state tensors", t->state_count);
-    for (int i = 0; i < t->state_count; i++)
+    for (int i = 0; i < t->state_count; i++) {
         qd_engine_state(t->engine, i, &t->state[i]);
+        qd_trainer_share_writing(t, &t->state[i]);
+    }
     return 0;
-}
-
-static int open_group(qd_trainer *t) {
-    const qd_assignment *a = t->a;
-    qd_group_config config = {
-        .world = a->world,
-        .id = a->epoch,
-        .members = a->ranks,
-        .member_count = a->rank_count,
-        .transport = a->transport,
-        .deadline_s = a->deadline_s,
-        .poll = t->hooks->poll,
-        .poll_context = t->hooks->context,
-    };
-    qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_IDLE);
-    int rc = qd_group_create(&config, &t->group);
-    qd_span_enter(&t->spans, before);
-    return rc;
 }
 
 static int open_logs(qd_trainer *t) {
@@ -147,7 +126,7 @@ static int set_up(qd_trainer *t) {
     if (!rc)
         rc = qd_checkpoint_writer_create(t->a->run_folder, t->index, t->a->rank_count, &t->writer);
     if (!rc)
-        rc = open_group(t);
+        rc = qd_trainer_open_groups(t);
     if (!rc) {
         qd_span_enter(&t->spans, QD_SPAN_CHECKPOINT);
         rc = qd_trainer_resume(t);
@@ -169,11 +148,13 @@ static void tear_down(qd_trainer *t) {
     qd_utilization_destroy(t->utilization);
     qd_evaluation_destroy(t->evaluation);
     qd_engine_destroy(t->engine);
-    qd_group_destroy(t->group);
+    qd_trainer_close_groups(t);
     qd_dataset_close(t->dataset);
     free(t->state);
     free(t->slot_starts);
+    free(t->tensor_starts);
     free(t->one_each);
+    free(t->bounds);
     free(t->agree);
 }
 
@@ -196,13 +177,13 @@ static int run_slots(qd_trainer *t) {
     return 0;
 }
 
-static int sum_over_gang(qd_trainer *t) {
+static int sum_over_data(qd_trainer *t) {
     float *const *parts;
     int part_count;
     qd_engine_parts(t->engine, &parts, &part_count);
     qd_slot_ranges ranges = {.leaves = (int)t->job->slots_data, .starts = t->slot_starts};
     qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
-    int rc = qd_allreduce_ordered(t->group, &ranges, parts, part_count, parts[0],
+    int rc = qd_allreduce_ordered(t->data_group, &ranges, parts, part_count, parts[0],
                                   qd_engine_vector_elements(t->engine));
     qd_span_enter(&t->spans, QD_SPAN_COMPUTE);
     return rc;
@@ -216,11 +197,13 @@ static int train_step(qd_trainer *t, bool *stop) {
     qd_trainer_checkpoint_vote(t);
     int rc = run_slots(t);
     if (!rc)
-        rc = sum_over_gang(t);
+        rc = sum_over_data(t);
+    if (!rc)
+        rc = qd_trainer_count_votes(t);
     if (rc)
         return rc;
     t->loss = qd_engine_total(t->engine, QD_TOTAL_LOSS);
-    *stop = qd_engine_total(t->engine, QD_TOTAL_STOP) > 0;
+    *stop = t->stop_votes > 0;
     if (!isfinite(t->loss))
         return qd_error_set(QD_EDATA, "the loss is %s; try a lower optimizer.learning_rate than %g",
                             isnan(t->loss) ? "not a number" : "infinite",
@@ -258,7 +241,9 @@ static void heed_log_failure(qd_trainer *t, int rc) {
 
 static void close_interval(qd_trainer *t, int64_t now) {
     int64_t steps = t->step - t->interval_from_step;
-    int64_t samples = steps * t->slot_samples * (t->end_slot - t->first_slot);
+    /* Members of a tensor group run the same samples together; they count once. */
+    int64_t slots = t->place.t == 0 ? t->end_slot - t->first_slot : 0;
+    int64_t samples = steps * t->slot_samples * slots;
     t->interval_from_ns = now;
     t->interval_from_step = t->step;
     heed_log_failure(

@@ -125,7 +125,7 @@ void qd_trainer_checkpoint_vote(qd_trainer *t) {
 
 int qd_trainer_checkpoint_step(qd_trainer *t) {
     if (qd_checkpoint_pending(t->writer) >= 0) {
-        float saved = qd_engine_total(t->engine, QD_TOTAL_SAVED);
+        float saved = t->saved_votes;
         if (saved >= QD_SAVED_FAILED)
             qd_checkpoint_forget(t->writer);
         else if (saved == (float)t->a->rank_count && commit(t))

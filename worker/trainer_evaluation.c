@@ -189,8 +189,9 @@ int qd_trainer_evaluate(qd_trainer *t, qd_split split) {
         return 0;
     float *results = t->evaluation->chunks;
     memset(results, 0, PARTS * (size_t)chunks * sizeof *results);
-    int members = t->a->rank_count;
-    for (int64_t c = t->index * chunks / members; c < (t->index + 1) * chunks / members; c++) {
+    int members = t->grid.dp;
+    int64_t d = t->place.d; /* members of a tensor group run each chunk together */
+    for (int64_t c = d * chunks / members; c < (d + 1) * chunks / members; c++) {
         int rc = run_chunk(t, split, c, chunks, results);
         if (rc)
             return rc;
@@ -199,7 +200,7 @@ int qd_trainer_evaluate(qd_trainer *t, qd_split split) {
     }
     qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
     qd_slot_ranges one_each = {.leaves = members, .starts = t->one_each};
-    int rc = qd_allreduce_ordered(t->group, &one_each, &results, 1, results, PARTS * chunks);
+    int rc = qd_allreduce_ordered(t->data_group, &one_each, &results, 1, results, PARTS * chunks);
     qd_span_enter(&t->spans, before);
     if (rc)
         return rc;

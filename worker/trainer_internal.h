@@ -3,6 +3,7 @@
 #define QD_WORKER_TRAINER_INTERNAL_H
 
 #include "collectives/allreduce.h"
+#include "models/grid.h"
 #include "models/patience.h"
 #include "models/plateau.h"
 #include "runtime/span.h"
@@ -34,15 +35,22 @@ typedef struct qd_trainer {
     const qd_job *job;
     const qd_trainer_hooks *hooks;
     int index; /* of this member in the gang */
+    qd_grid grid;
+    qd_grid_place place;
     int first_slot, end_slot;
     int64_t slot_samples;
     int64_t chunk_samples; /* of a micro-batch, and so of an evaluation's chunk */
-    int *slot_starts;      /* [members + 1] the gang's data slots */
+    int *slot_starts;      /* [dp + 1] the gang's data slots */
+    int *tensor_starts;    /* [tp + 1] the tensor slots of a tensor group */
     int *one_each;         /* [members + 1] 0, 1, 2 ...: one leaf a member */
+    int64_t *bounds;       /* [members + 1] of what is being gathered */
 
     qd_span_clock spans;
     qd_dataset *dataset;
-    qd_group *group;
+    qd_group *group;        /* the gang */
+    qd_group *data_group;   /* members of equal t; the gang where tp is 1 */
+    qd_group *tensor_group; /* members of equal d; NULL where tp is 1 */
+    qd_tensor_exchange exchange;
     qd_engine *engine;
     qd_loader *loader;
     qd_checkpoint_writer *writer;
@@ -57,9 +65,10 @@ typedef struct qd_trainer {
 
     int64_t step; /* steps done */
     int64_t total_steps;
-    int64_t loaded_step; /* of the checkpoint this attempt began from; -1: none */
-    int64_t saved_step;  /* newest committed checkpoint; -1: none */
-    float loss;          /* of the last step */
+    int64_t loaded_step;           /* of the checkpoint this attempt began from; -1: none */
+    int64_t saved_step;            /* newest committed checkpoint; -1: none */
+    float loss;                    /* of the last step */
+    float stop_votes, saved_votes; /* of all members, in the last step */
     qd_patience patience;
     qd_plateau plateau;
     int64_t counted_step;   /* of the last evaluation that counted for the two; -1: none */
@@ -72,6 +81,23 @@ typedef struct qd_trainer {
 static inline bool qd_trainer_leads(const qd_trainer *t) {
     return t->index == 0;
 }
+
+/* Of a member whose index is known: its place in the grid, and what follows from it. QD_EPROTO,
+ * QD_ENOMEM. */
+int qd_trainer_find_place(qd_trainer *t);
+
+/* Meets the members of each of its groups; errors as qd_group_create's. */
+int qd_trainer_open_groups(qd_trainer *t);
+void qd_trainer_close_groups(qd_trainer *t);
+
+/* Gives the engine what it needs to exchange partial results with its tensor group. */
+void qd_trainer_set_exchange(qd_trainer *t);
+
+/* After the totals of a step have been summed: the votes of all members. A collective call. */
+int qd_trainer_count_votes(qd_trainer *t);
+
+/* Sets which of the members that hold a tensor writes how much of it. */
+void qd_trainer_share_writing(const qd_trainer *t, qd_state_tensor *tensor);
 
 /*
  * Sums count (<= QD_AGREE_MAX) small whole numbers over all members, into values. A collective

@@ -23,8 +23,9 @@ typedef struct qd_trainer_memory {
 } qd_trainer_memory;
 
 /*
- * Of the fullest member of a gang of `members`, which begins anew (a resumed one reads a checkpoint
- * before it writes its own, tensor by tensor). graph: the job's, prepared by the backend. dataset:
+ * Of the fullest member of a gang of `members` along the data axis, which begins anew (a resumed
+ * one reads a checkpoint before it writes its own, tensor by tensor). graph: the job's, as one
+ * member of a tensor group has it, prepared by the backend. dataset:
  * the job's, or NULL to leave it out. QD_ENOMEM, QD_EINTERNAL.
  */
 int qd_trainer_memory_plan(const qd_job *job, const qd_graph *graph, const qd_dataset *dataset,

@@ -1,0 +1,152 @@
+/* A member's place in the grid: its groups, and what it exchanges along them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "collectives/exchange.h"
+#include "runtime/error.h"
+#include "worker/trainer_internal.h"
+
+/* ---- groups ---- */
+
+/* Groups that a member is in; each has an id of its own, made of the attempt's. */
+enum { GANG, DATA, TENSOR, GROUPS };
+
+static int create_group(qd_trainer *t, int which, const int *ranks, int count, qd_group **group) {
+    const qd_assignment *a = t->a;
+    qd_group_config config = {
+        .world = a->world,
+        .id = a->epoch * GROUPS + (uint32_t)which,
+        .members = ranks,
+        .member_count = count,
+        .transport = a->transport,
+        .deadline_s = a->deadline_s,
+        .poll = t->hooks->poll,
+        .poll_context = t->hooks->context,
+    };
+    return qd_group_create(&config, group);
+}
+
+static int create_along(qd_trainer *t, int which, qd_axis axis, qd_group **group) {
+    int count = qd_grid_degree(&t->grid, axis);
+    int *ranks = calloc((size_t)count, sizeof *ranks);
+    if (!ranks)
+        return qd_error_set(QD_ENOMEM, "no memory for a group of %d", count);
+    qd_grid_group(&t->grid, t->index, axis, ranks);
+    for (int i = 0; i < count; i++)
+        ranks[i] = t->a->ranks[ranks[i]];
+    int rc = create_group(t, which, ranks, count, group);
+    free(ranks);
+    return rc;
+}
+
+/* A group of the whole gang serves as the one along an axis that the gang lies on. */
+int qd_trainer_open_groups(qd_trainer *t) {
+    qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_IDLE);
+    int rc = create_group(t, GANG, t->a->ranks, t->a->rank_count, &t->group);
+    t->data_group = t->group;
+    if (!rc && t->grid.tp > 1) {
+        t->data_group = NULL;
+        rc = create_along(t, DATA, QD_AXIS_DATA, &t->data_group);
+    }
+    if (!rc && t->grid.tp > 1)
+        rc = create_along(t, TENSOR, QD_AXIS_TENSOR, &t->tensor_group);
+    qd_span_enter(&t->spans, before);
+    return rc;
+}
+
+void qd_trainer_close_groups(qd_trainer *t) {
+    qd_group_destroy(t->tensor_group);
+    if (t->data_group != t->group)
+        qd_group_destroy(t->data_group);
+    qd_group_destroy(t->group);
+}
+
+/* ---- what tensor members exchange ---- */
+
+static int sum_parts(void *context, float *const *parts, int part_count, float *result,
+                     int64_t count) {
+    qd_trainer *t = context;
+    qd_slot_ranges ranges = {.leaves = (int)t->job->slots_tensor, .starts = t->tensor_starts};
+    qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
+    int rc = qd_allreduce_ordered(t->tensor_group, &ranges, parts, part_count, result, count);
+    qd_span_enter(&t->spans, before);
+    return rc;
+}
+
+static int unite(void *context, float *values, int64_t count) {
+    qd_trainer *t = context;
+    qd_slot_ranges one_each = {.leaves = t->grid.tp, .starts = t->one_each};
+    qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
+    int rc = qd_allreduce_ordered(t->tensor_group, &one_each, &values, 1, values, count);
+    qd_span_enter(&t->spans, before);
+    return rc;
+}
+
+static int gather(void *context, void *all, int64_t bytes) {
+    qd_trainer *t = context;
+    for (int i = 0; i <= t->grid.tp; i++)
+        t->bounds[i] = i * bytes;
+    qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
+    int rc = qd_all_gather(t->tensor_group, all, t->bounds);
+    qd_span_enter(&t->spans, before);
+    return rc;
+}
+
+void qd_trainer_set_exchange(qd_trainer *t) {
+    t->exchange =
+        (qd_tensor_exchange){.context = t, .sum = sum_parts, .unite = unite, .gather = gather};
+    if (t->grid.tp > 1)
+        qd_engine_set_exchange(t->engine, &t->exchange);
+}
+
+/* Totals of the step are sums over data members; what each tensor member has added for itself is
+ * added up here. */
+int qd_trainer_count_votes(qd_trainer *t) {
+    float votes[] = {qd_engine_total(t->engine, QD_TOTAL_STOP),
+                     qd_engine_total(t->engine, QD_TOTAL_SAVED)};
+    int rc = 0;
+    if (t->grid.tp > 1) {
+        memset(t->agree, 0, QD_AGREE_MAX * sizeof *t->agree);
+        memcpy(t->agree, votes, sizeof votes);
+        rc = unite(t, t->agree, QD_AGREE_MAX);
+        memcpy(votes, t->agree, sizeof votes);
+    }
+    t->stop_votes = votes[0];
+    t->saved_votes = votes[1];
+    return rc;
+}
+
+/* ---- places ---- */
+
+int qd_trainer_find_place(qd_trainer *t) {
+    const qd_assignment *a = t->a;
+    int tp = (int)t->job->layout_tp, dp = a->rank_count / tp;
+    if (dp * tp != a->rank_count)
+        return qd_error_set(QD_EPROTO, "a gang of %d for tensor groups of %d", a->rank_count, tp);
+    t->grid = (qd_grid){.dp = dp, .pp = 1, .tp = tp};
+    t->place = qd_grid_place_of(&t->grid, t->index);
+    size_t entries = (size_t)a->rank_count + 1;
+    t->slot_starts = calloc(entries, sizeof *t->slot_starts);
+    t->tensor_starts = calloc(entries, sizeof *t->tensor_starts);
+    t->one_each = calloc(entries, sizeof *t->one_each);
+    t->bounds = calloc(entries, sizeof *t->bounds);
+    if (!t->slot_starts || !t->tensor_starts || !t->one_each || !t->bounds)
+        return qd_error_set(QD_ENOMEM, "no memory for a gang of %d", a->rank_count);
+    for (int i = 0; i < a->rank_count; i++)
+        t->one_each[i + 1] = i + 1;
+    for (int d = 0; d < dp; d++)
+        qd_job_slot_range(t->job, dp, d, &t->slot_starts[d], &t->slot_starts[d + 1]);
+    for (int i = 0; i <= tp; i++)
+        t->tensor_starts[i] = i * (int)t->job->slots_tensor / tp;
+    t->first_slot = t->slot_starts[t->place.d];
+    t->end_slot = t->slot_starts[t->place.d + 1];
+    return 0;
+}
+
+/* Who writes what of a checkpoint: what tensor slots deal out is held by data members alone. */
+void qd_trainer_share_writing(const qd_trainer *t, qd_state_tensor *tensor) {
+    qd_slice all = qd_slice_whole(&tensor->slice.whole);
+    bool cut = qd_slice_elements(&tensor->slice) < qd_slice_elements(&all);
+    tensor->replica = cut ? t->place.d : t->index;
+    tensor->replicas = cut ? t->grid.dp : t->a->rank_count;
+}
