@@ -12,6 +12,7 @@ qd_bats(run)
 qd_bats(generate)
 qd_bats(every_family)
 qd_bats(same_result)
+qd_bats(any_grid)
 qd_bats(killed)
 # A sanitizer's memory is its own.
 if(NOT QD_SANITIZE)

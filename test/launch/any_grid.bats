@@ -1,0 +1,158 @@
+#!/usr/bin/env bats
+# The same job gives the same bits on every grid of data and tensor parallelism.
+load helpers
+
+GRIDS="1x2 1x4 2x1 2x2 4x1 4x2 2x4"
+
+texts() {
+  head -c 20000 "$QD_SOURCE_DIR/conf/data/tinyshakespeare.txt" > text.txt
+  head -n 100 "$QD_SOURCE_DIR/conf/data/languages-train.tsv" > train.tsv
+}
+
+# gpt PRECISION: templates of jobs, DP, TP and STEPS to be filled in. Neither the vocabulary nor the
+# heads divide by the 4 slots, nor does the width of the layer between.
+gpt() {
+  cat > grid.in <<YAML
+name: grid
+model: {family: gpt, vocabulary: 259, layers: 2, heads: 5, width: 35, context: 24, dropout: 0.1}
+data: {format: text, folder: ., file: text.txt, stride: 24}
+train: {batch: 8, steps: STEPS, evaluate_every: 2, precision: $1}
+optimizer: {kind: adamw, learning_rate: 0.01, clip: 1}
+slots: {data: 4, tensor: 4}
+layout: {dp: DP, tp: TP}
+YAML
+}
+
+# Groups of two query heads share a key head; positions turn; labels are smoothed.
+grouped_gpt() {
+  gpt "$1"
+  sed -i -e 's/heads: 5, width: 35/heads: 8, kv_heads: 4, positions: rotary, label_smoothing: 0.1, width: 32/' \
+    -e 's/adamw, learning_rate: 0.01/sgd, momentum: 0.9, learning_rate: 0.5/' grid.in
+}
+
+bert() {
+  cat > grid.in <<YAML
+name: grid
+model: {family: bert, vocabulary: 257, classes: 4, layers: 2, heads: 5, width: 35, context: 20, dropout: 0.1}
+data: {format: lines, folder: ., train: train.tsv, test: train.tsv, validation: 30}
+train: {batch: 8, steps: STEPS, evaluate_every: 2, micro_batches: 2, recompute: 1, precision: $1}
+optimizer: {kind: adam, learning_rate: 0.01, clip: 1}
+slots: {data: 4, tensor: 4}
+layout: {dp: DP, tp: TP}
+YAML
+}
+
+# on GRID STEPS OPTION...: runs the job so.
+on() {
+  local dp=${1%x*} tp=${1#*x} steps=$2
+  shift 2
+  sed "s/STEPS/$steps/; s/dp: DP/dp: $dp/; s/tp: TP/tp: $tp/" grid.in > grid.yaml
+  train $((dp * tp)) grid "$@"
+}
+
+# tensors: bytes of the checkpoint of step 5, which one writer wrote.
+tensors() {
+  local folder=runs/grid/checkpoints/step-00000005
+  [ ! -e $folder/writer-001.safetensors ]
+  sha256sum < $folder/writer-000.safetensors
+}
+
+# Losses, norms and evaluations of every grid; and all tensors, put together by one rank that goes
+# on from each grid's checkpoint for a step.
+same_on_every_grid() {
+  on 1x1 4
+  cp runs/grid/steps.jsonl one
+  grep -q '"step":4,.*"grad_norm"' one
+  grep -q '"step":4,.*"validation"' one
+  on 1x1 5 --resume
+  cp runs/grid/steps.jsonl one-on
+  tensors > tensors-of-one
+  for grid in $GRIDS; do
+    on "$grid" 4
+    cmp runs/grid/steps.jsonl one
+    on 1x1 5 --resume
+    cmp runs/grid/steps.jsonl one-on
+    tensors | cmp - tensors-of-one
+  done
+}
+
+@test "gpt in fp32, of sizes that do not divide" {
+  texts
+  gpt fp32
+  same_on_every_grid
+}
+
+@test "gpt in bf16, with groups of heads that turn" {
+  texts
+  grouped_gpt bf16
+  same_on_every_grid
+}
+
+@test "bert in fp32, with micro-batches and recomputation" {
+  texts
+  bert fp32
+  same_on_every_grid
+}
+
+@test "bert in bf16" {
+  texts
+  bert bf16
+  same_on_every_grid
+}
+
+@test "three tensor slots on two ranks, one of which holds two" {
+  texts
+  gpt fp32
+  sed -i 's/tensor: 4/tensor: 3/' grid.in
+  GRIDS="1x2 2x2 1x3"
+  same_on_every_grid
+}
+
+@test "a checkpoint of any grid goes on on any other" {
+  texts
+  gpt fp32
+  on 1x1 4
+  cp runs/grid/steps.jsonl one
+  for pair in "1x4 2x2" "2x2 4x1" "4x1 1x2" "1x2 2x4"; do
+    set -- $pair
+    on "$1" 2
+    on "$2" 4 --resume
+    # The last evaluation of the first run is beside those of the second.
+    grep '"bits"' runs/grid/steps.jsonl | cmp - <(grep '"bits"' one)
+  done
+}
+
+@test "stopped at a random step on one grid and resumed on others: bitwise the same" {
+  texts
+  gpt fp32
+  sed -i 's/evaluate_every: 2, //' grid.in
+  echo 'log: {every: 1}' >> grid.in
+  on 1x1 600 > /dev/null
+  cp runs/grid/steps.jsonl one
+  sed "s/STEPS/600/; s/DP/2/; s/TP/2/" grid.in > grid.yaml
+  begin first 4 grid
+  wait_for_step first $((RANDOM % 100 + 1))
+  kill -TERM $launcher
+  ended
+  [ $status -eq 75 ]
+  on 1x4 600 --resume
+  cmp runs/grid/steps.jsonl one
+}
+
+@test "what tensor parallelism can't do is refused before it starts, with what would be accepted" {
+  texts
+  gpt fp32
+  sed -i 's/STEPS/4/; s/DP/1/; s/TP/TP/' grid.in
+  sed 's/TP/8/' grid.in > grid.yaml
+  run train 8 grid
+  [ "$status" -eq 78 ]
+  [[ "$output" == *"layout.tp 8 is more than slots.tensor 4"*"lower layout.tp to 4"* ]]
+  sed 's/TP/8/; s/tensor: 4/tensor: 8/' grid.in > grid.yaml
+  run train 8 grid
+  [ "$status" -eq 78 ]
+  [[ "$output" == *"block0.qkv.weight: 5 part(s)"*"use layout.tp 4 or less"* ]]
+  sed 's/TP/2/; s/kind: adamw/kind: lamb/' grid.in > grid.yaml
+  run train 2 grid
+  [ "$status" -eq 78 ]
+  [[ "$output" == *"optimizer.kind lamb needs whole matrices"* ]]
+}
