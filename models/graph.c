@@ -179,12 +179,13 @@ static int check_fed(const qd_graph *graph, const char *name, int64_t extent, in
     int members = graph->tensor_members;
     if (feeds_all(graph, members, extent, unit))
         return 0;
-    while (members > 1 && !feeds_all(graph, members, extent, unit))
-        members--;
+    int most = 1;
+    while (most + 1 < members && feeds_all(graph, most + 1, extent, unit))
+        most++;
     return qd_error_set(QD_ECONFIG,
                         "%s: %" PRId64 " part(s) that tensor parallelism may deal out (heads, "
                         "or rows) do not give each of %d ranks one; use layout.tp %d or less",
-                        name, extent / (unit > 0 ? unit : 1), graph->tensor_members, members);
+                        name, extent / (unit > 0 ? unit : 1), members, most);
 }
 
 int qd_graph_add_cut_param(qd_graph *graph, const char *name, const qd_shape *whole, int cut_dim,

@@ -340,16 +340,18 @@ static int check_dp(const rules *r, const qd_job *job) {
         return 0;
     char times[64];
     tensor_words(job, times, sizeof times);
+    const char *comma = job->layout_tp > 1 ? " or" : ",";
+    const char *or_auto = job->layout_tp > 1 ? "" : ", or write dp: auto";
     if (dp * job->layout_tp < job->ranks_min)
         return qd_error_set(QD_ECONFIG,
                             "%s:%d: layout.dp %" PRId64 "%s is less than ranks.min %" PRId64
-                            "; raise layout.dp, lower ranks.min, or write dp: auto",
-                            r->file, line, dp, times, job->ranks_min);
+                            "; raise layout.dp%s lower ranks.min%s",
+                            r->file, line, dp, times, job->ranks_min, comma, or_auto);
     if (job->ranks_max && dp * job->layout_tp > job->ranks_max)
         return qd_error_set(QD_ECONFIG,
                             "%s:%d: layout.dp %" PRId64 "%s is more than ranks.max %" PRId64
-                            "; lower layout.dp, raise ranks.max, or write dp: auto",
-                            r->file, line, dp, times, job->ranks_max);
+                            "; lower layout.dp%s raise ranks.max%s",
+                            r->file, line, dp, times, job->ranks_max, comma, or_auto);
     if (dp <= job->slots_data)
         return 0;
     int rc = qd_error_set(QD_ECONFIG,

@@ -1,7 +1,7 @@
 /*
  * tensor_exchange.h: how an operator that tensor slots cut gets what the other members of its
  * tensor group have computed, as a table of functions that whoever knows the group fills in
- * (worker/trainer_tensor.c). Operators never name a group.
+ * (worker/trainer_grid.c). Operators never name a group.
  *
  * All members make the same calls with the same sizes, in the order of the graph's passes. Each
  * waits. Vectors are aligned to 64 bytes and belong to the caller.

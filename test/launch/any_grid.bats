@@ -139,6 +139,26 @@ same_on_every_grid() {
   cmp runs/grid/steps.jsonl one
 }
 
+@test "kill -9 of a worker of a tensor group ends the run, and it resumes to the same losses" {
+  texts
+  gpt fp32
+  sed -i 's/evaluate_every: 2, //' grid.in
+  printf 'log: {every: 1}\ncheckpoint: {every: 20}\n' >> grid.in
+  on 1x1 200 > /dev/null
+  cp runs/grid/steps.jsonl one
+  sed "s/STEPS/200/; s/DP/2/; s/TP/2/" grid.in > grid.yaml
+  begin first 4 grid
+  wait_for_step first $((RANDOM % 60 + 41))
+  kill -9 "$(our_ranks | grep -v "^$launcher$" | tail -n 1)"
+  ended
+  [ $status -ne 0 ]
+  gone_within 20
+  [ -z "$(shm_files)" ]
+  on 1x4 200 --resume > second
+  grep -q 'tp 4' second
+  cmp runs/grid/steps.jsonl one
+}
+
 @test "what tensor parallelism can't do is refused before it starts, with what would be accepted" {
   texts
   gpt fp32

@@ -426,6 +426,52 @@ END_TEST
 
 static qd_backend_context *context; /* made by main */
 
+START_TEST(columns_of_a_matrix_have_the_norm_of_the_same_numbers_packed) {
+    enum { ROWS = 5, STRIDE = 41 };
+    float x[ROWS * STRIDE];
+    for (int i = 0; i < ROWS * STRIDE; i++)
+        x[i] = (float)(i % 23) - 11;
+    for (int first = 0; first < 20; first += 7)
+        for (int columns = 1; columns < 21; columns++) {
+            double sum, expected = 0; /* of small whole numbers: exact in any order */
+            for (int i = 0; i < ROWS; i++)
+                for (int j = first; j < first + columns; j++)
+                    expected += (double)(x[i * STRIDE + j] * x[i * STRIDE + j]);
+            ck_assert_int_eq(
+                qd_backend_cpu.norm_squared(context, x + first, ROWS, columns, STRIDE, &sum), 0);
+            ck_assert_double_eq(sum, expected);
+        }
+}
+END_TEST
+
+/* Put together from parts of a row, the answer is that of the whole row (score's). */
+START_TEST(the_greatest_of_parts_is_the_greatest_of_the_whole) {
+    enum { CLASSES = 7 };
+    const float rows[][CLASSES] = {
+        {1, 5, 2, 5, 0, 5, 3},
+        {-INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY},
+        {NAN, 1, 2, 3, 4, 5, 6},
+        {0, NAN, 2, NAN, NAN, NAN, 1},
+        {0, 1, 2, INFINITY, NAN, INFINITY, 1},
+    };
+    for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++)
+        for (int cut = 1; cut < CLASSES; cut++) {
+            float a[2], b[2], loss = 0;
+            double sum;
+            int64_t right;
+            ck_assert_int_eq(qd_backend_cpu.greatest(context, rows[r], 1, cut, 0, a), 0);
+            ck_assert_int_eq(
+                qd_backend_cpu.greatest(context, rows[r] + cut, 1, CLASSES - cut, cut, b), 0);
+            bool second = b[0] > a[0] || (b[0] == a[0] && b[1] < a[1]);
+            int32_t answer = (int32_t)(second ? b[1] : a[1]);
+            ck_assert_int_eq(qd_backend_cpu.score(context, &loss, rows[r], &answer, NULL, 1,
+                                                  CLASSES, &sum, &right),
+                             0);
+            ck_assert_int_eq(right, 1);
+        }
+}
+END_TEST
+
 START_TEST(score_sums_losses_and_counts_rows_whose_first_greatest_is_the_target) {
     const float logits[] = {0, 2, 1, /* right */
                             3, 3, 0, /* a tie: the first counts, so wrong */
@@ -506,6 +552,8 @@ int main(void) {
     tcase_add_test(tc, cross_entropy_agrees_with_float64_for_odd_sizes);
     tcase_add_test(tc, cross_entropy_stands_logits_of_any_size);
     tcase_add_test(tc, cross_entropy_names_a_target_that_is_no_class);
+    tcase_add_test(tc, columns_of_a_matrix_have_the_norm_of_the_same_numbers_packed);
+    tcase_add_test(tc, the_greatest_of_parts_is_the_greatest_of_the_whole);
     tcase_add_test(tc, score_sums_losses_and_counts_rows_whose_first_greatest_is_the_target);
     tcase_add_test(tc, add_adds_every_element_and_no_more);
     tcase_add_test(tc, memory_is_aligned_and_zero);

@@ -53,7 +53,7 @@ static void update(const qd_optimizer_spec *spec, const qd_optimizer_scalars *sc
 
 static double norm_squared(const float *x, int64_t count) {
     double sum = NAN;
-    ck_assert_int_eq(qd_backend_cpu.norm_squared(context, x, count, &sum), 0);
+    ck_assert_int_eq(qd_backend_cpu.norm_squared(context, x, 1, count, count, &sum), 0);
     return sum;
 }
 
