@@ -164,16 +164,18 @@ static void open_group(work *w, int64_t sample, int64_t group, bool backward) {
 /* And what came of it to its place. */
 static void close_group(const work *w, int64_t sample, int64_t group, bool backward) {
     const sizes *s = &w->s;
-    int64_t y_whole = s->heads * s->width;
-    float *y = w->operands->output, *dx = w->operands->input_grads[0];
-    if (s->packs && !backward)
+    int64_t x_whole = s->stride, y_whole = s->heads * s->width;
+    if (!s->packs)
+        return;
+    if (backward) {
+        float *dx = (float *)w->operands->input_grads[0] + sample * s->length * x_whole;
         QD_CPU(unpack_floats)
-        (y + sample * s->length * y_whole, w->y, s->length, y_whole, group * s->y_stride,
-         s->y_stride, false);
-    if (s->packs && backward)
-        QD_CPU(unpack_floats)
-        (dx + sample * s->length * s->stride, w->dx, s->length, s->stride, group * s->x_stride,
-         s->x_stride, w->operands->input_adds[0]);
+        (dx, w->dx, s->length, x_whole, group * s->x_stride, s->x_stride,
+         w->operands->input_adds[0]);
+    } else {
+        float *y = (float *)w->operands->output + sample * s->length * y_whole;
+        QD_CPU(unpack_floats)(y, w->y, s->length, y_whole, group * s->y_stride, s->y_stride, false);
+    }
 }
 
 static int take_scores(const work *w, block b, head h) {
