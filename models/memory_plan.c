@@ -7,13 +7,9 @@
 #include "runtime/align.h"
 #include "runtime/error.h"
 
-/* Times, as places in the timeline, both ends included. */
-typedef struct span {
-    int first, last;
-} span;
+typedef qd_memory_span span;
 
-/* A buffer that shares the pool, and when it is needed: what is recomputed twice, once in forward
- * and once from the recomputation on, in the same place. */
+/* A buffer that shares the pool; what is recomputed lies in the same place both times. */
 typedef struct buffer {
     size_t bytes;
     span spans[2];
@@ -176,7 +172,7 @@ static int log2_floor(int64_t n) {
  * most log2(m + 1) nodes. Elsewhere their sizes may first rise and then fall, 1 2 .. 2 1, so that
  * k nodes take at least 2 (2^(k/2) - 1) leaves (k even) or 3 2^((k-1)/2) - 2 (k odd).
  */
-static int partial_sums(int64_t slots, int slot_count) {
+int qd_memory_partial_sums(int64_t slots, int slot_count) {
     int64_t others = slot_count - 1;
     if (slot_count >= slots)
         return 1 + log2_floor(others + 1);
@@ -237,6 +233,45 @@ static int place_values(const qd_graph *graph, const qd_timeline *timeline, qd_m
     return 0;
 }
 
+static void take(qd_memory_buffer *into, const buffer *from, qd_memory_content content, int of,
+                 size_t bytes) {
+    *into = (qd_memory_buffer){.content = content, .of = of, .bytes = bytes};
+    into->span_count = from->span_count;
+    for (int i = 0; i < from->span_count; i++)
+        into->spans[i] = from->spans[i];
+}
+
+int qd_memory_buffers(const qd_graph *graph, const qd_timeline *timeline,
+                      qd_memory_buffer **buffers, int *count) {
+    buffer *all = calloc(offset_count(graph), sizeof *all);
+    qd_memory_buffer *taken = calloc(offset_count(graph), sizeof *taken);
+    if (!all || !taken) {
+        free(all);
+        free(taken);
+        return qd_error_set(QD_ENOMEM, "no memory for the buffers of %d values",
+                            graph->value_count);
+    }
+    lives l = {graph, all, all + graph->value_count, all + 2 * graph->value_count};
+    live(&l, timeline);
+    int n = 0;
+    for (int v = 0; v < graph->value_count; v++) {
+        size_t bytes = value_bytes(&graph->values[v]);
+        take(&taken[n++], &l.values[v], QD_MEMORY_VALUE, v, bytes);
+        if (graph->values[v].needs_grad)
+            take(&taken[n++], &l.grads[v], QD_MEMORY_VALUE_GRAD, v, bytes);
+    }
+    for (int i = 0; i < graph->node_count; i++) {
+        const qd_node *node = &graph->nodes[i];
+        if (node->op->saved)
+            take(&taken[n++], &l.saved[i], QD_MEMORY_SAVED, i,
+                 (size_t)node->op->saved(graph, node) * sizeof(float));
+    }
+    free(all);
+    *buffers = taken;
+    *count = n;
+    return 0;
+}
+
 int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, const qd_timeline *timeline,
                           int slot_count, qd_memory_plan **plan) {
     qd_memory_plan *p = calloc(1, sizeof *p);
@@ -247,7 +282,7 @@ int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, const qd_tim
         goto out;
     }
     p->optimizer_vectors = qd_optimizer_facts_of(&job->optimizer)->state_vectors;
-    p->gradient_slots = partial_sums(job->slots_data, slot_count);
+    p->gradient_slots = qd_memory_partial_sums(job->slots_data, slot_count);
     p->gradient_elements = graph->param_elements + QD_MEMORY_TOTALS;
     size_t param_bytes = (size_t)graph->param_elements * sizeof(float);
     size_t gradient_bytes = (size_t)p->gradient_elements * sizeof(float);

@@ -36,4 +36,30 @@ int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, const qd_tim
                           int slot_count, qd_memory_plan **plan);
 void qd_memory_plan_destroy(qd_memory_plan *plan);
 
+/* ---- the same arithmetic for who asks before there is a plan (models/planner.h) ---- */
+
+typedef enum { QD_MEMORY_VALUE, QD_MEMORY_VALUE_GRAD, QD_MEMORY_SAVED } qd_memory_content;
+
+/* Places in a timeline, both ends included. */
+typedef struct qd_memory_span {
+    int first, last;
+} qd_memory_span;
+
+/* A buffer of the pool that values, their gradients and what nodes save lie in, and when it is
+ * needed: what is recomputed twice, once in forward and once from the recomputation on. */
+typedef struct qd_memory_buffer {
+    qd_memory_content content;
+    int of; /* value, or node that saves */
+    size_t bytes;
+    qd_memory_span spans[2];
+    int span_count;
+} qd_memory_buffer;
+
+/* All buffers of a graph's pool. QD_ENOMEM. Owner of *buffers: the caller (free). */
+int qd_memory_buffers(const qd_graph *graph, const qd_timeline *timeline,
+                      qd_memory_buffer **buffers, int *count);
+
+/* Vectors of partial sums that a member of slot_count of `slots` data slots may hold at once. */
+int qd_memory_partial_sums(int64_t slots, int slot_count);
+
 #endif

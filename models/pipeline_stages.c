@@ -185,18 +185,26 @@ bool qd_pipeline_part_reads(const qd_graph *graph, const qd_pipeline_nodes *part
     return false;
 }
 
+/* Marks parameters by the part that read them last. */
 static int find_shared(const qd_graph *graph, qd_pipeline_stages *stages) {
-    stages->shared = malloc(((size_t)graph->param_count + 1) * sizeof *stages->shared);
-    if (!stages->shared)
-        return QD_ENOMEM;
-    for (int param = 0; param < graph->param_count; param++) {
-        int readers = 0;
-        for (int k = 0; k < stages->parts; k++)
-            readers += qd_pipeline_part_reads(graph, &stages->part[k], param);
-        if (readers > 1)
+    size_t params = (size_t)graph->param_count + 1;
+    int *reader = calloc(params, sizeof *reader);
+    bool *several = calloc(params, sizeof *several);
+    stages->shared = malloc(params * sizeof *stages->shared);
+    int rc = reader && several && stages->shared ? 0 : QD_ENOMEM;
+    for (int k = 0; k < stages->parts && !rc; k++)
+        for (int n = stages->part[k].first; n < stages->part[k].end; n++)
+            for (int i = 0; i < graph->nodes[n].param_count; i++) {
+                int param = graph->nodes[n].params[i];
+                several[param] |= reader[param] != 0 && reader[param] != k + 1;
+                reader[param] = k + 1;
+            }
+    for (int param = 0; param < graph->param_count && !rc; param++)
+        if (several[param])
             stages->shared[stages->shared_count++] = param;
-    }
-    return 0;
+    free(reader);
+    free(several);
+    return rc;
 }
 
 static int fill(const qd_graph *graph, const int *last, const double *cost,
