@@ -8,6 +8,7 @@
 
 #include "launch/command.h"
 #include "launch/pipeline_report.h"
+#include "launch/plan_layouts.h"
 #include "launch/worker_memory.h"
 #include "models/family.h"
 #include "models/job.h"
@@ -15,13 +16,26 @@
 #include "models/timeline.h"
 #include "runtime/error.h"
 
-enum { KEY_JSON = 256, KEY_SCHEDULE, KEY_STAGES, KEY_MICRO_BATCHES, KEY_CHUNKS };
+enum {
+    KEY_JSON = 256,
+    KEY_SCHEDULE,
+    KEY_STAGES,
+    KEY_MICRO_BATCHES,
+    KEY_CHUNKS,
+    KEY_CLUSTER,
+    KEY_RANKS,
+    KEY_LAYOUT
+};
 enum { MOST_OF_A_PIPELINE = 1 << 20 };
 
 typedef struct plan_options {
     const char *job_file;
     bool json;
     qd_pipeline_request pipeline; /* 0 where not given */
+    const char *cluster;          /* NULL: not given */
+    int ranks;                    /* 0: not given */
+    qd_plan_pins pins;
+    bool has_pins;
 } plan_options;
 
 /* A gang of dp members: what its fullest member holds. */
@@ -59,6 +73,18 @@ static void check_pipeline(struct argp_state *state, const qd_pipeline_request *
         argp_error(state, "--schedule=%s needs --stages=P", pipeline->schedule);
 }
 
+static void check_cluster(struct argp_state *state, const plan_options *options) {
+    if (!options->cluster && (options->ranks || options->has_pins))
+        argp_error(state, "--ranks and --layout belong to a --cluster");
+    if (options->cluster && !options->ranks)
+        argp_error(state, "--cluster=%s needs --ranks=N", options->cluster);
+    if (options->cluster && options->pipeline.schedule)
+        argp_error(state,
+                   "--schedule shows a pipeline without a cluster; write "
+                   "--layout=schedule=%s",
+                   options->pipeline.schedule);
+}
+
 static error_t parse_option(int key, char *argument, struct argp_state *state) {
     plan_options *options = state->input;
     switch (key) {
@@ -77,6 +103,17 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
     case KEY_CHUNKS:
         options->pipeline.chunks = parse_count(state, "chunks", argument);
         return 0;
+    case KEY_CLUSTER:
+        options->cluster = argument;
+        return 0;
+    case KEY_RANKS:
+        options->ranks = parse_count(state, "ranks", argument);
+        return 0;
+    case KEY_LAYOUT:
+        options->has_pins = true;
+        if (qd_layouts_parse_pins(argument, &options->pins))
+            argp_error(state, "%s", qd_error_message());
+        return 0;
     case ARGP_KEY_ARG:
         if (options->job_file)
             argp_error(state, "one job file at a time");
@@ -87,6 +124,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
         return EINVAL;
     case ARGP_KEY_END:
         check_pipeline(state, &options->pipeline);
+        check_cluster(state, options);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -258,6 +296,16 @@ static int print_json(const job_plan *plan) {
     return 0;
 }
 
+static int plan_for_cluster(const plan_options *options) {
+    qd_layouts_request request = {.job_file = options->job_file,
+                                  .cluster_file = options->cluster,
+                                  .ranks = options->ranks,
+                                  .pins = options->pins,
+                                  .json = options->json};
+    int rc = qd_layouts_print(&request);
+    return rc ? qd_command_fail(rc) : EX_OK;
+}
+
 int qd_command_plan(int argc, char **argv) {
     static const struct argp_option option_table[] = {
         {"json", KEY_JSON, NULL, 0, "print JSON", 0},
@@ -267,6 +315,12 @@ int qd_command_plan(int argc, char **argv) {
         {"micro-batches", KEY_MICRO_BATCHES, "M", 0,
          "micro-batches of a step (default: all of them)", 0},
         {"chunks", KEY_CHUNKS, "V", 0, "parts of the model that a stage holds (default: 1)", 0},
+        {"cluster", KEY_CLUSTER, "FILE", 0,
+         "choose the layout for hardware described in FILE, such as conf/clusters/h100.yaml", 0},
+        {"ranks", KEY_RANKS, "N", 0, "so many ranks of it, at most", 0},
+        {"layout", KEY_LAYOUT, "KEY=VALUE,..", 0,
+         "what is not to be chosen: dp, pp, tp, zero, schedule, slots, micro_batches, recompute",
+         0},
         {0},
     };
     static const struct argp parser = {
@@ -275,10 +329,14 @@ int qd_command_plan(int argc, char **argv) {
         .args_doc = "JOB",
         .doc = "Shows what a job is before it runs: parameters, FLOPs of a step, the gangs it may "
                "run on, and the peak memory of the fullest rank of each; with --schedule, how it "
-               "would be cut into the stages of a pipeline, and who would compute what when.",
+               "would be cut into the stages of a pipeline, and who would compute what when. With "
+               "--cluster, instead: the fastest layout that fits on so many ranks of that "
+               "hardware, what is predicted of it, and why others lost.",
     };
-    plan_options options = {0};
+    plan_options options = {.pins = qd_plan_no_pins};
     argp_parse(&parser, argc, argv, 0, NULL, &options);
+    if (options.cluster)
+        return plan_for_cluster(&options);
     job_plan plan = {0};
     int rc = make_plan(options.job_file, &plan);
     if (!rc)
