@@ -13,8 +13,8 @@
 
 static const qd_command commands[] = {
     {"run", "train jobs, then exit (under mpirun, or starting mpirun itself)", qd_command_run},
-    {"plan", "show parameters, FLOPs, gangs and peak memory of a job before it runs",
-     qd_command_plan},
+    {"plan", "show what a job takes before it runs, and choose its layout", qd_command_plan},
+    {"calibrate", "measure this machine, and describe it for the planner", qd_command_calibrate},
     {"util", "show where each rank's time went in a run", qd_command_util},
     {"generate", "go on from a prompt with a trained language model", qd_command_generate},
 };
@@ -25,7 +25,7 @@ static void print_help(FILE *out) {
                  "Trains jobs on the ranks of one MPI world and accounts for their time.\n\n"
                  "Commands:\n");
     for (int i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
     fprintf(
         out,
         "\n`quadrille COMMAND --help' tells the options of a command.\n"

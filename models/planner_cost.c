@@ -136,6 +136,15 @@ static double buckets(double bytes) {
     return fmax(1, ceil(bytes / QD_PLAN_BUCKET_BYTES));
 }
 
+/* An exchange in n pieces: the bytes are the same, the latencies n times as many. */
+static qd_exchange_cost in_pieces(qd_exchange_cost (*cost)(const qd_hardware *, qd_span_of_group,
+                                                           double),
+                                  const qd_plan_case *c, qd_span_of_group span, double bytes,
+                                  double n) {
+    qd_exchange_cost one = cost(c->hardware, span, bytes / n);
+    return (qd_exchange_cost){n * one.seconds, n * one.inside_bytes, n * one.between_bytes};
+}
+
 static void add_traffic(qd_plan_traffic *to, qd_exchange_cost cost, double times) {
     to->inside += times * cost.inside_bytes;
     to->between += times * cost.between_bytes;
@@ -149,15 +158,15 @@ static void add_gradients(const qd_plan_case *c, const qd_plan_layout *layout, d
     qd_span_of_group span = data_span(c, layout);
     double bytes = c->stages[c->largest].sum.parameters * float_bytes, n = buckets(bytes);
     double backward = (d->backward_input + d->backward_weight + d->backward_sums) * (1 - 1 / n);
-    qd_exchange_cost once = layout->zero == 0 ? qd_cost_of_allreduce(c->hardware, span, bytes)
-                                              : qd_cost_of_gather(c->hardware, span, bytes);
+    qd_exchange_cost once = layout->zero == 0 ? in_pieces(qd_cost_of_allreduce, c, span, bytes, n)
+                                              : in_pieces(qd_cost_of_gather, c, span, bytes, n);
     double times = layout->zero == 2 ? m : 1;
     plan->time[QD_PLAN_GRADIENTS] = exposed(c->hardware, once.seconds, backward, once.seconds / n) +
                                     (times - 1) * exposed(c->hardware, once.seconds, backward, 0);
     add_traffic(&plan->data, once, times);
     if (layout->zero == 0)
         return;
-    qd_exchange_cost gather = qd_cost_of_gather(c->hardware, span, bytes);
+    qd_exchange_cost gather = in_pieces(qd_cost_of_gather, c, span, bytes, n);
     double forward = (d->forward + d->forward_sums) * (1 - 1 / n);
     plan->time[QD_PLAN_PARAMETERS] =
         exposed(c->hardware, gather.seconds, forward, gather.seconds / n);
@@ -171,11 +180,13 @@ static void add_sharded(const qd_plan_case *c, const qd_plan_layout *layout, dou
     const qd_part_cost *d = &c->stages[c->dearest].sum;
     qd_span_of_group span = data_span(c, layout);
     const qd_part_cost *l = &c->stages[c->largest].sum;
-    qd_exchange_cost one = qd_cost_of_gather(c->hardware, span, l->parameters * float_bytes);
+    double units = l->parameters > 0 ? ceil(l->parameters / l->largest_unit) : 1;
+    qd_exchange_cost one =
+        in_pieces(qd_cost_of_gather, c, span, l->parameters * float_bytes, units);
     double forward = d->forward + d->forward_sums;
     double backward = d->backward_input + d->backward_weight + d->backward_sums + d->recompute +
                       d->recompute_sums;
-    double first = l->parameters > 0 ? one.seconds * l->largest_unit / l->parameters : 0;
+    double first = one.seconds / units;
     double both = exposed(c->hardware, 2 * one.seconds, backward, first);
     plan->time[QD_PLAN_PARAMETERS] =
         m * (exposed(c->hardware, one.seconds, forward, first) + both / 2);

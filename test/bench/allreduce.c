@@ -17,7 +17,7 @@
 #include "collectives/allreduce.h"
 #include "runtime/clock.h"
 #include "runtime/error.h"
-#include "test/bench/limits.h"
+#include "worker/limits.h"
 
 enum { MOST_RANKS = 256, MOST_ROUNDS = 41, KINDS = 2 };
 
@@ -109,7 +109,7 @@ static float *huge_vector(size_t bytes) {
 
 static double triad_of_all(void) {
     MPI_Barrier(MPI_COMM_WORLD);
-    double mine = limits_triad_gbps(1), all;
+    double mine = qd_limits_triad_gbps(1), all;
     MPI_Allreduce(&mine, &all, 1, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
     return all;
 }

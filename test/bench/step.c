@@ -23,7 +23,7 @@
 #include "runtime/isa.h"
 #include "runtime/random.h"
 #include "runtime/resident.h"
-#include "test/bench/limits.h"
+#include "worker/limits.h"
 #include "worker/engine.h"
 
 enum { WARM_UP = 2 };
@@ -128,8 +128,8 @@ static double roofline_s(const qd_graph *graph, double gflops, double gbps) {
 
 static int measure(bench *b, const char *name, int threads, int steps) {
     bool narrow = b->job.train.precision == QD_PRECISION_BF16;
-    double wide_gflops = limits_fp32_gflops(threads), gbps = limits_triad_gbps(threads);
-    double narrow_gflops = narrow ? limits_bf16_gflops(threads) : 0;
+    double wide_gflops = qd_limits_fp32_gflops(threads), gbps = qd_limits_triad_gbps(threads);
+    double narrow_gflops = narrow ? qd_limits_bf16_gflops(threads) : 0;
     double gflops = narrow_gflops > wide_gflops ? narrow_gflops : wide_gflops;
     qd_resident_forget_peak(); /* which measuring the limits made */
     double *ms = calloc((size_t)steps, sizeof *ms);

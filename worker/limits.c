@@ -1,4 +1,4 @@
-#include "test/bench/limits.h"
+#include "worker/limits.h"
 
 #include <immintrin.h>
 #include <omp.h>
@@ -90,20 +90,20 @@ static double rate_of(float (*loop)(long), long n, double flops, int threads) {
 
 enum { ITERATIONS = 5000000 };
 
-double limits_fp32_gflops(int threads) {
+double qd_limits_fp32_gflops(int threads) {
     if (__builtin_cpu_supports("avx512f"))
         return rate_of(multiply_add_512, ITERATIONS, CHAINS * 16 * 2, threads);
     return rate_of(multiply_add_256, ITERATIONS, CHAINS * 8 * 2, threads);
 }
 
 /* Tiles are not measured yet. */
-double limits_bf16_gflops(int threads) {
+double qd_limits_bf16_gflops(int threads) {
     if (!__builtin_cpu_supports("avx512bf16"))
         return 0;
     return rate_of(multiply_add_bf16, ITERATIONS, CHAINS * 32 * 2, threads);
 }
 
-double limits_triad_gbps(int threads) {
+double qd_limits_triad_gbps(int threads) {
     const size_t count = (size_t)32 << 20;
     size_t bytes = 3 * count * sizeof(float);
     float *a = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -1,0 +1,109 @@
+#include "worker/product_rate.h"
+
+#include <math.h>
+
+#include "models/op.h"
+#include "runtime/align.h"
+#include "runtime/clock.h"
+#include "runtime/error.h"
+#include "worker/backend.h"
+
+enum { ROUNDS = 9, MOST_BUFFERS = 5 };
+
+static const double round_s = 0.02; /* a round lasts so long at least */
+
+typedef struct product {
+    const qd_backend *backend;
+    qd_backend_context *context;
+    qd_graph *graph;
+    qd_operands operands;
+    qd_run_state run;
+    struct {
+        void *memory;
+        size_t bytes;
+    } buffers[MOST_BUFFERS];
+    int buffer_count;
+} product;
+
+static int build(int64_t size, qd_precision precision, qd_graph **graph) {
+    qd_shape shape = {.dims = 2, .dim = {size, size}};
+    int rc = qd_graph_create(size, graph);
+    if (rc)
+        return rc;
+    (*graph)->precision = precision;
+    (*graph)->tensor_slots = 1;
+    int x = qd_graph_add_value(*graph, "x", QD_VALUE_INPUT, QD_F32, &shape);
+    int w = qd_graph_add_param(*graph, "w", &shape, (qd_init){QD_INIT_ZERO, 0});
+    if (x < 0 || w < 0)
+        return x < 0 ? x : w;
+    int y = qd_graph_add_node(*graph, &qd_op_linear, "product", &x, 1, &w, 1);
+    return y < 0 ? y : 0;
+}
+
+static int take(product *p, size_t bytes, void **memory) {
+    int rc = p->backend->alloc(p->context, qd_align_bytes(bytes), memory);
+    if (rc)
+        return rc;
+    p->buffers[p->buffer_count].memory = *memory;
+    p->buffers[p->buffer_count++].bytes = qd_align_bytes(bytes);
+    return 0;
+}
+
+static int open_product(product *p, int64_t size, qd_precision precision) {
+    size_t bytes = (size_t)(size * size) * sizeof(float);
+    p->backend = qd_backend_of_this_machine();
+    int rc = p->backend->create(1, &p->context);
+    if (!rc)
+        rc = build(size, precision, &p->graph);
+    if (!rc)
+        rc = p->backend->prepare(p->context, p->graph);
+    if (!rc)
+        rc = take(p, bytes, &p->operands.inputs[0]);
+    if (!rc)
+        rc = take(p, bytes, &p->operands.params[0]);
+    if (!rc)
+        rc = take(p, bytes, &p->operands.output);
+    if (!rc && precision == QD_PRECISION_BF16)
+        rc = take(p, bytes / 2, &p->operands.narrow_params[0]);
+    if (!rc && p->graph->nodes[0].scratch > 0)
+        rc = take(p, (size_t)p->graph->nodes[0].scratch * sizeof(float), &p->operands.scratch);
+    p->run = (qd_run_state){.training = true, .step = 1, .share = 1};
+    p->operands.run = &p->run;
+    return rc;
+}
+
+static void close_product(product *p) {
+    for (int i = 0; i < p->buffer_count; i++)
+        p->backend->release(p->context, p->buffers[i].memory, p->buffers[i].bytes);
+    if (p->context)
+        p->backend->destroy(p->context);
+    qd_graph_destroy(p->graph);
+}
+
+static int run(product *p, int64_t times, double *seconds) {
+    int64_t from = qd_clock_now_ns();
+    int rc = 0;
+    for (int64_t i = 0; i < times && !rc; i++)
+        rc = p->backend->forward(p->context, p->graph, &p->graph->nodes[0], &p->operands);
+    if (!rc)
+        rc = p->backend->wait(p->context);
+    *seconds = (double)(qd_clock_now_ns() - from) * 1e-9 / (double)times;
+    return rc;
+}
+
+int qd_product_seconds(int64_t size, qd_precision precision, double *seconds) {
+    product p = {0};
+    double once, round, least = INFINITY;
+    int rc = open_product(&p, size, precision);
+    if (!rc)
+        rc = run(&p, 2, &once);
+    int64_t times = !rc && once < round_s ? (int64_t)(round_s / (once > 1e-9 ? once : 1e-9)) : 1;
+    for (int i = 0; i < ROUNDS && !rc; i++) {
+        rc = run(&p, times, &round);
+        least = fmin(least, rc ? least : round);
+    }
+    close_product(&p);
+    if (!rc)
+        *seconds = least;
+    return rc;
+}
