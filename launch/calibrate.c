@@ -57,26 +57,26 @@ static int product_seconds(const qd_world *world, int64_t size, qd_precision pre
     return 0;
 }
 
-static double share_of(double rate, double peak) {
-    return rate < peak ? rate / peak : 1;
-}
-
+/* The peak is what products reach where they reach more than a loop of multiply-adds does. */
 static int measure_products(const qd_world *world, qd_hardware *h) {
-    double seconds, start = 0;
+    double seconds, start = 0, rates[QD_PRODUCT_CLASSES];
     int rc = product_seconds(world, no_size, QD_PRECISION_FP32, &start);
     h->operator_s = start;
     h->fp32_flops = mean(world, qd_limits_fp32_gflops(1)) * 1e9;
     for (int k = 0; k < QD_PRODUCT_CLASSES && !rc; k++) {
-        double flops = 2 * pow((double)sizes[k], 3);
         rc = product_seconds(world, sizes[k], QD_PRECISION_FP32, &seconds);
-        h->product_share[k] = share_of(flops / fmax(seconds - start, 1e-9), h->fp32_flops);
+        rates[k] = 2 * pow((double)sizes[k], 3) / fmax(seconds - start, 1e-9);
+        h->fp32_flops = fmax(h->fp32_flops, rc ? 0 : rates[k]);
     }
     if (!rc)
         rc = product_seconds(world, sizes[QD_PRODUCT_LARGE], QD_PRECISION_BF16, &seconds);
-    if (!rc)
-        h->bf16_flops = 2 * pow((double)sizes[QD_PRODUCT_LARGE], 3) / (seconds - start) /
-                        h->product_share[QD_PRODUCT_LARGE];
-    return rc;
+    if (rc)
+        return rc;
+    for (int k = 0; k < QD_PRODUCT_CLASSES; k++)
+        h->product_share[k] = rates[k] / h->fp32_flops;
+    h->bf16_flops = 2 * pow((double)sizes[QD_PRODUCT_LARGE], 3) / (seconds - start) /
+                    h->product_share[QD_PRODUCT_LARGE];
+    return 0;
 }
 
 /* ---- exchanging ---- */

@@ -174,6 +174,10 @@ static int check_samples(const qd_planner *p, const qd_plan_layout *l) {
                             "train.micro_batches %" PRId64 " does not divide the %" PRId64
                             " sample(s) of a data slot",
                             l->micro_batches, batch / l->slots);
+    if (batch / l->slots / l->micro_batches < p->profile->least_samples)
+        return qd_error_set(
+            QD_ECONFIG, "micro-batches of %" PRId64 " sample(s); %s takes %" PRId64 " or more",
+            batch / l->slots / l->micro_batches, p->profile->job->name, p->profile->least_samples);
     return 0;
 }
 

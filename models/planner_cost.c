@@ -20,18 +20,18 @@ static void add_part(qd_plan_stage *s, const qd_part_cost *p) {
     s->sum.tensor_inside += p->tensor_inside;
     s->sum.tensor_between += p->tensor_between;
     s->sum.parameters += p->parameters;
-    s->sum.largest_unit = fmax(s->sum.largest_unit, p->largest_unit);
-    s->sum.scratch = fmax(s->sum.scratch, p->scratch);
+    s->sum.largest_unit = qd_greater(s->sum.largest_unit, p->largest_unit);
+    s->sum.scratch = qd_greater(s->sum.scratch, p->scratch);
     s->sum.taken += p->taken;
-    s->most_kept = fmax(s->most_kept, p->kept);
-    s->most_peak = fmax(s->most_peak, p->peak);
+    s->most_kept = qd_greater(s->most_kept, p->kept);
+    s->most_peak = qd_greater(s->most_peak, p->peak);
 }
 
 static void add_stage(qd_plan_case *c, int index) {
     const qd_plan_stage *s = &c->stages[index];
     c->all_s += s->seconds;
-    c->least_weight_s = fmin(c->least_weight_s, s->sum.backward_weight);
-    c->most_taken = fmax(c->most_taken, s->sum.taken);
+    c->least_weight_s = qd_lesser(c->least_weight_s, s->sum.backward_weight);
+    c->most_taken = qd_greater(c->most_taken, s->sum.taken);
     if (s->seconds > c->stages[c->dearest].seconds)
         c->dearest = index;
     if (s->sum.parameters > c->stages[c->largest].sum.parameters)
@@ -74,11 +74,11 @@ static double most_live(const qd_plan_layout *layout, int index, double m) {
     if (is_schedule(layout, &qd_pipeline_gpipe))
         return m;
     if (is_schedule(layout, &qd_pipeline_zb_h1))
-        return fmin(m, p);
+        return qd_lesser(m, p);
     if (!is_schedule(layout, &qd_pipeline_interleaved) || v == 1)
-        return fmin(m, p - index);
+        return qd_lesser(m, p - index);
     double groups = floor(m / p), first = ceil(m / groups);
-    return fmin(m * v, 2 * (p - 1 - index) + (v - 1) * first + 1);
+    return qd_lesser(m * v, 2 * (p - 1 - index) + (v - 1) * first + 1);
 }
 
 /* ---- time ---- */
@@ -88,9 +88,9 @@ static double bubble(const qd_plan_case *c, const qd_plan_layout *layout, double
     if (is_schedule(layout, &qd_pipeline_zb_h1)) {
         /* Each stage but one is spared 2 weight gradients, as many micro-batches there being as
          * stages; else one less for each that is lacking. */
-        double lacking = fmax(0, layout->pp - m);
-        double spared = 2 * (layout->pp - 1) - fmin(lacking, layout->pp - 1);
-        return fmax(0, others - spared * c->least_weight_s);
+        double lacking = qd_greater(0, layout->pp - m);
+        double spared = 2 * (layout->pp - 1) - qd_lesser(lacking, layout->pp - 1);
+        return qd_greater(0, others - spared * c->least_weight_s);
     }
     return others / layout->chunks;
 }
@@ -111,7 +111,7 @@ static qd_exchange_cost hop(const qd_plan_case *c, const qd_plan_layout *layout,
 /* What an exchange adds to a step: what goes on beside so many seconds of computing slows that down
  * only; the first bucket can't. */
 static double exposed(const qd_hardware *h, double exchange, double beside, double first_bucket) {
-    double hidden = fmax(0, fmin(exchange - first_bucket, beside));
+    double hidden = qd_greater(0, qd_lesser(exchange - first_bucket, beside));
     return exchange - hidden * h->overlap;
 }
 
@@ -133,7 +133,7 @@ static void add_transfers(const qd_plan_case *c, const qd_plan_layout *layout, d
 
 /* Part of an exchange that its last bucket is. */
 static double buckets(double bytes) {
-    return fmax(1, ceil(bytes / QD_PLAN_BUCKET_BYTES));
+    return qd_greater(1, ceil(bytes / QD_PLAN_BUCKET_BYTES));
 }
 
 /* An exchange in n pieces: the bytes are the same, the latencies n times as many. */
@@ -253,13 +253,13 @@ static void stage_memory(const qd_plan_case *c, const qd_plan_layout *layout, in
                          double memory[QD_PLAN_MEMORIES]) {
     const qd_plan_stage *s = &c->stages[index];
     double whole = s->sum.parameters, own = whole / layout->dp;
-    double gathered = fmin(whole, own + 2 * s->sum.largest_unit);
+    double gathered = qd_lesser(whole, own + 2 * s->sum.largest_unit);
     double held = layout->zero == 3 ? gathered : whole;
     int64_t per_rank = (layout->slots + layout->dp - 1) / layout->dp;
     double partial = qd_memory_partial_sums(layout->slots, (int)per_rank);
     double live = most_live(layout, index, (double)qd_plan_micro_batches(layout));
-    double gradients =
-        layout->zero >= 2 ? own * partial + fmin(whole, 2 * s->sum.largest_unit) : whole * partial;
+    double gradients = layout->zero >= 2 ? own * partial + qd_lesser(whole, 2 * s->sum.largest_unit)
+                                         : whole * partial;
     memory[QD_PLAN_WEIGHTS] = held * (float_bytes + (c->profile->bf16 ? 2 : 0));
     memory[QD_PLAN_WEIGHT_GRADIENTS] = gradients * float_bytes;
     memory[QD_PLAN_OPTIMIZER_STATE] =
@@ -267,7 +267,7 @@ static void stage_memory(const qd_plan_case *c, const qd_plan_layout *layout, in
     memory[QD_PLAN_ACTIVATIONS] = (live - 1) * s->most_kept + s->most_peak;
     memory[QD_PLAN_SCRATCH] = s->sum.scratch;
     memory[QD_PLAN_BUCKETS] =
-        layout->dp > 1 ? fmin(2 * QD_PLAN_BUCKET_BYTES, whole * float_bytes) : 0;
+        layout->dp > 1 ? qd_lesser(2 * QD_PLAN_BUCKET_BYTES, whole * float_bytes) : 0;
     memory[QD_PLAN_RESERVED] = c->hardware->reserved_bytes + c->rank_bytes;
 }
 

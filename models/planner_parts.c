@@ -1,6 +1,5 @@
 #include "models/planner_parts.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,7 +78,7 @@ static qd_product_class class_of(const qd_part_request *r, const qd_profile_node
     double share = qd_profile_cut_share(node->cut, r->tp);
     double columns = node->columns * (node->cut_of_product == QD_CUT_OUT ? share : 1);
     double depth = node->depth * (node->cut_of_product == QD_CUT_IN ? share : 1);
-    double least = fmin(fmin(columns, depth), node->rows_per_sample * r->samples);
+    double least = qd_lesser(qd_lesser(columns, depth), node->rows_per_sample * r->samples);
     return least < QD_PRODUCT_MEDIUM_FROM  ? QD_PRODUCT_SMALL
            : least < QD_PRODUCT_LARGE_FROM ? QD_PRODUCT_MEDIUM
                                            : QD_PRODUCT_LARGE;
@@ -96,7 +95,7 @@ static double rate_of(const qd_part_request *r, const qd_profile_node *node) {
 static double seconds(const qd_part_request *r, double flops, double rate, double bytes) {
     const qd_hardware *h = r->hardware;
     double moving = bytes / (h->memory_bytes_per_s * h->memory_share);
-    return fmax(flops / rate, moving) + h->operator_s;
+    return qd_greater(flops / rate, moving) + h->operator_s;
 }
 
 /* Bytes of inputs, and of those that have a gradient. */
@@ -186,7 +185,7 @@ static void add_passes(const qd_part_work *w, const qd_pipeline_nodes *nodes, qd
         cost->backward_sums += c->backward_sums;
         cost->tensor_inside += c->inside;
         cost->tensor_between += c->between;
-        cost->scratch = fmax(cost->scratch, scratch);
+        cost->scratch = qd_greater(cost->scratch, scratch);
         if (!w->request.level->again[n])
             continue;
         cost->recompute += c->forward;
@@ -213,7 +212,7 @@ static void add_parameters(qd_part_work *w, const qd_pipeline_nodes *nodes, qd_p
             w->seen[node->params[i]] = part;
             cost->parameters += elements;
         }
-        cost->largest_unit = fmax(cost->largest_unit, unit);
+        cost->largest_unit = qd_greater(cost->largest_unit, unit);
     }
 }
 
@@ -240,7 +239,7 @@ static int local(const windows *w, int time) {
 static double buffer_bytes(const qd_part_request *r, const qd_memory_buffer *b) {
     if (b->content != QD_MEMORY_SAVED)
         return value_bytes(r, b->of);
-    return (double)b->bytes * r->samples *
+    return (double)b->bytes / (double)r->profile->least_samples * r->samples *
            qd_profile_cut_share(r->profile->nodes[b->of].cut, r->tp);
 }
 
@@ -336,7 +335,7 @@ static void add_activations(qd_part_work *w, const qd_pipeline_nodes *nodes,
     double alive = 0;
     for (int i = 0; i < passes; i++) {
         alive += w->change[i];
-        cost->peak = fmax(cost->peak, alive);
+        cost->peak = qd_greater(cost->peak, alive);
     }
 }
 

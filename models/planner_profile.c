@@ -18,8 +18,9 @@ double qd_profile_cut_share(qd_profile_cut cut, int tp) {
     return (double)(most * unit) / (double)cut.extent;
 }
 
-static qd_line line_of(double one, double two) {
-    return (qd_line){2 * one - two, two - one};
+/* Through what the two graphs say. */
+static qd_line line_of(const qd_profile *p, double one, double two) {
+    return (qd_line){2 * one - two, (two - one) / (double)p->least_samples};
 }
 
 /* ---- graphs ---- */
@@ -36,6 +37,21 @@ static int build(const qd_job *job, int64_t samples, int recompute, qd_graph **g
     small->slots_tensor = 1;
     int rc = qd_family_build(small, graph);
     free(small);
+    return rc;
+}
+
+/* One sample may be too few: a batch norm over an image of one pixel. */
+static int build_graphs(const qd_job *job, qd_profile *p) {
+    p->least_samples = 1;
+    int rc = build(job, 1, 0, &p->one);
+    if (rc == QD_ECONFIG) {
+        p->least_samples = 2;
+        rc = build(job, 2, 0, &p->one);
+    }
+    if (!rc)
+        rc = build(job, 2 * p->least_samples, 0, &p->two);
+    if (!rc)
+        rc = build(job, p->least_samples, p->one->block_count, &p->whole);
     return rc;
 }
 
@@ -125,19 +141,20 @@ static double rows(const qd_graph *graph, const qd_node *node, double width) {
     return (double)qd_shape_elements(&graph->values[node->output].shape) / width;
 }
 
-/* Extents for one sample. Recurrent layers multiply step by step, a row for each sample. */
+/* Extents for `samples`. Recurrent layers multiply step by step, a row for each sample. */
 static void measure_product(const qd_graph *g, const qd_node *node, qd_profile_node *to) {
+    double samples = (double)g->samples;
     const qd_shape *w = node->param_count > 0 ? &g->params[node->params[0]].shape : NULL;
     switch (node->op->kind) {
     case QD_OP_LINEAR:
         to->columns = (double)w->dim[0];
         to->depth = (double)w->dim[1];
-        to->rows_per_sample = rows(g, node, to->columns);
+        to->rows_per_sample = rows(g, node, to->columns) / samples;
         break;
     case QD_OP_CONVOLUTION:
         to->columns = (double)w->dim[0] / (double)node->attributes.convolution.groups;
         to->depth = (double)(w->dim[1] * w->dim[2] * w->dim[3]);
-        to->rows_per_sample = rows(g, node, (double)w->dim[0]);
+        to->rows_per_sample = rows(g, node, (double)w->dim[0]) / samples;
         break;
     case QD_OP_LSTM:
     case QD_OP_GRU:
@@ -163,9 +180,10 @@ static void measure_node(qd_profile *p, int n) {
     const qd_graph *one = p->one, *two = p->two;
     const qd_node *a = &one->nodes[n], *b = &two->nodes[n];
     qd_profile_node *to = &p->nodes[n];
-    to->forward_flops = line_of(a->op->forward_flops(one, a), b->op->forward_flops(two, b));
-    to->backward_flops = line_of(a->op->backward_flops(one, a), b->op->backward_flops(two, b));
-    to->scratch_bytes = line_of(float_bytes * (double)a->scratch, float_bytes * (double)b->scratch);
+    to->forward_flops = line_of(p, a->op->forward_flops(one, a), b->op->forward_flops(two, b));
+    to->backward_flops = line_of(p, a->op->backward_flops(one, a), b->op->backward_flops(two, b));
+    to->scratch_bytes =
+        line_of(p, float_bytes * (double)a->scratch, float_bytes * (double)b->scratch);
     for (int i = 0; i < a->input_count; i++)
         to->gives_input_gradient |= one->values[a->inputs[i]].needs_grad;
     to->has_backward = one->values[a->output].needs_grad;
@@ -180,7 +198,7 @@ static void measure(qd_profile *p) {
     const qd_graph *one = p->one;
     for (int v = 0; v < one->value_count; v++) {
         double bytes = (double)qd_dtype_bytes(one->values[v].dtype);
-        p->values[v].bytes = line_of(bytes * (double)qd_shape_elements(&one->values[v].shape),
+        p->values[v].bytes = line_of(p, bytes * (double)qd_shape_elements(&one->values[v].shape),
                                      bytes * (double)qd_shape_elements(&p->two->values[v].shape));
     }
     for (int i = 0; i < one->param_count; i++)
@@ -196,11 +214,7 @@ int qd_profile_create(const qd_job *job, qd_profile **profile) {
     qd_profile *p = calloc(1, sizeof *p);
     int rc = p ? 0 : qd_error_set(QD_ENOMEM, "no memory to profile a job");
     if (!rc)
-        rc = build(job, 1, 0, &p->one);
-    if (!rc)
-        rc = build(job, 2, 0, &p->two);
-    if (!rc)
-        rc = build(job, 1, p->one->block_count, &p->whole);
+        rc = build_graphs(job, p);
     if (!rc) {
         p->job = job;
         p->bf16 = job->train.precision == QD_PRECISION_BF16;

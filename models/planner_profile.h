@@ -4,8 +4,8 @@
  * once for a job; everything that the planner tries is arithmetic on it. Inside of
  * models/planner*.c.
  *
- * Lines come from two graphs, of one sample and of two: all that an operator says of itself is a
- * constant and a multiple of the samples.
+ * Lines come from two graphs, of the fewest samples that the model takes and of twice as many: all
+ * that an operator says of itself is a constant and a multiple of the samples.
  */
 #ifndef QD_MODELS_PLANNER_PROFILE_H
 #define QD_MODELS_PLANNER_PROFILE_H
@@ -20,6 +20,15 @@
 typedef struct qd_line {
     double fixed, per_sample;
 } qd_line;
+
+/* fmax and fmin are calls, since they look for NaN. */
+static inline double qd_greater(double a, double b) {
+    return a > b ? a : b;
+}
+
+static inline double qd_lesser(double a, double b) {
+    return a < b ? a : b;
+}
 
 static inline double qd_line_at(qd_line line, double samples) {
     return line.fixed + line.per_sample * samples;
@@ -64,7 +73,7 @@ typedef struct qd_profile_level {
     bool *again;   /* [node_count] */
     int *backward; /* [node_count + 1]: where in the timeline the nodes from this one on have all
                       had their backward: passes of nodes [a, b) are [backward[b], backward[a]) */
-    qd_memory_buffer *buffers; /* of one sample */
+    qd_memory_buffer *buffers; /* of least_samples */
     int buffer_count;
     int *first_of_node; /* [node_count + 1] into buffers, those that a node's forward writes */
     int *by_node;       /* indices of buffers, node after node; then those nobody produces */
@@ -72,8 +81,9 @@ typedef struct qd_profile_level {
 
 typedef struct qd_profile {
     const qd_job *job;
-    qd_graph *one, *two; /* graphs of one sample and of two; not recomputing */
-    qd_graph *whole;     /* of one sample, all blocks recomputed */
+    int64_t least_samples; /* of a micro-batch: 1, or 2 where norms want more than one */
+    qd_graph *one, *two;   /* graphs of least_samples and of twice as many; not recomputing */
+    qd_graph *whole;       /* as one, all blocks recomputed */
     qd_profile_node *nodes;
     qd_profile_param *params;
     qd_profile_value *values;

@@ -133,6 +133,8 @@ static void sample_counts(const qd_planner *p, const qd_search *s, counts *c) {
     divisors(p->profile->job->train.batch, c);
     if (s->pins.micro_batches == QD_PLAN_FREE && s->pins.slots == QD_PLAN_FREE)
         thin(c, MOST_SIZES);
+    while (c->count > 0 && c->n[0] < p->profile->least_samples)
+        memmove(c->n, c->n + 1, (size_t)--c->count * sizeof *c->n);
 }
 
 static void data_counts(const qd_planner *p, const qd_search *s, counts *c) {

@@ -1,6 +1,7 @@
 /*
  * Every file in test/data/broken is refused with exactly the message in the .err file beside it.
- * Files named cluster-... are cluster files, the others job files. Here, and not in test/models,
+ * Files named cluster-... are cluster files, hardware-... descriptions of hardware, the others job
+ * files. Here, and not in test/models,
  * because this is the lowest folder that knows both.
  */
 #include <check.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/hardware.h"
 #include "models/job.h"
 #include "runtime/error.h"
 #include "runtime/file.h"
@@ -17,6 +19,9 @@
 static int parse(const char *name, const char *text, size_t length) {
     qd_job job;
     qd_cluster cluster;
+    qd_hardware hardware;
+    if (strncmp(name, "hardware-", 9) == 0)
+        return qd_hardware_parse(name, text, length, &hardware);
     return strncmp(name, "cluster-", 8) == 0 ? qd_cluster_parse(name, text, length, &cluster)
                                              : qd_job_parse(name, text, length, &job);
 }
