@@ -154,14 +154,16 @@ int qd_calibrate(const qd_world *world, qd_hardware *hardware) {
     if (world->size < 2 || world->size > MOST_RANKS)
         return qd_error_set(QD_EUSAGE, "2 to %d ranks measure a machine, not %d", MOST_RANKS,
                             world->size);
-    h.reserved_bytes = mean(world, (double)qd_resident_bytes()) + QD_HEAP_RESERVE;
     h.devices = world->size;
     h.memory_bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / world->size;
     h.memory_bytes_per_s = mean(world, qd_limits_triad_gbps(1)) * 1e9;
     int rc = measure_products(world, &h);
     if (!rc)
         rc = measure_links(world, &h);
-    if (!rc)
-        *hardware = h;
-    return rc;
+    if (rc)
+        return rc;
+    /* The program with what it has come to by now: MPI, a group, kernels of products. */
+    h.reserved_bytes = mean(world, (double)qd_resident_bytes()) + QD_HEAP_RESERVE;
+    *hardware = h;
+    return 0;
 }

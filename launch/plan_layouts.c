@@ -87,24 +87,22 @@ typedef struct layouts {
 
 /* What a worker on a CPU keeps in the same memory beside its engine; the heap's reserve is counted
  * with the program. A device's memory has none of it. */
-static int host_bytes(const layouts *l, double *bytes) {
+static int host_of(const layouts *l, qd_plan_host *host) {
     qd_graph *graph = NULL;
     qd_dataset *dataset = NULL;
     qd_trainer_memory memory;
-    *bytes = 0;
-    if (l->hardware.kind != QD_DEVICE_CPU)
-        return 0;
     int rc = qd_family_build(&l->job, &graph);
     if (rc)
         return rc;
     if (qd_dataset_open(&l->job, &dataset))
         dataset = NULL; /* it may be elsewhere: not counted */
     rc = qd_trainer_memory_plan(&l->job, graph, dataset, 1, &memory);
-    if (!rc) {
-        size_t heap = qd_trainer_memory_heap(&memory);
-        *bytes = (double)memory.data.mapped +
-                 (heap > QD_HEAP_RESERVE ? (double)(heap - QD_HEAP_RESERVE) : 0);
-    }
+    if (!rc)
+        *host = (qd_plan_host){
+            .mapped = (double)memory.data.mapped,
+            .heap = (double)(memory.data.heap + memory.loader + memory.evaluation),
+            .reserve = QD_HEAP_RESERVE,
+        };
     qd_dataset_close(dataset);
     qd_graph_destroy(graph);
     return rc;
@@ -119,17 +117,18 @@ static int check_ranks(const layouts *l, int64_t ranks) {
 }
 
 static int choose(const qd_layouts_request *request, layouts *l) {
-    double beside = 0;
+    qd_plan_host host;
     qd_plan_pins pins = request->pins;
     int rc = qd_job_load(request->job_file, &l->job);
     if (!rc)
         rc = qd_hardware_load(request->cluster_file, &l->hardware);
     if (!rc)
         rc = check_ranks(l, request->ranks);
+    bool shared = !rc && l->hardware.kind == QD_DEVICE_CPU;
+    if (shared)
+        rc = host_of(l, &host);
     if (!rc)
-        rc = host_bytes(l, &beside);
-    if (!rc)
-        rc = qd_planner_create(&l->job, &l->hardware, beside, &l->planner);
+        rc = qd_planner_create(&l->job, &l->hardware, shared ? &host : NULL, &l->planner);
     if (rc)
         return rc;
     qd_sample_spec sample = qd_family_sample_spec(&l->job);

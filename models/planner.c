@@ -32,7 +32,7 @@ const char *const qd_plan_memory_names[QD_PLAN_MEMORIES] = {
     [QD_PLAN_RESERVED] = "reserved",
 };
 
-int qd_planner_create(const qd_job *job, const qd_hardware *hardware, double rank_bytes,
+int qd_planner_create(const qd_job *job, const qd_hardware *hardware, const qd_plan_host *host,
                       qd_planner **planner) {
     qd_planner *p = calloc(1, sizeof *p);
     int rc = p ? 0 : qd_error_set(QD_ENOMEM, "no memory for a planner");
@@ -43,7 +43,8 @@ int qd_planner_create(const qd_job *job, const qd_hardware *hardware, double ran
     if (!rc) {
         size_t blocks = (size_t)p->profile->one->block_count;
         p->hardware = hardware;
-        p->rank_bytes = rank_bytes;
+        p->has_host = host != NULL;
+        p->host = host ? *host : (qd_plan_host){0};
         p->most_parts = qd_pipeline_most_parts(p->profile->one);
         p->most_whole_parts = qd_pipeline_most_parts(p->profile->whole);
         p->levels = calloc(blocks + 1, sizeof *p->levels);
@@ -134,7 +135,7 @@ int qd_planner_measure(qd_planner *p, int tp, int blocks, double samples, int pp
     measure_parts(p, level, tp, samples, cut);
     *c = (qd_plan_case){.profile = p->profile,
                         .hardware = p->hardware,
-                        .rank_bytes = p->rank_bytes,
+                        .host = p->has_host ? &p->host : NULL,
                         .pp = pp,
                         .chunks = chunks,
                         .stages = p->stages};

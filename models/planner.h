@@ -108,14 +108,20 @@ typedef struct qd_plan_choice {
     int64_t tried; /* layouts */
 } qd_plan_choice;
 
+/* What a rank on a CPU keeps in the same memory beside its engine; bytes. */
+typedef struct qd_plan_host {
+    double mapped;  /* data set, mapped */
+    double heap;    /* data set, loader, evaluation; the copy of a checkpoint comes on top */
+    double reserve; /* of the heap, that is counted in the hardware's reserved_bytes */
+} qd_plan_host;
+
 typedef struct qd_planner qd_planner;
 
 /*
- * Profiles the job. Both are to live as long as the planner. rank_bytes: of each rank's memory, set
- * apart for what the job needs outside of training (data, loader). QD_ECONFIG, QD_ENOMEM. Owner of
- * *planner: the caller (qd_planner_destroy).
+ * Profiles the job. Both are to live as long as the planner. host: NULL where devices have memory
+ * of their own. QD_ECONFIG, QD_ENOMEM. Owner of *planner: the caller (qd_planner_destroy).
  */
-int qd_planner_create(const qd_job *job, const qd_hardware *hardware, double rank_bytes,
+int qd_planner_create(const qd_job *job, const qd_hardware *hardware, const qd_plan_host *host,
                       qd_planner **planner);
 void qd_planner_destroy(qd_planner *planner);
 

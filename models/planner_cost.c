@@ -248,6 +248,14 @@ void qd_plan_predict_time(const qd_plan_case *c, const qd_plan_layout *layout, q
 
 /* ---- memory ---- */
 
+/* The copy of a checkpoint is each data rank's share of the state. */
+static double host_bytes(const qd_plan_case *c, double own) {
+    if (!c->host)
+        return 0;
+    double copy = own * float_bytes * (1 + c->profile->state_vectors);
+    return c->host->mapped + qd_greater(0, c->host->heap + copy - c->host->reserve);
+}
+
 /* With stage 3 two units are there whole: the one computed with, and the next. */
 static void stage_memory(const qd_plan_case *c, const qd_plan_layout *layout, int index,
                          double memory[QD_PLAN_MEMORIES]) {
@@ -268,7 +276,7 @@ static void stage_memory(const qd_plan_case *c, const qd_plan_layout *layout, in
     memory[QD_PLAN_SCRATCH] = s->sum.scratch;
     memory[QD_PLAN_BUCKETS] =
         layout->dp > 1 ? qd_lesser(2 * QD_PLAN_BUCKET_BYTES, whole * float_bytes) : 0;
-    memory[QD_PLAN_RESERVED] = c->hardware->reserved_bytes + c->rank_bytes;
+    memory[QD_PLAN_RESERVED] = c->hardware->reserved_bytes + host_bytes(c, own);
 }
 
 void qd_plan_predict_memory(const qd_plan_case *c, const qd_plan_layout *layout, qd_plan *plan) {

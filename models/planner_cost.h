@@ -21,7 +21,7 @@ typedef struct qd_plan_stage {
 typedef struct qd_plan_case {
     const qd_profile *profile;
     const qd_hardware *hardware;
-    double rank_bytes;
+    const qd_plan_host *host; /* NULL: none */
     int pp, chunks;
     qd_plan_stage *stages; /* [pp] */
     int dearest, largest;  /* stages: of most seconds, of most parameters */
@@ -31,7 +31,7 @@ typedef struct qd_plan_case {
     double shared;         /* elements that the first and the last stage both hold */
 } qd_plan_case;
 
-/* Fills it from the parts [pp * chunks] of a cut; profile, hardware, rank_bytes, pp, chunks and
+/* Fills it from the parts [pp * chunks] of a cut; profile, hardware, host, pp, chunks and
  * room for stages are set. */
 void qd_plan_case_begin(qd_plan_case *c, const qd_part_cost *parts, const qd_pipeline_stages *cut,
                         int tp);

@@ -11,7 +11,8 @@
 struct qd_planner {
     qd_profile *profile;
     const qd_hardware *hardware;
-    double rank_bytes;
+    qd_plan_host host;
+    bool has_host;
     int most_parts;               /* that the model can be cut into */
     int most_whole_parts;         /* without cutting blocks */
     qd_profile_level **levels;    /* [block_count + 1], made when asked for */

@@ -16,7 +16,7 @@ enum { ROUNDS = 5 };
 static int plan_once(const qd_job *job, const qd_hardware *hardware, int64_t ranks,
                      qd_plan_choice *choice) {
     qd_planner *planner = NULL;
-    int rc = qd_planner_create(job, hardware, 0, &planner);
+    int rc = qd_planner_create(job, hardware, NULL, &planner);
     if (!rc)
         rc = qd_planner_choose(planner, ranks, &qd_plan_no_pins, choice);
     qd_planner_destroy(planner);

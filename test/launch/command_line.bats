@@ -3,7 +3,7 @@
 load helpers
 
 @test "help and version go to stdout and succeed" {
-  for arguments in --help "run --help" "plan --help" "util --help" --version; do
+  for arguments in --help "run --help" "plan --help" "calibrate --help" "util --help" --version; do
     run "$QUADRILLE" $arguments
     [ "$status" -eq 0 ]
     [ -n "$output" ]
@@ -107,6 +107,48 @@ load helpers
   done
   # all micro-batches of a step, where their number is not given
   "$QUADRILLE" plan --json --schedule gpipe --stages 2 "$job" | jq -e '.pipeline.micro_batches == 8'
+}
+
+@test "plan --cluster chooses a layout, says what it takes and why others lost" {
+  local gpt="$QD_TEST_DATA/jobs/gpt2-124m.yaml" a100="$QD_SOURCE_DIR/conf/clusters/a100-80.yaml"
+  run "$QUADRILLE" plan "$gpt" --cluster "$a100" --ranks 8
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"layout      dp 8, pp 1, tp 1"* ]]
+  [[ "$output" == *"layout: {dp: 8, pp: 1, tp: 1, zero: "* ]]
+  [[ "$output" == *" % slower: "* ]]
+  "$QUADRILLE" plan --json "$gpt" --cluster "$a100" --ranks 8 --layout=zero=0,dp=4 > plan.json
+  jq -e '.best | .layout.dp == 4 and .layout.zero == 0
+         and (([.seconds[]] | add) / .step_s - 1 | fabs) < 1e-9
+         and (([.memory[]] | add) / .memory_bytes - 1 | fabs) < 1e-9
+         and .tokens_per_s == .samples_per_s * 1024' plan.json
+  jq -e '(.others | length) > 0 and all(.others[]; .reason | length > 0)' plan.json
+}
+
+@test "plan --cluster keeps the dp that a job file asks for" {
+  sed 's/^slots:/layout: {dp: 2}\n&/' "$QD_TEST_DATA/jobs/gpt2-124m.yaml" > two.yaml
+  "$QUADRILLE" plan --json two.yaml --cluster "$QD_SOURCE_DIR/conf/clusters/h100.yaml" --ranks 8 | jq -e '.best.layout.dp == 2'
+}
+
+@test "plan --cluster refuses what does not fit, and wrong options" {
+  local gpt="$QD_TEST_DATA/jobs/gpt3-175b.yaml" h100="$QD_SOURCE_DIR/conf/clusters/h100.yaml"
+  run "$QUADRILLE" plan "$gpt" --cluster "$h100" --ranks 1
+  [ "$status" -eq 78 ]
+  [[ "$output" == *"does not fit on 1 rank(s) of h100: "*"; it would fit with at least "*" ranks" ]]
+  for arguments in "--ranks=8" "--layout=dp=2" "--cluster=$h100" "--cluster=$h100 --ranks=0" \
+    "--cluster=$h100 --ranks=8 --layout=dp" "--cluster=$h100 --ranks=8 --layout=ep=2" \
+    "--cluster=$h100 --ranks=8 --layout=zero=4" "--cluster=$h100 --ranks=8 --layout=schedule=2f2b" \
+    "--cluster=$h100 --ranks=8 --schedule=1f1b --stages=2"; do
+    run "$QUADRILLE" plan "$gpt" $arguments
+    [ "$status" -eq 64 ]
+  done
+  run "$QUADRILLE" plan "$gpt" --cluster nothing.yaml --ranks 8
+  [ "$status" -eq 74 ]
+}
+
+@test "calibrate writes a description that plan reads" {
+  "$QUADRILLE" calibrate -o here.yaml
+  grep -q '^name: this-machine' here.yaml
+  "$QUADRILLE" plan --json "$QD_SOURCE_DIR/conf/jobs/fashion-mlp.yaml" --cluster here.yaml --ranks 2 | jq -e '.best.step_s > 0'
 }
 
 @test "plan says which pipelines there can be" {

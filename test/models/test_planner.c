@@ -54,7 +54,7 @@ static qd_job gpt(int64_t layers, int64_t batch) {
 static qd_plan predict(const qd_job *job, const qd_hardware *h, qd_plan_layout layout) {
     qd_planner *planner = NULL;
     qd_plan plan;
-    ck_assert_msg(qd_planner_create(job, h, 0, &planner) == 0, "%s", qd_error_message());
+    ck_assert_msg(qd_planner_create(job, h, NULL, &planner) == 0, "%s", qd_error_message());
     ck_assert_msg(qd_planner_predict(planner, &layout, &plan) == 0, "%s", qd_error_message());
     qd_planner_destroy(planner);
     return plan;
@@ -63,7 +63,7 @@ static qd_plan predict(const qd_job *job, const qd_hardware *h, qd_plan_layout l
 static int choose(const qd_job *job, const qd_hardware *h, int64_t ranks, qd_plan_pins pins,
                   qd_plan_choice *choice) {
     qd_planner *planner = NULL;
-    ck_assert_msg(qd_planner_create(job, h, 0, &planner) == 0, "%s", qd_error_message());
+    ck_assert_msg(qd_planner_create(job, h, NULL, &planner) == 0, "%s", qd_error_message());
     int rc = qd_planner_choose(planner, ranks, &pins, choice);
     qd_planner_destroy(planner);
     return rc;
@@ -336,8 +336,8 @@ static void meets_the_arena(const char *file, int64_t recompute) {
     layout.slots = job.slots_data;
     layout.recompute = (int)recompute;
     double planned = predict(&job, &h, layout).memory_bytes, arena = (double)plan->bytes;
-    ck_assert_msg(fabs(planned - arena) < 0.1 * arena, "%s, recompute %d: %g, arena %g",
-                  file, (int)recompute, planned, arena);
+    ck_assert_msg(fabs(planned - arena) < 0.1 * arena, "%s, recompute %d: %g, arena %g", file,
+                  (int)recompute, planned, arena);
     qd_memory_plan_destroy(plan);
     qd_timeline_destroy(timeline);
     qd_graph_destroy(graph);
