@@ -7,7 +7,8 @@
 
 #include "models/graph.h"
 
-/* Seconds, in the round least disturbed, of x[size, size] W[size, size]^T on one thread. QD_ENOMEM, QD_EINTERNAL. */
+/* Seconds, in the round least disturbed, of x[size, size] W[size, size]^T on one thread. QD_ENOMEM,
+ * QD_EINTERNAL. */
 int qd_product_seconds(int64_t size, qd_precision precision, double *seconds);
 
 #endif

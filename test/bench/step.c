@@ -23,8 +23,8 @@
 #include "runtime/isa.h"
 #include "runtime/random.h"
 #include "runtime/resident.h"
-#include "worker/limits.h"
 #include "worker/engine.h"
+#include "worker/limits.h"
 
 enum { WARM_UP = 2 };
 

@@ -194,6 +194,8 @@ load helpers
     file=${message%.err}.yaml
     if [[ "$file" == cluster-* ]]; then
       run timeout 10 "$QUADRILLE" run --conf "$file" small.yaml
+    elif [[ "$file" == hardware-* ]]; then
+      run timeout 10 "$QUADRILLE" plan --cluster "$file" --ranks 2 small.yaml
     else
       run timeout 10 "$QUADRILLE" run "$file"
     fi
