@@ -1,8 +1,11 @@
 #include "launch/run_world.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/pidfd.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -22,11 +25,26 @@
 static const double finalize_deadline_s = 30;
 static const double farewell_deadline_s = 15;
 
-/* Tells the launcher, where there is one, that signals may be handed on to the ranks now. */
+/* Tells a process that signals may be handed on to the ranks now; false when it has ended, even if
+ * nobody has waited for it yet. */
+static bool tell_launcher(pid_t launcher) {
+    int handle = pidfd_open(launcher, 0);
+    if (handle < 0)
+        return errno != ESRCH; /* a kernel without pidfds cannot say */
+    struct pollfd ended = {.fd = handle, .events = POLLIN};
+    bool alive = poll(&ended, 1, 0) == 0;
+    if (alive)
+        pidfd_send_signal(handle, SIGUSR2, NULL, 0);
+    close(handle);
+    return alive;
+}
+
+/* A launcher killed before this moment made mpirun send its signal to ranks that were still being
+ * started and ignored it, or were not there: it counts now. */
 static void on_all_ready(void) {
     const char *launcher = getenv(QD_LAUNCHER_VARIABLE);
-    if (launcher && atoi(launcher) > 1)
-        kill(atoi(launcher), SIGUSR2);
+    if (launcher && atoi(launcher) > 1 && !tell_launcher(atoi(launcher)) && qd_stop_signal == 0)
+        qd_stop_signal = SIGUSR1;
 }
 
 static int schedule(const qd_run_options *options, const qd_world *world, qd_wire *wire,
