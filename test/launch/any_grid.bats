@@ -2,7 +2,7 @@
 # The same job gives the same bits on every grid of data and tensor parallelism.
 load helpers
 
-GRIDS="1x2 1x4 2x1 2x2 4x1 4x2 2x4"
+GRIDS=${QD_TEST_GRIDS:-1x2 1x4 2x1 2x2 4x1 4x2 2x4}
 
 texts() {
   head -c 20000 "$QD_SOURCE_DIR/conf/data/tinyshakespeare.txt" > text.txt
@@ -76,12 +76,14 @@ same_on_every_grid() {
   done
 }
 
+# bats test_tags=release
 @test "gpt in fp32, of sizes that do not divide" {
   texts
   gpt fp32
   same_on_every_grid
 }
 
+# bats test_tags=release
 @test "gpt in bf16, with groups of heads that turn" {
   texts
   grouped_gpt bf16
@@ -94,12 +96,14 @@ same_on_every_grid() {
   same_on_every_grid
 }
 
+# bats test_tags=release
 @test "bert in bf16" {
   texts
   bert bf16
   same_on_every_grid
 }
 
+# bats test_tags=release
 @test "three tensor slots on two ranks, one of which holds two" {
   texts
   gpt fp32
@@ -122,6 +126,7 @@ same_on_every_grid() {
   done
 }
 
+# bats test_tags=release
 @test "stopped at a random step on one grid and resumed on others: bitwise the same" {
   texts
   gpt fp32
@@ -139,6 +144,7 @@ same_on_every_grid() {
   cmp runs/grid/steps.jsonl one
 }
 
+# bats test_tags=release
 @test "kill -9 of a worker of a tensor group ends the run, and it resumes to the same losses" {
   texts
   gpt fp32

@@ -36,6 +36,7 @@ same_on() {
   done
 }
 
+# bats test_tags=release
 @test "every job file runs, and with the same bits on three workers as on one" {
   small_data
   for file in "$QD_SOURCE_DIR"/conf/jobs/*.yaml; do
@@ -69,6 +70,7 @@ YAML
   same_on 3
 }
 
+# bats test_tags=release
 @test "in bf16, too" {
   small_data
   for file in "$QD_SOURCE_DIR"/conf/jobs/{fashion-cnn,languages-lstm,shakespeare-gpt}.yaml; do
@@ -77,12 +79,14 @@ YAML
   done
 }
 
+# bats test_tags=release
 @test "and cut into tensor slots" {
   small_data
   small_job "$QD_SOURCE_DIR/conf/jobs/shakespeare-gpt.yaml" -e 's/^slots:/&\n  tensor: 4/'
   same_on 4
 }
 
+# bats test_tags=release
 @test "recomputed blocks change no bit, on any gang, nor does another number of them after a stop" {
   small_data
   for name in shakespeare-gpt languages-bert languages-lstm fashion-resnet18; do

@@ -12,9 +12,33 @@ teardown() {
   [ -z "$(shm_files)" ] || { echo "left in /dev/shm: $(shm_files)"; return 1; }
 }
 
+# first_entries N BYTES HEADER FROM TO: the first N entries, of BYTES each, of a gzipped IDX file.
+first_entries() {
+  local count=$1 bytes=$2 header=$3 from=$4 to=$5
+  gzip -dc "$from" 2>/dev/null | head -c $((header + count * bytes)) > "$to"
+  printf "\\x00\\x00\\x$(printf %02x $((count / 256)))\\x$(printf %02x $((count % 256)))" |
+    dd of="$to" bs=1 seek=4 conv=notrunc status=none
+}
+
+# The first entries of Fashion-MNIST, so that no run of the hundreds unpacks the whole. Made once a build.
+small_fashion() {
+  local whole=/usr/share/datasets/fashion-mnist part="$QD_BUILD_DIR/fashion-small" images labels
+  if [ ! -d "$part" ]; then
+    mkdir "$part.tmp"
+    for set in "train 5000" "t10k 1000"; do
+      set -- $set
+      images=$1-images-idx3-ubyte.gz labels=$1-labels-idx1-ubyte.gz
+      first_entries "$2" 784 16 $whole/$images "$part.tmp/$images"
+      first_entries "$2" 1 8 $whole/$labels "$part.tmp/$labels"
+    done
+    mv "$part.tmp" "$part"
+  fi
+  echo "$part"
+}
+
 # job STEPS [NAME]: writes NAME.yaml, a small job of that many steps.
 job() {
-  sed "s/STEPS/$1/; s/^name: .*/name: ${2:-small}/" "$QD_TEST_DATA/jobs/small.yaml" > "${2:-small}.yaml"
+  sed "s/STEPS/$1/; s#FASHION#$(small_fashion)#; s/^name: .*/name: ${2:-small}/" "$QD_TEST_DATA/jobs/small.yaml" > "${2:-small}.yaml"
 }
 
 # The ranks that were started from this test's folder.
@@ -75,12 +99,4 @@ begin() {
 # ended: waits for it; $status is its exit status.
 ended() {
   wait "$launcher" && status=0 || status=$?
-}
-
-# first_entries N BYTES HEADER FROM TO: the first N entries, of BYTES each, of a gzipped IDX file.
-first_entries() {
-  local count=$1 bytes=$2 header=$3 from=$4 to=$5
-  gzip -dc "$from" 2>/dev/null | head -c $((header + count * bytes)) > "$to"
-  printf "\\x00\\x00\\x$(printf %02x $((count / 256)))\\x$(printf %02x $((count % 256)))" |
-    dd of="$to" bs=1 seek=4 conv=notrunc status=none
 }

@@ -2,11 +2,16 @@
 # Whatever is killed, and whenever: nothing stays behind, and the run folder resumes.
 load helpers
 
+# The run that nothing disturbs.
+setup_file() {
+  cd "$BATS_FILE_TMPDIR"
+  job 6000
+  train 1 small > whole
+}
+
 # killed_and_resumed WHOM: kills at a random moment, then continues to the same end.
 killed_and_resumed() {
-  job 10000
-  train 1 small > whole
-  cp runs/small/steps.jsonl one
+  job 6000
   local round resume=
   for round in 1 2 3; do
     begin out $((round + 1)) small $resume
@@ -18,7 +23,7 @@ killed_and_resumed() {
     resume=--resume
   done
   train 2 small --resume
-  same_steps small one
+  same_steps small "$BATS_FILE_TMPDIR/runs/small/steps.jsonl"
 }
 
 kill_launcher() {
