@@ -1,5 +1,6 @@
 # The whole program, through its command line, under real mpirun. A test tagged `release` adds sizes and
-# grids, not code: a sanitizer, under which every run takes four times as long, passes it over.
+# grids, not code: sanitizers pass it over. Nor do they look for leaks in every run, which would take them five
+# times as long: launch/leaks does.
 find_program(BATS bats REQUIRED)
 if(QD_SANITIZE)
   set(QD_BATS_OPTIONS --filter-tags !release)
@@ -9,7 +10,7 @@ endif()
 function(qd_bats name)
   add_test(NAME launch/${name} COMMAND ${BATS} ${QD_BATS_OPTIONS} ${CMAKE_CURRENT_SOURCE_DIR}/launch/${name}.bats)
   set_tests_properties(launch/${name} PROPERTIES TIMEOUT 900 RUN_SERIAL TRUE ENVIRONMENT
-    "QUADRILLE=$<TARGET_FILE:quadrille>;QD_TEST_DATA=${CMAKE_CURRENT_SOURCE_DIR}/data;QD_SOURCE_DIR=${CMAKE_SOURCE_DIR};QD_BUILD_DIR=${CMAKE_BINARY_DIR};QD_TEST_GRIDS=${QD_TEST_GRIDS};${QD_MPI_TEST_ENVIRONMENT}")
+    "QUADRILLE=$<TARGET_FILE:quadrille>;QD_TEST_DATA=${CMAKE_CURRENT_SOURCE_DIR}/data;QD_SOURCE_DIR=${CMAKE_SOURCE_DIR};QD_BUILD_DIR=${CMAKE_BINARY_DIR};QD_TEST_GRIDS=${QD_TEST_GRIDS};ASAN_OPTIONS=detect_leaks=0;${QD_MPIRUN_ENVIRONMENT}")
 endfunction()
 
 qd_bats(command_line)
@@ -19,7 +20,9 @@ qd_bats(every_family)
 qd_bats(same_result)
 qd_bats(any_grid)
 qd_bats(killed)
-# A sanitizer's memory is its own.
-if(NOT QD_SANITIZE)
+if(QD_SANITIZE)
+  qd_bats(leaks)
+  set_property(TEST launch/leaks APPEND PROPERTY ENVIRONMENT ${QD_MPI_TEST_ENVIRONMENT})
+else() # a sanitizer's memory is its own
   qd_bats(memory)
 endif()
