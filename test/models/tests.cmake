@@ -1,6 +1,7 @@
 qd_test(models test_graph qd_models)
 qd_test(models test_timeline qd_models)
 qd_test(models test_memory_plan qd_models)
+qd_test(models test_buckets qd_models)
 qd_test(models test_job qd_models)
 qd_test(models test_layer_list qd_models)
 qd_test(models test_grid qd_models)

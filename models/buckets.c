@@ -1,0 +1,104 @@
+#include "models/buckets.h"
+
+#include <stdlib.h>
+
+#include "runtime/error.h"
+
+/* The last pass that adds to the gradient of a parameter. One that nobody reads is never written,
+ * and final at any time. */
+static int last_pass_of(const qd_graph *graph, const qd_timeline *timeline, int param) {
+    for (int i = timeline->count - 1; i >= 0; i--) {
+        qd_pass pass = timeline->passes[i];
+        if (pass.kind != QD_PASS_BACKWARD)
+            continue;
+        const qd_node *node = &graph->nodes[pass.node];
+        for (int k = 0; k < node->param_count; k++)
+            if (node->params[k] == param)
+                return i;
+    }
+    return timeline->count - 1;
+}
+
+/* How many blocks before `end` make a bucket. */
+static int first_block_of(const qd_row_blocks *blocks, int end, int64_t elements) {
+    int first = end;
+    while (first > 0 && blocks->offset[end] - blocks->offset[first] < elements)
+        first--;
+    return first;
+}
+
+static int count_buckets(const qd_row_blocks *blocks, int64_t elements) {
+    int count = 0;
+    for (int end = blocks->count; end > 0; count++)
+        end = first_block_of(blocks, end, elements);
+    return count;
+}
+
+static void cut(qd_buckets *b, int64_t elements) {
+    int end = b->blocks->count;
+    for (int i = b->count - 1; i >= 0; i--) {
+        int first = first_block_of(b->blocks, end, elements);
+        qd_bucket *bucket = &b->bucket[i];
+        bucket->first_block = first;
+        bucket->end_block = end;
+        bucket->begin = b->blocks->offset[first];
+        bucket->end = b->blocks->offset[end];
+        bucket->first_param = b->blocks->param[first];
+        bucket->end_param = b->blocks->param[end - 1] + 1;
+        if (bucket->end - bucket->begin > b->longest)
+            b->longest = bucket->end - bucket->begin;
+        end = first;
+    }
+}
+
+static void find_ready(qd_buckets *b, const qd_graph *graph, const qd_timeline *timeline) {
+    for (int i = 0; i < b->count; i++)
+        for (int p = b->bucket[i].first_param; p < b->bucket[i].end_param; p++) {
+            int last = last_pass_of(graph, timeline, p);
+            b->bucket[i].ready = last > b->bucket[i].ready ? last : b->bucket[i].ready;
+        }
+}
+
+/* Insertion: they are nearly in order. */
+static void sort(qd_buckets *b) {
+    for (int i = 0; i < b->count; i++) {
+        int bucket = b->count - 1 - i, at = i;
+        for (; at > 0 && b->bucket[b->order[at - 1]].ready > b->bucket[bucket].ready; at--)
+            b->order[at] = b->order[at - 1];
+        b->order[at] = bucket;
+    }
+}
+
+int qd_buckets_create(const qd_optimizer_spec *optimizer, const qd_graph *graph,
+                      const qd_timeline *timeline, int64_t elements, qd_buckets **out) {
+    qd_buckets *b = calloc(1, sizeof *b);
+    if (!b)
+        return qd_error_set(QD_ENOMEM, "no memory for buckets");
+    int rc = qd_row_blocks_create(optimizer, graph, &b->blocks);
+    if (rc)
+        goto out;
+    b->count = count_buckets(b->blocks, elements);
+    b->bucket = calloc((size_t)b->count + 1, sizeof *b->bucket);
+    b->order = calloc((size_t)b->count + 1, sizeof *b->order);
+    if (!b->bucket || !b->order) {
+        rc = qd_error_set(QD_ENOMEM, "no memory for %d buckets", b->count);
+        goto out;
+    }
+    cut(b, elements);
+    find_ready(b, graph, timeline);
+    sort(b);
+    *out = b;
+    return 0;
+out:
+    qd_buckets_destroy(b);
+    return rc;
+}
+
+void qd_buckets_destroy(qd_buckets *buckets) {
+    if (!buckets)
+        return;
+    qd_row_blocks_destroy(buckets->blocks);
+    free(buckets->bucket);
+    free(buckets->order);
+    free(buckets);
+}

@@ -1,0 +1,35 @@
+/*
+ * row_blocks.h: the flat parameter vector cut into runs of whole rows of one parameter each (a row:
+ * one index of dimension 0): what gradients are measured by, and what shards and buckets are made
+ * of. The cut follows from the job's model and update rule alone, so that a sum taken block by
+ * block, and then over the blocks, is the same bits however blocks are dealt out. Pure.
+ */
+#ifndef QD_MODELS_ROW_BLOCKS_H
+#define QD_MODELS_ROW_BLOCKS_H
+
+#include <stdint.h>
+
+#include "models/graph.h"
+#include "models/job.h"
+
+/* Elements of a block, at least, where the parameter has so many: few enough to deal out evenly,
+ * enough for a double each to weigh nothing. */
+enum { QD_ROW_BLOCK_ELEMENTS = 1024 };
+
+typedef struct qd_row_blocks {
+    int count;
+    int params;
+    int *first;        /* [params + 1] those of parameter p are first[p] .. first[p + 1] - 1 */
+    int *param;        /* [count] whose rows they are */
+    int64_t *offset;   /* [count + 1] where each begins in the flat vector, on 64 bytes; it reaches
+                          to the next one, the padding behind a parameter included */
+    int64_t *elements; /* [count] without the padding */
+} qd_row_blocks;
+
+/* A parameter that the rule needs whole (a matrix that Muon makes orthogonal) is one block. Owner
+ * of *blocks: the caller (qd_row_blocks_destroy). QD_ENOMEM. */
+int qd_row_blocks_create(const qd_optimizer_spec *optimizer, const qd_graph *graph,
+                         qd_row_blocks **blocks);
+void qd_row_blocks_destroy(qd_row_blocks *blocks);
+
+#endif
