@@ -252,6 +252,9 @@ static void print_text(const job_plan *plan) {
     if (job->layout_tp > 1)
         printf("            %lld tensor slots in groups of %lld ranks\n",
                (long long)job->slots_tensor, (long long)job->layout_tp);
+    if (job->layout_zero > 0)
+        printf("zero        %lld: %s kept by shards\n", (long long)job->layout_zero,
+               job->layout_zero == 1 ? "optimizer state" : "optimizer state and gradients");
     printf("layers of one %s:\n", job->train.micro_batches > 1 ? "micro-batch" : "slot");
     print_layers(plan->graph);
     print_memory(plan);
@@ -277,13 +280,13 @@ static int print_json(const job_plan *plan) {
     for (int i = 0; i < plan->gang_count; i++)
         json_array_append_new(gangs, gang_json(plan, &plan->gangs[i]));
     json_t *root = json_pack(
-        "{s:s, s:I, s:I, s:I, s:i, s:i, s:f, s:f, s:f, s:I, s:I, s:o}", "job", job->name,
+        "{s:s, s:I, s:I, s:I, s:I, s:i, s:i, s:f, s:f, s:f, s:I, s:I, s:o}", "job", job->name,
         "parameters", (json_int_t)qd_graph_param_count(plan->graph), "batch",
-        (json_int_t)job->train.batch, "slots_data", (json_int_t)job->slots_data, "blocks",
-        plan->graph->block_count, "recomputed_blocks", plan->graph->recompute,
-        "forward_flops_per_step", per_step(plan, qd_graph_forward_flops(plan->graph)),
-        "backward_flops_per_step", per_step(plan, qd_graph_backward_flops(plan->graph)),
-        "recompute_flops_per_step",
+        (json_int_t)job->train.batch, "slots_data", (json_int_t)job->slots_data, "zero",
+        (json_int_t)job->layout_zero, "blocks", plan->graph->block_count, "recomputed_blocks",
+        plan->graph->recompute, "forward_flops_per_step",
+        per_step(plan, qd_graph_forward_flops(plan->graph)), "backward_flops_per_step",
+        per_step(plan, qd_graph_backward_flops(plan->graph)), "recompute_flops_per_step",
         per_step(plan, qd_timeline_recompute_flops(plan->timeline, plan->graph)), "ranks_min",
         (json_int_t)job->ranks_min, "ranks_max", (json_int_t)job->ranks_max, "gangs", gangs);
     if (plan->pipeline)

@@ -19,11 +19,19 @@ static int last_pass_of(const qd_graph *graph, const qd_timeline *timeline, int 
     return timeline->count - 1;
 }
 
-/* How many blocks before `end` make a bucket. */
+static bool begins_a_param(const qd_row_blocks *blocks, int block) {
+    return block == blocks->count || blocks->first[blocks->param[block]] == block;
+}
+
+/* Where the bucket before block `end` begins. One whose end is inside a parameter does not reach
+ * beyond it, so that a large parameter ties no others to itself (models/segments.h). */
 static int first_block_of(const qd_row_blocks *blocks, int end, int64_t elements) {
     int first = end;
-    while (first > 0 && blocks->offset[end] - blocks->offset[first] < elements)
+    while (first > 0 && blocks->offset[end] - blocks->offset[first] < elements) {
         first--;
+        if (!begins_a_param(blocks, end) && begins_a_param(blocks, first))
+            break;
+    }
     return first;
 }
 

@@ -270,6 +270,9 @@ static const qd_field layout_fields[] = {
      .preset = "auto"},
     {"tp", QD_FIELD_AUTO_INT, 0, AT(layout_tp), .min = 1, .max = QD_MAX_TENSOR_SLOTS,
      .preset = "1"},
+    {"zero", QD_FIELD_INT, 0, AT(layout_zero), .max = 2, .preset = "0"},
+    {"bucket_mib", QD_FIELD_REAL, QD_FIELD_ABOVE_MIN, AT(layout_bucket_mib), .max = 65536,
+     .preset = "4"},
     {0},
 };
 
@@ -349,6 +352,11 @@ int64_t qd_job_total_steps(const qd_job *job, int64_t train_samples) {
     if (whole < 1)
         return 1;
     return whole < MAX_STEPS ? (int64_t)whole : MAX_STEPS;
+}
+
+int64_t qd_job_bucket_elements(const qd_job *job) {
+    double mib = job->layout_bucket_mib > 0 ? job->layout_bucket_mib : 4;
+    return (int64_t)ceil(mib * (1 << 20) / sizeof(float));
 }
 
 int64_t qd_job_graph_samples(const qd_job *job) {

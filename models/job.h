@@ -181,10 +181,14 @@ typedef struct qd_job {
     int64_t ranks_min, ranks_max; /* bounds of the gang; ranks_max <= slots_data layout_tp */
     int64_t layout_dp;            /* 0: auto, within the bounds */
     int64_t layout_tp;            /* <= slots_tensor */
-    int64_t checkpoint_every;     /* steps; 0: only when stopped and at the end */
-    int64_t checkpoint_keep;      /* newest complete ones kept */
-    double log_interval_s;        /* length of a utilization interval */
-    int64_t log_every; /* steps between two plain progress lines; 0: about one a second */
+    /* What each member keeps only its shard of: 0 nothing, 1 what the optimizer keeps, 2 gradients,
+     * too, as far as its slots allow (models/memory_plan.h). The result is the same. */
+    int64_t layout_zero;
+    double layout_bucket_mib; /* of gradients that travel together, at least; 0 counts as 4 */
+    int64_t checkpoint_every; /* steps; 0: only when stopped and at the end */
+    int64_t checkpoint_keep;  /* newest complete ones kept */
+    double log_interval_s;    /* length of a utilization interval */
+    int64_t log_every;        /* steps between two plain progress lines; 0: about one a second */
 } qd_job;
 
 /*
@@ -210,6 +214,9 @@ int qd_job_check_same_result(const qd_job *saved, const qd_job *now);
 /* Steps of the whole run, given the number of samples of the training split (> 0): train.steps,
  * or epochs * samples / batch rounded up. */
 int64_t qd_job_total_steps(const qd_job *job, int64_t train_samples);
+
+/* Floats of a bucket of gradients, at least. */
+int64_t qd_job_bucket_elements(const qd_job *job);
 
 /* Samples that the job's graph is built for and run over at once: those of a micro-batch. */
 int64_t qd_job_graph_samples(const qd_job *job);

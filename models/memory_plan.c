@@ -216,21 +216,88 @@ static int gather(const lives *l, qd_memory_plan *plan, buffer *buffers) {
     return count;
 }
 
-/* Lays out values, their gradients and saved buffers behind `offset`. QD_ENOMEM. */
-static int place_values(const qd_graph *graph, const qd_timeline *timeline, qd_memory_plan *plan,
-                        size_t offset) {
-    buffer *all = calloc(2 * offset_count(graph), sizeof *all);
+/* Segments of gradients share the pool, too. Returns how many. */
+static int gather_segments(const qd_segments *segments, qd_memory_plan *plan, buffer *buffers) {
+    for (int i = 0; i < segments->count; i++) {
+        const qd_segment *s = &segments->segment[i];
+        buffers[i] = (buffer){.bytes = (size_t)(s->end - s->begin) * sizeof(float),
+                              .spans = {{s->from, s->until - 1}},
+                              .span_count = 1,
+                              .offset = &plan->flight[i]};
+    }
+    return segments->count;
+}
+
+/* Lays out values, their gradients, saved buffers and segments behind `offset`. QD_ENOMEM. */
+static int place_values(const qd_graph *graph, const qd_timeline *timeline,
+                        const qd_segments *segments, qd_memory_plan *plan, size_t offset) {
+    size_t in_flight = segments ? (size_t)segments->count : 0;
+    buffer *all = calloc(2 * offset_count(graph) + in_flight, sizeof *all);
     if (!all)
         return qd_error_set(QD_ENOMEM, "no memory for a plan of %d values", graph->value_count);
     lives l = {graph, all, all + graph->value_count, all + 2 * graph->value_count};
     buffer *pooled = all + offset_count(graph);
     live(&l, timeline);
     int count = gather(&l, plan, pooled);
+    if (segments)
+        count += gather_segments(segments, plan, pooled + count);
     plan->bytes = offset + place(pooled, count);
     for (int i = 0; i < count; i++)
         *pooled[i].offset += offset;
     free(all);
     return 0;
+}
+
+static void plan_gradients(const qd_job *job, const qd_memory_shard *shard, int slot_count,
+                           qd_memory_plan *plan) {
+    int all = qd_memory_partial_sums(job->slots_data, slot_count);
+    int but_last = slot_count > 1 ? qd_memory_partial_sums(job->slots_data, slot_count - 1) : 0;
+    plan->keeps_gradients = !shard->segments || job->train.micro_batches > 1 || but_last >= all;
+    plan->gradient_slots = plan->keeps_gradients ? all : but_last;
+}
+
+static int lay_out(const qd_job *job, const qd_graph *graph, const qd_timeline *timeline,
+                   int slot_count, const qd_memory_shard *shard, qd_memory_plan **plan) {
+    qd_memory_plan *p = calloc(1, sizeof *p);
+    size_t segment_count = shard->segments ? (size_t)shard->segments->count : 0;
+    size_t *offsets = calloc(offset_count(graph) + segment_count, sizeof *offsets);
+    int rc = QD_ENOMEM;
+    if (!p || !offsets) {
+        qd_error_set(QD_ENOMEM, "no memory for a plan of %d values", graph->value_count);
+        goto out;
+    }
+    p->optimizer_vectors = qd_optimizer_facts_of(&job->optimizer)->state_vectors;
+    p->shard_elements = shard->elements;
+    size_t shard_bytes = (size_t)shard->elements * sizeof(float);
+    plan_gradients(job, shard, slot_count, p);
+    p->gradient_elements = graph->param_elements + QD_MEMORY_TOTALS;
+    size_t param_bytes = (size_t)graph->param_elements * sizeof(float);
+    size_t gradient_bytes = (size_t)p->gradient_elements * sizeof(float);
+    p->params = 0;
+    p->optimizer_state = param_bytes;
+    p->gradients = p->optimizer_state + (size_t)p->optimizer_vectors * shard_bytes;
+    p->value = offsets;
+    p->value_grad = offsets + graph->value_count;
+    p->saved = offsets + 2 * graph->value_count;
+    p->flight = offsets + offset_count(graph);
+    p->shard_gradients = p->gradients + (size_t)p->gradient_slots * gradient_bytes;
+    p->last_totals = p->shard_gradients + (p->keeps_gradients ? 0 : shard_bytes);
+    p->scratch = p->last_totals + (p->keeps_gradients ? 0 : QD_MEMORY_TOTALS * sizeof(float));
+    p->narrow_params = SIZE_MAX;
+    if (graph->precision == QD_PRECISION_BF16) {
+        p->narrow_params = p->scratch;
+        p->scratch += qd_align_bytes(param_bytes / 2);
+    }
+    rc = place_values(graph, timeline, p->keeps_gradients ? NULL : shard->segments, p,
+                      p->scratch + scratch_bytes(job, graph));
+    if (rc)
+        goto out;
+    *plan = p;
+    return 0;
+out:
+    free(offsets);
+    free(p);
+    return rc;
 }
 
 static void take(qd_memory_buffer *into, const buffer *from, qd_memory_content content, int of,
@@ -274,44 +341,36 @@ int qd_memory_buffers(const qd_graph *graph, const qd_timeline *timeline,
 
 int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, const qd_timeline *timeline,
                           int slot_count, qd_memory_plan **plan) {
-    qd_memory_plan *p = calloc(1, sizeof *p);
-    size_t *offsets = calloc(offset_count(graph), sizeof *offsets);
-    int rc = QD_ENOMEM;
-    if (!p || !offsets) {
-        qd_error_set(QD_ENOMEM, "no memory for a plan of %d values", graph->value_count);
-        goto out;
-    }
-    p->optimizer_vectors = qd_optimizer_facts_of(&job->optimizer)->state_vectors;
-    p->gradient_slots = qd_memory_partial_sums(job->slots_data, slot_count);
-    p->gradient_elements = graph->param_elements + QD_MEMORY_TOTALS;
-    size_t param_bytes = (size_t)graph->param_elements * sizeof(float);
-    size_t gradient_bytes = (size_t)p->gradient_elements * sizeof(float);
-    p->params = 0;
-    p->optimizer_state = param_bytes;
-    p->gradients = p->optimizer_state + (size_t)p->optimizer_vectors * param_bytes;
-    p->value = offsets;
-    p->value_grad = offsets + graph->value_count;
-    p->saved = offsets + 2 * graph->value_count;
-    p->scratch = p->gradients + (size_t)p->gradient_slots * gradient_bytes;
-    p->narrow_params = SIZE_MAX;
-    if (graph->precision == QD_PRECISION_BF16) {
-        p->narrow_params = p->scratch;
-        p->scratch += qd_align_bytes(param_bytes / 2);
-    }
-    rc = place_values(graph, timeline, p, p->scratch + scratch_bytes(job, graph));
+    qd_memory_shard whole = {.elements = graph->param_elements};
+    return qd_memory_plan_create_sharded(job, graph, timeline, slot_count, &whole, plan);
+}
+
+/* Both ways, where there are two: a model of few layers may have all of its gradients in flight. */
+int qd_memory_plan_create_sharded(const qd_job *job, const qd_graph *graph,
+                                  const qd_timeline *timeline, int slot_count,
+                                  const qd_memory_shard *shard, qd_memory_plan **plan) {
+    qd_memory_shard keeping = {.elements = shard->elements};
+    qd_memory_plan *kept, *flying;
+    int rc = lay_out(job, graph, timeline, slot_count, &keeping, &kept);
     if (rc)
-        goto out;
-    *plan = p;
+        return rc;
+    if (shard->segments) {
+        rc = lay_out(job, graph, timeline, slot_count, shard, &flying);
+        if (rc) {
+            qd_memory_plan_destroy(kept);
+            return rc;
+        }
+        qd_memory_plan *larger = flying->bytes < kept->bytes ? kept : flying;
+        kept = larger == kept ? flying : kept;
+        qd_memory_plan_destroy(larger);
+    }
+    *plan = kept;
     return 0;
-out:
-    free(offsets);
-    free(p);
-    return rc;
 }
 
 void qd_memory_plan_destroy(qd_memory_plan *plan) {
     if (!plan)
         return;
-    free(plan->value); /* value_grad and saved lie behind it */
+    free(plan->value); /* value_grad, saved and flight lie behind it */
     free(plan);
 }

@@ -9,24 +9,31 @@
 
 #include "models/graph.h"
 #include "models/job.h"
+#include "models/segments.h"
 #include "models/timeline.h"
 
 enum { QD_MEMORY_TOTALS = 16 }; /* floats kept behind the gradients of a vector for its totals */
 
 typedef struct qd_memory_plan {
     size_t params;          /* offset of the flat parameter vector, float */
-    size_t optimizer_state; /* offset of optimizer_vectors vectors of the same length */
+    size_t optimizer_state; /* offset of optimizer_vectors vectors of shard_elements floats */
     int optimizer_vectors;
+    int64_t shard_elements;    /* of each of them */
     size_t gradients;          /* offset of gradient_slots vectors of gradient_elements floats */
-    int gradient_slots;        /* partial sums a member may hold at once while adding slots up */
+    int gradient_slots;        /* partial sums a member may hold at once while adding slots up;
+                                  where gradients are not kept without those of the last slot */
     int64_t gradient_elements; /* param_elements and the totals behind them, rounded to 16 */
-    size_t narrow_params;      /* offset of the parameters in bf16, for products; SIZE_MAX: none */
-    size_t scratch;            /* offset of what operators, and the updates of parameters, use while
-                                  they run, one after another */
-    size_t *value;             /* [value_count] offset of each value */
-    size_t *value_grad;        /* [value_count] offset of its gradient; SIZE_MAX: none */
-    size_t *saved;             /* [node_count] what forward leaves for backward; SIZE_MAX: none */
-    size_t bytes;              /* size of the arena */
+    bool keeps_gradients;      /* else: */
+    size_t shard_gradients; /* offset of shard_elements floats: the sums of this member's shard */
+    size_t last_totals;     /* offset of the totals of the last slot */
+    size_t *flight;         /* [segments] offset of a segment of the last slot's gradients */
+    size_t narrow_params;   /* offset of the parameters in bf16, for products; SIZE_MAX: none */
+    size_t scratch;         /* offset of what operators, and the updates of parameters, use while
+                               they run, one after another */
+    size_t *value;          /* [value_count] offset of each value */
+    size_t *value_grad;     /* [value_count] offset of its gradient; SIZE_MAX: none */
+    size_t *saved;          /* [node_count] what forward leaves for backward; SIZE_MAX: none */
+    size_t bytes;           /* size of the arena */
 } qd_memory_plan;
 
 /* Lays out the engine of a member that holds slot_count data slots and does with each micro-batch
@@ -34,6 +41,23 @@ typedef struct qd_memory_plan {
  */
 int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, const qd_timeline *timeline,
                           int slot_count, qd_memory_plan **plan);
+
+/* Of a member's shards (models/shards.h). */
+typedef struct qd_memory_shard {
+    int64_t elements;
+    const qd_segments *segments; /* NULL: gradients are kept */
+} qd_memory_shard;
+
+/*
+ * The same for a member that holds a shard of what the optimizer keeps and, where segments are
+ * given, of gradients. Of those a member of one slot, run whole, needs its shard and what is in
+ * flight; one of several slots also the partial sums of all but the last; with micro-batches, which
+ * add to the same gradients one after the other, or where that would save nothing, it keeps them
+ * all.
+ */
+int qd_memory_plan_create_sharded(const qd_job *job, const qd_graph *graph,
+                                  const qd_timeline *timeline, int slot_count,
+                                  const qd_memory_shard *shard, qd_memory_plan **plan);
 void qd_memory_plan_destroy(qd_memory_plan *plan);
 
 /* ---- the same arithmetic for who asks before there is a plan (models/planner.h) ---- */

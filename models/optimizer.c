@@ -8,9 +8,11 @@ static const char *const moments[] = {"m", "v"};
 
 /* A parameter that Muon makes orthogonal has its momentum in m, and zeros in v. */
 static const qd_optimizer_facts facts[] = {
-    [QD_OPTIMIZER_SGD] = {"sgd", 1, momentum},    [QD_OPTIMIZER_ADAM] = {"adam", 2, moments},
-    [QD_OPTIMIZER_ADAMW] = {"adamw", 2, moments}, [QD_OPTIMIZER_LAMB] = {"lamb", 2, moments},
-    [QD_OPTIMIZER_MUON] = {"muon", 2, moments},
+    [QD_OPTIMIZER_SGD] = {"sgd", 1, momentum, false},
+    [QD_OPTIMIZER_ADAM] = {"adam", 2, moments, false},
+    [QD_OPTIMIZER_ADAMW] = {"adamw", 2, moments, false},
+    [QD_OPTIMIZER_LAMB] = {"lamb", 2, moments, true},
+    [QD_OPTIMIZER_MUON] = {"muon", 2, moments, false},
 };
 
 const qd_optimizer_facts *qd_optimizer_facts_of(const qd_optimizer_spec *spec) {

@@ -14,6 +14,8 @@ typedef struct qd_optimizer_facts {
     const char *name;
     int state_vectors;              /* vectors of the parameters' length it keeps */
     const char *const *state_names; /* their names in a checkpoint */
+    bool
+        adapts; /* moves of a tensor are scaled by its length and theirs: known of the whole only */
 } qd_optimizer_facts;
 
 const qd_optimizer_facts *qd_optimizer_facts_of(const qd_optimizer_spec *spec);

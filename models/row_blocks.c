@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "models/op.h"
 #include "models/optimizer.h"
 #include "runtime/align.h"
 #include "runtime/error.h"
@@ -24,16 +25,32 @@ static int64_t block_elements(const qd_optimizer_spec *optimizer, const qd_graph
     return (QD_ROW_BLOCK_ELEMENTS + step - 1) / step * step;
 }
 
+bool qd_row_blocks_has_cells(const qd_graph *graph, const qd_param *param) {
+    return param->kind == QD_PARAM_TRAINED && param->cut_dim >= 0 && graph->tensor_slots > 1;
+}
+
+static int64_t cells_of(const qd_graph *graph, const qd_param *param, int64_t elements) {
+    if (!qd_row_blocks_has_cells(graph, param))
+        return 1;
+    int64_t rows = elements / (qd_shape_elements(&param->shape) / param->shape.dim[0]);
+    int first, end;
+    qd_cut_slots(graph, &first, &end);
+    return param->cut_dim == 0 ? rows : rows * (end - first);
+}
+
 static int64_t count_blocks(int64_t elements, int64_t of_a_block) {
     return (elements + of_a_block - 1) / of_a_block;
 }
 
-static void cut(qd_row_blocks *b, const qd_param *param, int p, int64_t of_a_block) {
+static void cut(qd_row_blocks *b, const qd_graph *graph, int p, int64_t of_a_block) {
+    const qd_param *param = &graph->params[p];
     int64_t elements = qd_shape_elements(&param->shape);
     for (int64_t at = 0; at < elements; at += of_a_block) {
         b->param[b->count] = p;
         b->offset[b->count] = param->offset + at;
-        b->elements[b->count++] = elements - at < of_a_block ? elements - at : of_a_block;
+        int64_t own = elements - at < of_a_block ? elements - at : of_a_block;
+        b->cell[b->count + 1] = b->cell[b->count] + cells_of(graph, param, own);
+        b->elements[b->count++] = own;
     }
 }
 
@@ -49,15 +66,16 @@ int qd_row_blocks_create(const qd_optimizer_spec *optimizer, const qd_graph *gra
         b->param = calloc((size_t)count + 1, sizeof *b->param);
         b->offset = calloc((size_t)count + 1, sizeof *b->offset);
         b->elements = calloc((size_t)count + 1, sizeof *b->elements);
+        b->cell = calloc((size_t)count + 1, sizeof *b->cell);
     }
-    if (!b || !b->first || !b->param || !b->offset || !b->elements) {
+    if (!b || !b->first || !b->param || !b->offset || !b->elements || !b->cell) {
         qd_row_blocks_destroy(b);
         return qd_error_set(QD_ENOMEM, "no memory for %lld blocks of rows", (long long)count);
     }
     b->params = graph->param_count;
     for (int p = 0; p < graph->param_count; p++) {
         b->first[p] = b->count;
-        cut(b, &graph->params[p], p, block_elements(optimizer, graph, p));
+        cut(b, graph, p, block_elements(optimizer, graph, p));
     }
     b->first[graph->param_count] = b->count;
     b->offset[b->count] = graph->param_elements;
@@ -72,5 +90,6 @@ void qd_row_blocks_destroy(qd_row_blocks *blocks) {
     free(blocks->param);
     free(blocks->offset);
     free(blocks->elements);
+    free(blocks->cell);
     free(blocks);
 }

@@ -3,6 +3,11 @@
  * one index of dimension 0): what gradients are measured by, and what shards and buckets are made
  * of. The cut follows from the job's model and update rule alone, so that a sum taken block by
  * block, and then over the blocks, is the same bits however blocks are dealt out. Pure.
+ *
+ * Where tensor slots deal a parameter out, its blocks follow from what a member holds of it, too.
+ * It is measured by smaller cells, each a row of one slot, which are the same on any grid: of a
+ * block, row after row, in each the slots that the member has, where they share rows. All other
+ * blocks are one cell.
  */
 #ifndef QD_MODELS_ROW_BLOCKS_H
 #define QD_MODELS_ROW_BLOCKS_H
@@ -24,6 +29,7 @@ typedef struct qd_row_blocks {
     int64_t *offset;   /* [count + 1] where each begins in the flat vector, on 64 bytes; it reaches
                           to the next one, the padding behind a parameter included */
     int64_t *elements; /* [count] without the padding */
+    int64_t *cell;     /* [count + 1] where each one's cells begin */
 } qd_row_blocks;
 
 /* A parameter that the rule needs whole (a matrix that Muon makes orthogonal) is one block. Owner
@@ -31,5 +37,8 @@ typedef struct qd_row_blocks {
 int qd_row_blocks_create(const qd_optimizer_spec *optimizer, const qd_graph *graph,
                          qd_row_blocks **blocks);
 void qd_row_blocks_destroy(qd_row_blocks *blocks);
+
+/* Whether a parameter is measured by rows of slots. */
+bool qd_row_blocks_has_cells(const qd_graph *graph, const qd_param *param);
 
 #endif

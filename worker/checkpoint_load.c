@@ -105,9 +105,12 @@ static int reserve_buffer(load *l, size_t bytes) {
 
 /* Reads a slice into the buffer and checks it. */
 static int read_slice(load *l, int fd, const char *path, const qd_safetensors *header,
-                      const qd_stored_slice *stored) {
+                      const qd_stored_file *file, int i) {
+    const qd_stored_slice *stored = &file->slices[i];
+    char name[3 * QD_MAX_NAME];
+    qd_stored_slice_name(file->slices, i, name);
     size_t bytes = (size_t)qd_slice_elements(&stored->slice) * sizeof *l->buffer;
-    const qd_safetensor *tensor = qd_safetensors_find(header, stored->name);
+    const qd_safetensor *tensor = qd_safetensors_find(header, name);
     if (!tensor)
         return qd_error_set(QD_EDATA, "%s: holds no tensor %s", path, stored->name);
     if (tensor->end - tensor->begin != bytes)
@@ -122,12 +125,24 @@ static int read_slice(load *l, int fd, const char *path, const qd_safetensors *h
     return rc;
 }
 
-/* The tensor that a stored slice is a part of, where it has elements of what is held here. */
-static const qd_state_tensor *wanted(const load *l, const qd_stored_slice *stored) {
+/* Whether a stored slice has elements of what is held here by this entry. */
+static bool wants(const qd_state_tensor *tensor, const qd_stored_slice *stored) {
+    return strcmp(tensor->name, stored->name) == 0 &&
+           qd_slice_overlaps(&stored->slice, &tensor->slice);
+}
+
+static bool is_wanted(const load *l, const qd_stored_slice *stored) {
     for (int i = 0; i < l->count; i++)
-        if (strcmp(l->tensors[i].name, stored->name) == 0)
-            return qd_slice_overlaps(&stored->slice, &l->tensors[i].slice) ? &l->tensors[i] : NULL;
-    return NULL;
+        if (wants(&l->tensors[i], stored))
+            return true;
+    return false;
+}
+
+/* Several entries may hold parts of it. */
+static void keep_slice(const load *l, const qd_stored_slice *stored) {
+    for (int i = 0; i < l->count; i++)
+        if (wants(&l->tensors[i], stored))
+            qd_slice_copy(&stored->slice, l->buffer, &l->tensors[i].slice, l->tensors[i].data);
 }
 
 static int read_slices(load *l, int fd, const char *path, const qd_stored_file *file, bool keep) {
@@ -136,12 +151,11 @@ static int read_slices(load *l, int fd, const char *path, const qd_stored_file *
     if (rc)
         return rc;
     for (int i = 0; !rc && i < file->count; i++) {
-        const qd_state_tensor *tensor = wanted(l, &file->slices[i]);
-        if (!tensor)
+        if (!is_wanted(l, &file->slices[i]))
             continue;
-        rc = read_slice(l, fd, path, &header, &file->slices[i]);
+        rc = read_slice(l, fd, path, &header, file, i);
         if (!rc && keep)
-            qd_slice_copy(&file->slices[i].slice, l->buffer, &tensor->slice, tensor->data);
+            keep_slice(l, &file->slices[i]);
     }
     qd_safetensors_fini(&header);
     return rc;

@@ -18,6 +18,10 @@ typedef struct qd_stored_slice {
     uint64_t checksum; /* of its bytes */
 } qd_stored_slice;
 
+/* What slice i of a file is called in it: the tensor's name, and for the second slice of a tensor
+ * and those behind it a number, too: "NAME#1". */
+void qd_stored_slice_name(const qd_stored_slice *slices, int i, char name[3 * QD_MAX_NAME]);
+
 /* A writer's safetensors file. */
 typedef struct qd_stored_file {
     uint64_t bytes; /* its size */

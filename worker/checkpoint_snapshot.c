@@ -91,7 +91,7 @@ static int make_header(const qd_checkpoint_snapshot *s, qd_text *header) {
         return qd_error_set(QD_ENOMEM, "no memory for a header of %d tensors", s->count);
     for (int i = 0; i < s->count; i++) {
         const qd_slice *slice = &s->slices[i].slice;
-        memcpy(tensors[i].name, s->slices[i].name, sizeof tensors[i].name);
+        qd_stored_slice_name(s->slices, i, tensors[i].name);
         tensors[i].shape.dims = slice->whole.dims;
         memcpy(tensors[i].shape.dim, slice->extent, sizeof tensors[i].shape.dim);
     }

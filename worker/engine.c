@@ -35,15 +35,28 @@ static void place_operands(qd_engine *e) {
     }
 }
 
-static void place(qd_engine *e) {
+/* Where the last slot's gradients, and this member's sums, lie while gradients are not kept. */
+static void place_flight(qd_engine *e) {
+    e->shard_gradients = qd_engine_at(e, e->plan->shard_gradients);
+    for (int i = 0; i < e->segments->count; i++) {
+        const qd_segment *s = &e->segments->segment[i];
+        float *at = qd_engine_at(e, e->plan->flight[i]);
+        for (int b = s->first_bucket; b < s->end_bucket; b++)
+            e->flight[b] = at + (e->buckets->bucket[b].begin - s->begin);
+    }
+}
+
+static void place_all(qd_engine *e) {
     const qd_memory_plan *plan = e->plan;
     e->params = qd_engine_at(e, plan->params);
     float *state = qd_engine_at(e, plan->optimizer_state);
     for (int i = 0; i < plan->optimizer_vectors; i++)
-        e->optimizer_state[i] = state + i * e->graph->param_elements;
+        e->optimizer_state[i] = state + i * plan->shard_elements;
     float *gradients = qd_engine_at(e, plan->gradients);
     for (int i = 0; i < plan->gradient_slots; i++)
         e->vectors[i] = gradients + i * plan->gradient_elements;
+    if (!plan->keeps_gradients)
+        place_flight(e);
     place_operands(e);
 }
 
@@ -56,8 +69,38 @@ static int check_slots(const qd_job *job, int first_slot, int end_slot) {
     return 0;
 }
 
-static int build(qd_engine *e, int tensor_members, int tensor_member, int threads) {
-    int rc = qd_family_build_part(&e->job, tensor_members, tensor_member, &e->graph);
+/* Which bucket has what of this member's and of the parameters. */
+static void find_homes(qd_engine *e) {
+    int64_t home = 0;
+    for (int b = e->buckets->count - 1; b >= 0; b--)
+        for (int p = e->buckets->bucket[b].first_param; p < e->buckets->bucket[b].end_param; p++)
+            e->bucket_of[p] = b;
+    for (int b = 0; b < e->buckets->count; b++) {
+        int first, end;
+        qd_shards_blocks(e->shards, b, e->index, &first, &end);
+        e->home[b] = home;
+        home += e->buckets->blocks->offset[end] - e->buckets->blocks->offset[first];
+    }
+}
+
+static int build_lists(qd_engine *e) {
+    size_t buckets = (size_t)e->buckets->count;
+    e->vectors = calloc((size_t)e->plan->gradient_slots + 1, sizeof(float *));
+    e->flight = calloc(buckets + 1, sizeof(float *));
+    e->operands = calloc((size_t)e->graph->node_count, sizeof(qd_operands));
+    e->fresh = calloc(buckets + 1, sizeof(bool));
+    e->home = calloc(buckets + 1, sizeof(int64_t));
+    e->bucket_of = calloc((size_t)e->graph->param_count + 1, sizeof(int));
+    if (!e->vectors || !e->flight || !e->operands || !e->fresh || !e->home || !e->bucket_of)
+        return qd_error_set(QD_ENOMEM, "no memory for %d operators", e->graph->node_count);
+    find_homes(e);
+    int rc = qd_engine_norm_create(e);
+    return rc ? rc : qd_engine_score_create(e);
+}
+
+static int build(qd_engine *e, int threads, const qd_engine_place *place) {
+    int shards = e->job.layout_zero > 0 ? place->members : 1;
+    int rc = qd_family_build_part(&e->job, place->tensor_members, place->tensor_member, &e->graph);
     if (!rc)
         rc = e->backend->create(threads, &e->context);
     if (!rc)
@@ -65,17 +108,19 @@ static int build(qd_engine *e, int tensor_members, int tensor_member, int thread
     if (!rc)
         rc = qd_timeline_create(e->graph, &e->timeline);
     if (!rc)
-        rc = qd_memory_plan_create(&e->job, e->graph, e->timeline, e->end_slot - e->first_slot,
-                                   &e->plan);
+        rc = qd_buckets_create(&e->job.optimizer, e->graph, e->timeline,
+                               qd_job_bucket_elements(&e->job), &e->buckets);
+    if (!rc)
+        rc = qd_shards_create(e->buckets, shards, &e->shards);
+    if (!rc && shards > 1 && e->job.layout_zero >= 2)
+        rc = qd_segments_create(e->graph, e->timeline, e->buckets, &e->segments);
     if (rc)
         return rc;
-    e->vectors = calloc((size_t)e->plan->gradient_slots, sizeof(float *));
-    e->operands = calloc((size_t)e->graph->node_count, sizeof(qd_operands));
-    if (!e->vectors || !e->operands)
-        return qd_error_set(QD_ENOMEM, "no memory for %d operators", e->graph->node_count);
-    rc = qd_engine_norm_create(e);
+    qd_memory_shard shard = {e->shards->elements[e->index], e->segments};
+    rc = qd_memory_plan_create_sharded(&e->job, e->graph, e->timeline, e->end_slot - e->first_slot,
+                                       &shard, &e->plan);
     if (!rc)
-        rc = qd_engine_score_create(e);
+        rc = build_lists(e);
     if (rc)
         return rc;
     void *arena;
@@ -88,19 +133,13 @@ static int build(qd_engine *e, int tensor_members, int tensor_member, int thread
 
 int qd_engine_create(const qd_job *job, int first_slot, int end_slot, const qd_backend *backend,
                      int threads, qd_engine **engine) {
-    return qd_engine_create_part(job, first_slot, end_slot, 1, 0, backend, threads, engine);
+    qd_engine_place alone = {first_slot, end_slot, 0, 1, 0, 1};
+    return qd_engine_create_member(job, &alone, backend, threads, engine);
 }
 
-void qd_engine_set_exchange(qd_engine *engine, const qd_tensor_exchange *exchange) {
-    engine->exchange = exchange;
-    for (int n = 0; n < engine->graph->node_count; n++)
-        engine->operands[n].exchange = exchange;
-}
-
-int qd_engine_create_part(const qd_job *job, int first_slot, int end_slot, int tensor_members,
-                          int tensor_member, const qd_backend *backend, int threads,
-                          qd_engine **engine) {
-    int rc = check_slots(job, first_slot, end_slot);
+int qd_engine_create_member(const qd_job *job, const qd_engine_place *place,
+                            const qd_backend *backend, int threads, qd_engine **engine) {
+    int rc = check_slots(job, place->first_slot, place->end_slot);
     if (rc)
         return rc;
     qd_engine *e = calloc(1, sizeof *e);
@@ -108,15 +147,18 @@ int qd_engine_create_part(const qd_job *job, int first_slot, int end_slot, int t
         return qd_error_set(QD_ENOMEM, "no memory for an engine");
     e->job = *job;
     e->run.seed = job->seed;
-    e->first_slot = first_slot;
-    e->end_slot = end_slot;
+    e->first_slot = place->first_slot;
+    e->end_slot = place->end_slot;
+    e->index = job->layout_zero > 0 ? place->index : 0;
     e->threads = threads;
     e->backend = backend;
-    rc = build(e, tensor_members, tensor_member, threads);
+    rc = build(e, threads, place);
     if (!rc) {
-        place(e);
-        rc = qd_engine_reset(e);
+        place_all(e);
+        rc = qd_engine_list_state(e, place);
     }
+    if (!rc)
+        rc = qd_engine_reset(e);
     if (rc) {
         qd_engine_destroy(e);
         return rc;
@@ -137,8 +179,16 @@ void qd_engine_destroy(qd_engine *engine) {
         engine->backend->destroy(engine->context);
     free(engine->operands);
     free(engine->vectors);
+    free(engine->fresh);
+    free(engine->home);
+    free(engine->bucket_of);
+    free(engine->state);
+    free(engine->flight);
     free(engine->greatest);
     qd_engine_norm_destroy(engine);
+    qd_segments_destroy(engine->segments);
+    qd_shards_destroy(engine->shards);
+    qd_buckets_destroy(engine->buckets);
     qd_memory_plan_destroy(engine->plan);
     qd_timeline_destroy(engine->timeline);
     qd_graph_destroy(engine->graph);
@@ -147,6 +197,24 @@ void qd_engine_destroy(qd_engine *engine) {
 
 const qd_graph *qd_engine_graph(const qd_engine *engine) {
     return engine->graph;
+}
+
+const qd_buckets *qd_engine_buckets(const qd_engine *engine) {
+    return engine->buckets;
+}
+
+const qd_shards *qd_engine_shards(const qd_engine *engine) {
+    return engine->shards;
+}
+
+void qd_engine_connect(qd_engine *engine, qd_exchange *exchange) {
+    engine->exchange = exchange;
+}
+
+void qd_engine_connect_tensor(qd_engine *engine, const qd_tensor_exchange *exchange) {
+    engine->tensor_exchange = exchange;
+    for (int n = 0; n < engine->graph->node_count; n++)
+        engine->operands[n].exchange = exchange;
 }
 
 size_t qd_engine_arena_bytes(const qd_engine *engine) {

@@ -1,7 +1,7 @@
 /*
  * engine.h: runs the graph of a job on a device: weights, forward and backward of one data slot
- * at a time, sums over slots, update, evaluation. It knows its own slots only; exchanging sums
- * with other members is the trainer's business (collectives/allreduce.h).
+ * at a time, sums over slots, update, evaluation. It knows its own slots only; what it exchanges
+ * with other members goes through worker/exchange.h.
  *
  * All buffers lie in one arena laid out by models/memory_plan.h; after create, nothing is
  * allocated. Calls come from one thread.
@@ -15,6 +15,7 @@
 #include "models/job.h"
 #include "worker/backend.h"
 #include "worker/data/batch.h"
+#include "worker/exchange.h"
 #include "worker/state.h"
 
 typedef struct qd_engine qd_engine;
@@ -38,15 +39,36 @@ int qd_engine_create(const qd_job *job, int first_slot, int end_slot, const qd_b
                      int threads, qd_engine **engine);
 void qd_engine_destroy(qd_engine *engine);
 
+/* Where an engine stands in its gang. */
+typedef struct qd_engine_place {
+    int first_slot, end_slot;
+    int index, members;                /* along the data axis */
+    int tensor_member, tensor_members; /* along the tensor axis */
+} qd_engine_place;
+
 /*
- * The same of member `tensor_member` of a tensor group of `tensor_members`: it holds its part of
- * what tensor slots cut, and computes with what the others have computed, which exchange gets it
- * from them: it must be set before the first step, and stay there.
+ * The same for a member of a gang: what the job's layout.zero says is kept by shards is, here, this
+ * member's; of what tensor slots cut it holds its part. Before the first step it is connected to
+ * the others, along each axis on which there are any.
  */
-int qd_engine_create_part(const qd_job *job, int first_slot, int end_slot, int tensor_members,
-                          int tensor_member, const qd_backend *backend, int threads,
-                          qd_engine **engine);
-void qd_engine_set_exchange(qd_engine *engine, const qd_tensor_exchange *exchange);
+int qd_engine_create_member(const qd_job *job, const qd_engine_place *place,
+                            const qd_backend *backend, int threads, qd_engine **engine);
+
+/* The buckets and shards of the gang, to make an exchange of; and the exchange, from now on used in
+ * every step: the last slot's run starts sums, qd_engine_update ends them. Not the engine's to
+ * destroy. */
+const qd_buckets *qd_engine_buckets(const qd_engine *engine);
+const qd_shards *qd_engine_shards(const qd_engine *engine);
+void qd_engine_connect(qd_engine *engine, qd_exchange *exchange);
+
+/* What the others of a tensor group have computed, exchange gets from them. It must stay there. */
+void qd_engine_connect_tensor(qd_engine *engine, const qd_tensor_exchange *exchange);
+
+/* After the last slot, connected or not: waits for the totals, which qd_engine_total then tells. */
+int qd_engine_finish_sums(qd_engine *engine);
+
+/* Waits for parameters that are still on their way from other members: before the state is read. */
+int qd_engine_settle(qd_engine *engine);
 
 /* Back to how create left it: initial weights, optimizer state zero. QD_EINTERNAL. */
 int qd_engine_reset(qd_engine *engine);
@@ -68,15 +90,15 @@ int qd_engine_run_slot(qd_engine *engine, const qd_batch *batch);
  * begin_step and run_slot of the first slot. */
 void qd_engine_add_total(qd_engine *engine, int total, float value);
 
-/* The partial sums after the last slot: *parts points to *count vectors of
- * qd_engine_vector_elements floats (the nodes of qd_tree_cover over this member's slots). Owned by
- * the engine. */
+/* Of an engine that is not connected, the partial sums after the last slot: *parts points to *count
+ * vectors of qd_engine_vector_elements floats (the nodes of qd_tree_cover over this member's
+ * slots). Owned by the engine. */
 void qd_engine_parts(qd_engine *engine, float *const **parts, int *count);
 int64_t qd_engine_vector_elements(const qd_engine *engine);
 
-/* Applies the optimizer to the sum over all slots that now stands in parts[0]: in the step that
- * was begun, of a run of total_steps (the learning rate may follow a schedule over it). QD_EDATA
- * when the gradient is not finite; nothing is changed then. QD_EINTERNAL. */
+/* Applies the optimizer to the sum over all slots (not connected: that now stands in parts[0]): in
+ * the step that was begun, of a run of total_steps (the learning rate may follow a schedule over
+ * it). QD_EDATA when the gradient is not finite; nothing is changed then. QD_EINTERNAL. */
 int qd_engine_update(qd_engine *engine, int64_t total_steps);
 
 /* What learning rates are multiplied by beside the schedule, from the next update on; at first 1.
@@ -87,7 +109,7 @@ void qd_engine_set_rate_factor(qd_engine *engine, double factor);
  * those of the mean loss alone. */
 double qd_engine_gradient_norm(const qd_engine *engine);
 
-/* A total of the summed vector in parts[0]; the loss as the mean over what counts in it. Not a
+/* A total of the sum; the loss as the mean over what counts in it. Not a
  * number where the device cannot be read. */
 float qd_engine_total(const qd_engine *engine, int total);
 
@@ -104,15 +126,24 @@ int qd_engine_logits(const qd_engine *engine, int64_t first, int64_t count, floa
 
 /*
  * Everything a checkpoint must hold: parameters and optimizer state ("momentum", or "m" and "v").
- * Tensor i of 0 .. count-1; its data points into the engine and may be read (to save) or written
+ * Where that is kept by shards, a tensor may occur several times, each time with other rows. Tensor
+ * i of 0 .. count-1; its data points into the engine and may be read (to save) or written
  * (to load) between steps.
  */
 int qd_engine_state_count(const qd_engine *engine);
 void qd_engine_state(qd_engine *engine, int i, qd_state_tensor *tensor);
 
-/* The same of an engine that is not there: how many, and name and slice of each; data is NULL. */
-int qd_engine_count_state(const qd_job *job, const qd_graph *graph);
-void qd_engine_describe_state(const qd_job *job, const qd_graph *graph, int i,
-                              qd_state_tensor *tensor);
+/* A member of a gang, whose engine need not be there. */
+typedef struct qd_member {
+    const qd_job *job;
+    const qd_graph *graph;
+    const qd_buckets *buckets;
+    const qd_shards *shards;
+    int index, members; /* along the data axis; of the tensor axis the graph tells */
+} qd_member;
+
+/* Name and slice of each of its state tensors; data is NULL. places: where each begins in its
+ * vector, or in this member's shard of it. tensors, places: [as many as are returned] or NULL. */
+int qd_member_state(const qd_member *member, qd_state_tensor *tensors, int64_t *places);
 
 #endif

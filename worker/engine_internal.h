@@ -12,6 +12,17 @@
 #include "worker/engine.h"
 #include "worker/optimizer.h"
 
+/* Additions that the step's last slot makes possible, known before it runs, so that they can be
+ * done bucket by bucket. */
+typedef struct qd_engine_merges {
+    int into[QD_TREE_MAX_COVER], from[QD_TREE_MAX_COVER];
+    int count;
+    int leaf;            /* partial sum that the slot is computed into */
+    qd_tree_stack after; /* the stack once it is done */
+    bool running;        /* the slot is, or has been, run */
+    int finished;        /* buckets whose sums are final here, in their order */
+} qd_engine_merges;
+
 struct qd_engine {
     qd_job job;
     int first_slot, end_slot;
@@ -21,25 +32,76 @@ struct qd_engine {
     qd_graph *graph;
     qd_timeline *timeline; /* of a micro-batch */
     qd_memory_plan *plan;
-    char *arena; /* plan->bytes */
+    qd_buckets *buckets;
+    qd_shards *shards;     /* where nothing is kept by shards: of one member, who holds all */
+    qd_segments *segments; /* NULL: gradients are kept */
+    int index;             /* of this member among those of shards */
+    qd_exchange *exchange; /* NULL: not connected */
+    const qd_tensor_exchange *tensor_exchange; /* NULL: all tensor slots are here */
+    char *arena;                               /* plan->bytes */
 
     /* All pointers below lead into the arena. */
     float *params;
+    float *shard_gradients; /* where gradients are not kept */
     float *optimizer_state[QD_OPTIMIZER_MAX_VECTORS];
     float **vectors;       /* [plan->gradient_slots] */
     qd_operands *operands; /* [node_count]; param_grads and param_adds change with each run */
 
+    qd_state_tensor *state; /* [state_count] */
+    int state_count;
     qd_run_state run;
-    bool stale; /* the parameters have changed since they were narrowed */
+    float **flight; /* [buckets] of the last slot's gradients, where they are not kept */
+    bool *fresh;    /* [buckets] the parameters are here, and narrowed */
+    int64_t *home;  /* [buckets] where this member's piece of each begins in its shard */
+    int *bucket_of; /* [param_count] the first that has rows of it */
     qd_tree_stack stack;
+    qd_engine_merges merges; /* of the step's last slot */
     float totals[QD_TOTALS]; /* to be added to the first leaf */
-    double *squares;         /* [param_count] of each trained parameter's gradient; else 0 */
-    double *slot_squares;    /* of those that tensor slots deal out: engine_norm.c */
+    double *squares;         /* of the gradient, by the cells of row_blocks.h; of statistics 0 */
+    double *slot_squares;    /* of what tensor slots deal out, by slots: engine_norm.c */
+    double *lengths;         /* [row blocks][2] of a rule that adapts: of weights and of moves */
+    int64_t *pairs;          /* [row blocks + 1] where each block's begin */
     float *greatest;         /* [members][losses][2] where logits are shared; else NULL */
-    const qd_tensor_exchange *exchange; /* NULL: all tensor slots are here */
-    double gradient_norm;               /* of the last update */
-    double rate_factor;                 /* of the learning rate, beside the schedule's */
+    double gradient_norm;    /* of the last update */
+    double rate_factor;      /* of the learning rate, beside the schedule's */
 };
+
+/* Makes the list of state tensors. QD_ENOMEM. */
+int qd_engine_list_state(qd_engine *engine, const qd_engine_place *place);
+
+/* ---- engine_buckets.c ---- */
+
+/* Before the last slot. */
+void qd_engine_plan_merges(qd_engine *engine);
+
+/* Adds up and sends the buckets that are final once this pass of the timeline is done. */
+int qd_engine_finish_buckets(qd_engine *engine, int pass);
+
+/* The same for the totals, which stand in the leaf; the slot is done then. */
+int qd_engine_finish_totals(qd_engine *engine);
+
+/* Where element `offset` of the flat vector, or the totals, lie in a partial sum. */
+float *qd_engine_part(const qd_engine *engine, int part, int64_t offset);
+float *qd_engine_totals_of(const qd_engine *engine, int part);
+
+/* Before a pass of the last slot: waits for the segments whose memory is written anew. */
+int qd_engine_free_segments(qd_engine *engine, int pass);
+
+/* The sum over all slots, from a place of the flat vector on that lies at `home` of the shard. */
+float *qd_engine_sum_at(const qd_engine *engine, int64_t at, int64_t home);
+
+/* Clears what lies between parameters in blocks [first, end) of a partial sum, which is added,
+ * travels and is updated along with the rest. */
+int qd_engine_clear_gaps(const qd_engine *engine, int part, int first, int end);
+
+/* Sees to it that the parameters of a node are here, and narrowed. */
+int qd_engine_need(qd_engine *engine, int node);
+
+/* They have changed. */
+void qd_engine_forget_params(qd_engine *engine);
+
+/* What makes means of the sums over the batch. */
+double qd_engine_mean_factor(const qd_engine *engine);
 
 /* Where an offset of the plan lies in the arena; NULL for SIZE_MAX, the offset of what is not
  * there. */
@@ -47,13 +109,46 @@ static inline void *qd_engine_at(const qd_engine *engine, size_t offset) {
     return offset == SIZE_MAX ? NULL : engine->arena + offset;
 }
 
-/* Their memory; freed by the engine's destroy. QD_ENOMEM. */
+/* ---- engine_pieces.c ---- */
+
+/* A run of a bucket's row blocks that belong to one parameter and to this member. */
+typedef struct qd_engine_piece {
+    int param;
+    int first, end; /* row blocks */
+    int64_t at;     /* of its first element in the flat vector */
+    int64_t home;   /* and in this member's shard */
+    int64_t count;
+} qd_engine_piece;
+
+/* Calls `visit` for each piece of a bucket (of all buckets) that is this member's, as they lie in
+ * the vector, until one fails. */
+typedef int qd_engine_visit(qd_engine *engine, const qd_engine_piece *piece, void *of);
+int qd_engine_visit_bucket(qd_engine *engine, int bucket, qd_engine_visit *visit, void *of);
+int qd_engine_visit_pieces(qd_engine *engine, qd_engine_visit *visit, void *of);
+
+/* The sum over all slots of a piece's gradient. */
+float *qd_engine_piece_gradient(const qd_engine *engine, const qd_engine_piece *piece);
+
+/* Numbers of row blocks, those of block k being [first[k], first[k + 1]): each member has those of
+ * its pieces once the device has been waited for; afterwards all members have all. */
+int qd_engine_share(qd_engine *engine, double *numbers, const int64_t *first);
+
+/* ---- engine_norm.c ---- */
+
+/* Its memory; freed by the engine's destroy. QD_ENOMEM. */
 int qd_engine_norm_create(qd_engine *engine);
 void qd_engine_norm_destroy(qd_engine *engine);
-int qd_engine_score_create(qd_engine *engine);
 
-/* The square of the length of the gradient that stands in vectors[0]. */
+/* The square of the length of the sum over all slots. */
 int qd_engine_take_squares(qd_engine *engine, double *squares);
+
+/* Of numbers [first, end), `stride` apart, added in the tree of collectives/tree.h; of none: 0. */
+double qd_engine_tree_sum(const double *numbers, int64_t stride, int64_t first, int64_t end);
+
+/* ---- engine_score.c ---- */
+
+/* Its memory; freed by the engine's destroy. QD_ENOMEM. */
+int qd_engine_score_create(qd_engine *engine);
 
 /* Of the first `valid` samples: sum of the losses and how many answers are right, once the device
  * has been waited for. targets: on the host. */

@@ -51,8 +51,8 @@ static int score_shared(qd_engine *e, const int32_t *targets, int64_t n, int64_t
     if (!rc)
         rc = e->backend->wait(e->context);
     if (!rc)
-        rc = e->exchange->gather(e->exchange->context, e->greatest,
-                                 2 * all * (int64_t)sizeof *e->greatest);
+        rc = e->tensor_exchange->gather(e->tensor_exchange->context, e->greatest,
+                                        2 * all * (int64_t)sizeof *e->greatest);
     if (!rc)
         *correct = count_right(e, targets, n);
     return rc;

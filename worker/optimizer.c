@@ -6,6 +6,10 @@ double qd_optimizer_clip_factor(const qd_optimizer_spec *spec, double norm) {
     return spec->clip > 0 ? fmin(1, spec->clip / (norm + 1e-6)) : 1;
 }
 
+double qd_optimizer_ratio(double weights, double moves) {
+    return weights > 0 && moves > 0 ? sqrt(weights) / sqrt(moves) : 1;
+}
+
 /* 1 - beta^step, which takes the moments' start at zero out of them. */
 static float correction(double beta, int64_t step) {
     return (float)(1.0 - pow(beta, (double)step));

@@ -66,19 +66,18 @@ static int find_own_place(qd_trainer *t) {
 }
 
 static int open_engine(qd_trainer *t) {
-    int rc = qd_engine_create_part(t->job, t->first_slot, t->end_slot, t->grid.tp, t->place.t,
-                                   qd_backend_of_this_machine(), t->a->threads, &t->engine);
+    qd_engine_place place = {t->first_slot, t->end_slot, t->place.d,
+                             t->grid.dp,    t->place.t,  t->grid.tp};
+    int rc = qd_engine_create_member(t->job, &place, qd_backend_of_this_machine(), t->a->threads,
+                                     &t->engine);
     if (rc)
         return rc;
-    qd_trainer_set_exchange(t);
     t->state_count = qd_engine_state_count(t->engine);
     t->state = calloc((size_t)t->state_count, sizeof *t->state);
     if (!t->state)
         return qd_error_set(QD_ENOMEM, "no memory for %d state tensors", t->state_count);
-    for (int i = 0; i < t->state_count; i++) {
+    for (int i = 0; i < t->state_count; i++)
         qd_engine_state(t->engine, i, &t->state[i]);
-        qd_trainer_share_writing(t, &t->state[i]);
-    }
     return 0;
 }
 
@@ -147,8 +146,8 @@ static void tear_down(qd_trainer *t) {
     qd_steps_log_close(t->steps_log); /* flushed before, where it matters */
     qd_utilization_destroy(t->utilization);
     qd_evaluation_destroy(t->evaluation);
+    qd_trainer_close_groups(t); /* before the memory that their thread may be at work on */
     qd_engine_destroy(t->engine);
-    qd_trainer_close_groups(t);
     qd_dataset_close(t->dataset);
     free(t->state);
     free(t->slot_starts);
@@ -177,18 +176,6 @@ static int run_slots(qd_trainer *t) {
     return 0;
 }
 
-static int sum_over_data(qd_trainer *t) {
-    float *const *parts;
-    int part_count;
-    qd_engine_parts(t->engine, &parts, &part_count);
-    qd_slot_ranges ranges = {.leaves = (int)t->job->slots_data, .starts = t->slot_starts};
-    qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
-    int rc = qd_allreduce_ordered(t->data_group, &ranges, parts, part_count, parts[0],
-                                  qd_engine_vector_elements(t->engine));
-    qd_span_enter(&t->spans, QD_SPAN_COMPUTE);
-    return rc;
-}
-
 /* Forward, backward, sum, update. *stop: a member was asked to stop. */
 static int train_step(qd_trainer *t, bool *stop) {
     qd_engine_begin_step(t->engine, t->step + 1);
@@ -197,7 +184,7 @@ static int train_step(qd_trainer *t, bool *stop) {
     qd_trainer_checkpoint_vote(t);
     int rc = run_slots(t);
     if (!rc)
-        rc = sum_over_data(t);
+        rc = qd_engine_finish_sums(t->engine);
     if (!rc)
         rc = qd_trainer_count_votes(t);
     if (rc)

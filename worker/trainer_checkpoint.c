@@ -123,6 +123,12 @@ void qd_trainer_checkpoint_vote(qd_trainer *t) {
         qd_engine_add_total(t->engine, QD_TOTAL_SAVED, written > 0 ? 1 : QD_SAVED_FAILED);
 }
 
+/* The state may still be on its way. */
+static int begin(qd_trainer *t) {
+    int rc = qd_engine_settle(t->engine);
+    return rc ? rc : qd_checkpoint_begin(t->writer, t->state, t->state_count, t->step);
+}
+
 int qd_trainer_checkpoint_step(qd_trainer *t) {
     if (qd_checkpoint_pending(t->writer) >= 0) {
         float saved = t->saved_votes;
@@ -135,7 +141,7 @@ int qd_trainer_checkpoint_step(qd_trainer *t) {
     int64_t every = t->job->checkpoint_every;
     if (every == 0 || t->step % every != 0 || qd_checkpoint_pending(t->writer) >= 0)
         return 0;
-    int rc = qd_checkpoint_begin(t->writer, t->state, t->state_count, t->step);
+    int rc = begin(t);
     return rc ? qd_error_context(rc, "checkpoint of step %lld", (long long)t->step) : 0;
 }
 
@@ -184,7 +190,7 @@ int qd_trainer_checkpoint_now(qd_trainer *t) {
             rc = 0; /* the one that is about to be written matters more */
     }
     if (!rc && t->saved_step != t->step) {
-        int begun = qd_checkpoint_begin(t->writer, t->state, t->state_count, t->step);
+        int begun = begin(t);
         float failed = begun ? 1 : 0;
         rc = qd_trainer_sum(t, &failed, 1);
         if (!rc && begun)

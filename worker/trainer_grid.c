@@ -11,7 +11,8 @@
 /* Groups that a member is in; each has an id of its own, made of the attempt's. */
 enum { GANG, DATA, TENSOR, GROUPS };
 
-static int create_group(qd_trainer *t, int which, const int *ranks, int count, qd_group **group) {
+static int create_group(qd_trainer *t, int which, const int *ranks, int count,
+                        qd_progress *progress, qd_group **group) {
     const qd_assignment *a = t->a;
     qd_group_config config = {
         .world = a->world,
@@ -22,11 +23,13 @@ static int create_group(qd_trainer *t, int which, const int *ranks, int count, q
         .deadline_s = a->deadline_s,
         .poll = t->hooks->poll,
         .poll_context = t->hooks->context,
+        .progress = progress,
     };
     return qd_group_create(&config, group);
 }
 
-static int create_along(qd_trainer *t, int which, qd_axis axis, qd_group **group) {
+static int create_along(qd_trainer *t, int which, qd_axis axis, qd_progress *progress,
+                        qd_group **group) {
     int count = qd_grid_degree(&t->grid, axis);
     int *ranks = calloc((size_t)count, sizeof *ranks);
     if (!ranks)
@@ -34,31 +37,9 @@ static int create_along(qd_trainer *t, int which, qd_axis axis, qd_group **group
     qd_grid_group(&t->grid, t->index, axis, ranks);
     for (int i = 0; i < count; i++)
         ranks[i] = t->a->ranks[ranks[i]];
-    int rc = create_group(t, which, ranks, count, group);
+    int rc = create_group(t, which, ranks, count, progress, group);
     free(ranks);
     return rc;
-}
-
-/* A group of the whole gang serves as the one along an axis that the gang lies on. */
-int qd_trainer_open_groups(qd_trainer *t) {
-    qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_IDLE);
-    int rc = create_group(t, GANG, t->a->ranks, t->a->rank_count, &t->group);
-    t->data_group = t->group;
-    if (!rc && t->grid.tp > 1) {
-        t->data_group = NULL;
-        rc = create_along(t, DATA, QD_AXIS_DATA, &t->data_group);
-    }
-    if (!rc && t->grid.tp > 1)
-        rc = create_along(t, TENSOR, QD_AXIS_TENSOR, &t->tensor_group);
-    qd_span_enter(&t->spans, before);
-    return rc;
-}
-
-void qd_trainer_close_groups(qd_trainer *t) {
-    qd_group_destroy(t->tensor_group);
-    if (t->data_group != t->group)
-        qd_group_destroy(t->data_group);
-    qd_group_destroy(t->group);
 }
 
 /* ---- what tensor members exchange ---- */
@@ -92,11 +73,57 @@ static int gather(void *context, void *all, int64_t bytes) {
     return rc;
 }
 
-void qd_trainer_set_exchange(qd_trainer *t) {
-    t->exchange =
+/* ---- connecting ---- */
+
+/* A group of the whole gang serves as the one along an axis that the gang lies on. */
+static int open_groups(qd_trainer *t) {
+    bool alone = t->grid.tp == 1;
+    int rc =
+        create_group(t, GANG, t->a->ranks, t->a->rank_count, alone ? t->progress : NULL, &t->group);
+    if (alone)
+        t->data_group = t->group;
+    if (!rc && !alone)
+        rc = create_along(t, DATA, QD_AXIS_DATA, t->progress, &t->data_group);
+    if (!rc && !alone)
+        rc = create_along(t, TENSOR, QD_AXIS_TENSOR, NULL, &t->tensor_group);
+    return rc;
+}
+
+static int connect_data(qd_trainer *t) {
+    qd_slot_ranges ranges = {.leaves = (int)t->job->slots_data, .starts = t->slot_starts};
+    int rc = qd_exchange_create(t->data_group, &ranges, qd_engine_buckets(t->engine),
+                                qd_engine_shards(t->engine), &t->spans, &t->exchange);
+    if (!rc)
+        qd_engine_connect(t->engine, t->exchange);
+    return rc;
+}
+
+static void connect_tensor(qd_trainer *t) {
+    t->tensor_exchange =
         (qd_tensor_exchange){.context = t, .sum = sum_parts, .unite = unite, .gather = gather};
-    if (t->grid.tp > 1)
-        qd_engine_set_exchange(t->engine, &t->exchange);
+    qd_engine_connect_tensor(t->engine, &t->tensor_exchange);
+}
+
+int qd_trainer_open_groups(qd_trainer *t) {
+    qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_IDLE);
+    int rc = t->grid.dp > 1 ? qd_progress_create(&t->progress) : 0;
+    if (!rc)
+        rc = open_groups(t);
+    if (!rc && t->grid.dp > 1)
+        rc = connect_data(t);
+    if (!rc && t->grid.tp > 1)
+        connect_tensor(t);
+    qd_span_enter(&t->spans, before);
+    return rc;
+}
+
+void qd_trainer_close_groups(qd_trainer *t) {
+    qd_group_destroy(t->tensor_group);
+    if (t->data_group != t->group)
+        qd_group_destroy(t->data_group);
+    qd_group_destroy(t->group);
+    qd_progress_destroy(t->progress);
+    qd_exchange_destroy(t->exchange);
 }
 
 /* Totals of the step are sums over data members; what each tensor member has added for itself is
@@ -141,12 +168,4 @@ int qd_trainer_find_place(qd_trainer *t) {
     t->first_slot = t->slot_starts[t->place.d];
     t->end_slot = t->slot_starts[t->place.d + 1];
     return 0;
-}
-
-/* Who writes what of a checkpoint: what tensor slots deal out is held by data members alone. */
-void qd_trainer_share_writing(const qd_trainer *t, qd_state_tensor *tensor) {
-    qd_slice all = qd_slice_whole(&tensor->slice.whole);
-    bool cut = qd_slice_elements(&tensor->slice) < qd_slice_elements(&all);
-    tensor->replica = cut ? t->place.d : t->index;
-    tensor->replicas = cut ? t->grid.dp : t->a->rank_count;
 }

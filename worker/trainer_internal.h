@@ -47,10 +47,12 @@ typedef struct qd_trainer {
 
     qd_span_clock spans;
     qd_dataset *dataset;
+    qd_progress *progress;  /* carries sums over data on while the engine computes */
     qd_group *group;        /* the gang */
     qd_group *data_group;   /* members of equal t; the gang where tp is 1 */
     qd_group *tensor_group; /* members of equal d; NULL where tp is 1 */
-    qd_tensor_exchange exchange;
+    qd_exchange *exchange;  /* over data; it and progress are NULL where dp is 1 */
+    qd_tensor_exchange tensor_exchange;
     qd_engine *engine;
     qd_loader *loader;
     qd_checkpoint_writer *writer;
@@ -86,18 +88,13 @@ static inline bool qd_trainer_leads(const qd_trainer *t) {
  * QD_ENOMEM. */
 int qd_trainer_find_place(qd_trainer *t);
 
-/* Meets the members of each of its groups; errors as qd_group_create's. */
+/* Meets the members of each of its groups, and connects the engine to them; errors as
+ * qd_group_create's. Closing ends what is under way. */
 int qd_trainer_open_groups(qd_trainer *t);
 void qd_trainer_close_groups(qd_trainer *t);
 
-/* Gives the engine what it needs to exchange partial results with its tensor group. */
-void qd_trainer_set_exchange(qd_trainer *t);
-
 /* After the totals of a step have been summed: the votes of all members. A collective call. */
 int qd_trainer_count_votes(qd_trainer *t);
-
-/* Sets which of the members that hold a tensor writes how much of it. */
-void qd_trainer_share_writing(const qd_trainer *t, qd_state_tensor *tensor);
 
 /*
  * Sums count (<= QD_AGREE_MAX) small whole numbers over all members, into values. A collective

@@ -4,6 +4,7 @@
 
 #include "models/memory_plan.h"
 #include "models/op.h"
+#include "models/shards.h"
 #include "runtime/error.h"
 #include "worker/checkpoint_snapshot.h"
 #include "worker/trainer_internal.h"
@@ -50,61 +51,73 @@ static int plan_tensor_group(const qd_graph *graph, qd_trainer_memory *memory) {
     return 0;
 }
 
-static int plan_arena(const qd_job *job, const qd_graph *graph, const int *starts, int members,
-                      qd_trainer_memory *memory) {
-    int most = 0;
+/* How a gang cuts the parameters. */
+typedef struct cut {
     qd_timeline *timeline;
+    qd_buckets *buckets;
+    qd_shards *shards;
+    qd_segments *segments;
+} cut;
+
+static int make_cut(const qd_job *job, const qd_graph *graph, int members, cut *c) {
+    int rc = qd_timeline_create(graph, &c->timeline);
+    if (!rc)
+        rc = qd_buckets_create(&job->optimizer, graph, c->timeline, qd_job_bucket_elements(job),
+                               &c->buckets);
+    if (!rc)
+        rc = qd_shards_create(c->buckets, job->layout_zero > 0 ? members : 1, &c->shards);
+    if (!rc && job->layout_zero >= 2 && members > 1)
+        rc = qd_segments_create(graph, c->timeline, c->buckets, &c->segments);
+    return rc;
+}
+
+static void drop_cut(cut *c) {
+    qd_segments_destroy(c->segments);
+    qd_shards_destroy(c->shards);
+    qd_buckets_destroy(c->buckets);
+    qd_timeline_destroy(c->timeline);
+}
+
+static int plan_arena(const qd_job *job, const qd_graph *graph, const cut *c, const int *starts,
+                      int members, qd_trainer_memory *memory) {
+    int most = 0;
     qd_memory_plan *plan;
+    qd_memory_shard shard = {qd_shards_most(c->shards), c->segments};
     for (int i = 0; i < members; i++)
         most = starts[i + 1] - starts[i] > most ? starts[i + 1] - starts[i] : most;
-    int rc = qd_timeline_create(graph, &timeline);
-    if (rc)
-        return rc;
-    rc = qd_memory_plan_create(job, graph, timeline, most, &plan);
-    qd_timeline_destroy(timeline);
+    int rc = qd_memory_plan_create_sharded(job, graph, c->timeline, most, &shard, &plan);
     if (rc)
         return rc;
     qd_slot_ranges ranges = {.leaves = (int)job->slots_data, .starts = starts};
     memory->arena = plan->bytes;
     for (int i = 0; i < members && !rc; i++) {
         size_t bytes;
-        rc = qd_allreduce_shared_bytes(&ranges, members, i, plan->gradient_elements, &bytes);
+        rc = qd_allreduce_shared_bytes(&ranges, members, i, c->buckets->longest, &bytes);
         memory->communication = greater(memory->communication, bytes);
     }
     qd_memory_plan_destroy(plan);
     return rc || graph->tensor_members == 1 ? rc : plan_tensor_group(graph, memory);
 }
 
-/* Member 0 of a tensor group and place `member` along the data axis. */
-static void share_writing(const qd_graph *graph, int member, int members, qd_state_tensor *tensor) {
-    qd_slice whole = qd_slice_whole(&tensor->slice.whole);
-    bool cut = qd_slice_elements(&tensor->slice) < qd_slice_elements(&whole);
-    tensor->replica = cut ? member : member * graph->tensor_members;
-    tensor->replicas = cut ? members : members * graph->tensor_members;
-}
-
 /* The list of state tensors, and the copy of a member's share of them. */
-static int plan_checkpoint(const qd_job *job, const qd_graph *graph, int members,
-                           qd_trainer_memory *memory) {
-    int count = qd_engine_count_state(job, graph), rc = 0;
-    qd_state_tensor *state = calloc((size_t)count, sizeof *state);
+static int plan_checkpoint(const qd_job *job, const qd_graph *graph, const cut *c, int index,
+                           int members, qd_trainer_memory *memory) {
+    qd_member member = {job, graph, c->buckets, c->shards, index, members};
+    int count = qd_member_state(&member, NULL, NULL);
+    size_t bytes;
+    qd_state_tensor *state = calloc((size_t)count + 1, sizeof *state);
     if (!state)
         return qd_error_set(QD_ENOMEM, "no memory for %d state tensors", count);
-    for (int i = 0; i < count; i++)
-        qd_engine_describe_state(job, graph, i, &state[i]);
-    for (int i = 0; i < members && !rc; i++) {
-        size_t bytes;
-        for (int s = 0; s < count; s++)
-            share_writing(graph, i, members, &state[s]);
-        rc = qd_checkpoint_snapshot_bytes(state, count, i, members, &bytes);
-        memory->checkpoint = greater(memory->checkpoint, bytes + (size_t)count * sizeof *state);
-    }
+    qd_member_state(&member, state, NULL);
+    int rc = qd_checkpoint_snapshot_bytes(state, count, index, members, &bytes);
+    memory->checkpoint = greater(memory->checkpoint, bytes + 2 * (size_t)count * sizeof *state);
     free(state);
     return rc;
 }
 
 int qd_trainer_memory_plan(const qd_job *job, const qd_graph *graph, const qd_dataset *dataset,
                            int members, qd_trainer_memory *memory) {
+    cut c = {0};
     qd_sample_spec spec = qd_family_sample_spec(job);
     int *starts = slot_starts(job, members);
     if (!starts)
@@ -115,9 +128,12 @@ int qd_trainer_memory_plan(const qd_job *job, const qd_graph *graph, const qd_da
     };
     if (dataset)
         memory->data = qd_dataset_memory(dataset);
-    int rc = plan_arena(job, graph, starts, members, memory);
+    int rc = make_cut(job, graph, members, &c);
     if (!rc)
-        rc = plan_checkpoint(job, graph, members, memory);
+        rc = plan_arena(job, graph, &c, starts, members, memory);
+    for (int i = 0; i < members && !rc; i++)
+        rc = plan_checkpoint(job, graph, &c, i, members, memory);
+    drop_cut(&c);
     free(starts);
     return rc;
 }

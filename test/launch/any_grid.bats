@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The same job gives the same bits on every grid of data and tensor parallelism.
+# The same job gives the same bits on every grid of data and tensor parallelism, at every stage of ZeRO.
 load helpers
 
 GRIDS=${QD_TEST_GRIDS:-1x2 1x4 2x1 2x2 4x1 4x2 2x4}
@@ -42,11 +42,13 @@ layout: {dp: DP, tp: TP}
 YAML
 }
 
-# on GRID STEPS OPTION...: runs the job so.
+# on DPxTP[zZERO] STEPS OPTION...: runs the job so.
 on() {
-  local dp=${1%x*} tp=${1#*x} steps=$2
+  local grid=${1%z*} zero=0 steps=$2
+  [ "$grid" = "$1" ] || zero=${1#*z}
+  local dp=${grid%x*} tp=${grid#*x}
   shift 2
-  sed "s/STEPS/$steps/; s/dp: DP/dp: $dp/; s/tp: TP/tp: $tp/" grid.in > grid.yaml
+  sed "s/STEPS/$steps/; s/dp: DP/dp: $dp/; s/tp: TP/tp: $tp, zero: $zero, bucket_mib: 0.01/" grid.in > grid.yaml
   train $((dp * tp)) grid "$@"
 }
 
@@ -103,6 +105,14 @@ same_on_every_grid() {
   same_on_every_grid
 }
 
+@test "gpt in bf16, what the optimizer keeps and gradients by shards" {
+  texts
+  gpt bf16
+  GRIDS=${QD_TEST_GRIDS:+2x2z2}
+  GRIDS=${GRIDS:-2x1z1 4x1z2 2x2z1 2x2z2 4x2z1 2x4z2}
+  same_on_every_grid
+}
+
 # bats test_tags=release
 @test "three tensor slots on two ranks, one of which holds two" {
   texts
@@ -117,7 +127,7 @@ same_on_every_grid() {
   gpt fp32
   on 1x1 4
   cp runs/grid/steps.jsonl one
-  for pair in "1x4 2x2" "2x2 4x1" "4x1 1x2" "1x2 2x4"; do
+  for pair in "1x4 2x2z2" "2x2z1 4x1" "4x1z2 1x2" "1x2 2x4z1"; do
     set -- $pair
     on "$1" 2
     on "$2" 4 --resume

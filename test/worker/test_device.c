@@ -149,6 +149,18 @@ static int norm_squared(qd_backend_context *context, const float *x, int64_t row
     return rc;
 }
 
+static int measure(qd_backend_context *context, const qd_optimizer_spec *spec,
+                   const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *tensor,
+                   double *weights, double *moves) {
+    double squares[2];
+    open_wall();
+    int rc = close_wall(
+        qd_backend_cpu.measure(context, spec, scalars, tensor, &squares[0], &squares[1]));
+    hand_over_later(weights, &squares[0], sizeof squares[0]);
+    hand_over_later(moves, &squares[1], sizeof squares[1]);
+    return rc;
+}
+
 static int update(qd_backend_context *context, const qd_optimizer_spec *spec,
                   const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *tensor) {
     open_wall();
@@ -170,6 +182,7 @@ static qd_backend walled_device(void) {
     device_backend.add = add;
     device_backend.score = score;
     device_backend.norm_squared = norm_squared;
+    device_backend.measure = measure;
     device_backend.update = update;
     device_backend.wait = wait_for_all;
     return device_backend;

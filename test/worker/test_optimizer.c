@@ -48,7 +48,14 @@ static void prepare(const qd_optimizer_spec *spec, int64_t step, qd_optimizer_sc
 
 static void update(const qd_optimizer_spec *spec, const qd_optimizer_scalars *scalars,
                    const qd_optimizer_tensor *tensor) {
-    ck_assert_int_eq(qd_backend_cpu.update(context, spec, scalars, tensor), 0);
+    qd_optimizer_tensor whole = *tensor;
+    if (qd_optimizer_facts_of(spec)->adapts) {
+        double weights, moves;
+        ck_assert_int_eq(qd_backend_cpu.measure(context, spec, scalars, tensor, &weights, &moves),
+                         0);
+        whole.ratio = qd_optimizer_ratio(weights, moves);
+    }
+    ck_assert_int_eq(qd_backend_cpu.update(context, spec, scalars, &whole), 0);
 }
 
 static double norm_squared(const float *x, int64_t count) {

@@ -61,3 +61,17 @@ foreach(isa ${instruction_sets})
     set_tests_properties(worker/${name}_${isa} PROPERTIES TIMEOUT 300 ENVIRONMENT QD_ISA=${isa})
   endforeach()
 endforeach()
+
+# Gangs over real MPI.
+add_executable(test_gang_mpi worker/test_gang_mpi.c)
+target_include_directories(test_gang_mpi PRIVATE ${CMAKE_SOURCE_DIR}/test/collectives)
+target_link_libraries(test_gang_mpi PRIVATE qd_worker PkgConfig::CHECK ${QD_COUNT_ALLOCATIONS})
+target_compile_definitions(test_gang_mpi PRIVATE QD_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+foreach(gang shm_2 shm_3 mpi_4 hierarchical_4 shm_8)
+  string(REGEX MATCH "^[a-z]+" transport ${gang})
+  string(REGEX MATCH "[0-9]+$" ranks ${gang})
+  add_test(NAME worker/test_gang_${gang} COMMAND mpirun --oversubscribe -mca btl self,vader -n ${ranks}
+    $<TARGET_FILE:test_gang_mpi> ${transport})
+  set_tests_properties(worker/test_gang_${gang} PROPERTIES TIMEOUT 300 PROCESSORS 2
+    ENVIRONMENT "${QD_MPI_TEST_ENVIRONMENT}")
+endforeach()

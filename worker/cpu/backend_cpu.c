@@ -134,6 +134,12 @@ static int norm_squared(qd_backend_context *context, const float *x, int64_t row
     return 0;
 }
 
+static int measure(qd_backend_context *context, const qd_optimizer_spec *spec,
+                   const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *tensor,
+                   double *weights, double *moves) {
+    return context->kernels->measure(spec, scalars, tensor, weights, moves);
+}
+
 static int update(qd_backend_context *context, const qd_optimizer_spec *spec,
                   const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *tensor) {
     return context->kernels->updates[spec->kind](context, spec, scalars, tensor);
@@ -164,6 +170,7 @@ const qd_backend qd_backend_cpu = {
     .score = score,
     .greatest = greatest,
     .norm_squared = norm_squared,
+    .measure = measure,
     .update = update,
     .wait = wait_done,
 };

@@ -35,6 +35,8 @@ typedef struct qd_cpu_kernels {
     void (*greatest)(const float *logits, int64_t n, int64_t classes, int64_t first,
                      float *greatest);
     double (*norm_squared)(const float *x, int64_t rows, int64_t columns, int64_t stride);
+    int (*measure)(const qd_optimizer_spec *spec, const qd_optimizer_scalars *scalars,
+                   const qd_optimizer_tensor *tensor, double *weights, double *moves);
     qd_cpu_update *updates[QD_OPTIMIZER_KINDS];
 } qd_cpu_kernels;
 

@@ -41,6 +41,7 @@ const qd_cpu_kernels QD_CPU(kernels) = {
     .score = QD_CPU(score),
     .greatest = QD_CPU(greatest),
     .norm_squared = QD_CPU(norm_squared_of),
+    .measure = QD_CPU(measure_lamb),
     .updates =
         {
             [QD_OPTIMIZER_SGD] = QD_CPU(update_sgd),

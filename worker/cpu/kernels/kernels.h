@@ -47,6 +47,10 @@ void QD_CPU(hand_on)(float *restrict dx, const float *restrict dy, int64_t count
 qd_cpu_update QD_CPU(update_sgd), QD_CPU(update_adam), QD_CPU(update_adamw), QD_CPU(update_lamb),
     QD_CPU(update_muon);
 
+/* As qd_backend's measure. */
+int QD_CPU(measure_lamb)(const qd_optimizer_spec *spec, const qd_optimizer_scalars *scalars,
+                         const qd_optimizer_tensor *tensor, double *weights, double *moves);
+
 /* As qd_backend's functions of these names. */
 double QD_CPU(norm_squared_of)(const float *x, int64_t rows, int64_t columns, int64_t stride);
 double QD_CPU(norm_squared)(const float *x, int64_t count); /* of one row */

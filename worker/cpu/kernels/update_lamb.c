@@ -40,32 +40,43 @@ static int64_t block_at(int64_t i, int64_t count) {
     return count - i < BLOCK ? count - i : BLOCK;
 }
 
-/*
- * You et al., arXiv 1904.00962, algorithm 2: with r adam's move plus weight_decay w,
- * w -= lr (|w| / |r|) r, lengths taken over the tensor (phi is the identity). Where one of them is
- * 0, so that nothing could move, the ratio is 1. The moves are found twice, which costs less than a
- * vector to keep them in.
- */
-int QD_CPU(update_lamb)(qd_backend_context *context, const qd_optimizer_spec *spec,
-                        const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *t) {
-    (void)context;
-    lamb l = {
+static lamb lamb_of(const qd_optimizer_spec *spec, const qd_optimizer_scalars *scalars,
+                    const qd_optimizer_tensor *t) {
+    return (lamb){
         .rates = qd_adam_rates_of(spec),
         .slope = qd_slope_of(spec, scalars, t, false),
         .scalars = *scalars,
         .decay = t->decays ? (float)spec->weight_decay : 0,
     };
-    float moves[BLOCK], *w = t->params, *m = t->state[0], *v = t->state[1];
+}
+
+int QD_CPU(measure_lamb)(const qd_optimizer_spec *spec, const qd_optimizer_scalars *scalars,
+                         const qd_optimizer_tensor *t, double *weights, double *moves) {
+    lamb l = lamb_of(spec, scalars, t);
+    float block[BLOCK], *w = t->params, *m = t->state[0], *v = t->state[1];
     double squares = 0;
     for (int64_t i = 0; i < t->count; i += BLOCK) {
         int64_t n = block_at(i, t->count);
         take_in(m + i, v + i, t->grads + i, w + i, &l, n);
-        find_moves(moves, m + i, v + i, w + i, &l, n);
-        squares += QD_CPU(norm_squared)(moves, n);
+        find_moves(block, m + i, v + i, w + i, &l, n);
+        squares += QD_CPU(norm_squared)(block, n);
     }
-    double own = sqrt(QD_CPU(norm_squared)(w, t->count)), length = sqrt(squares);
-    double ratio = own > 0 && length > 0 ? own / length : 1;
-    float rate = (float)((double)scalars->learning_rate * ratio);
+    *weights = QD_CPU(norm_squared)(w, t->count);
+    *moves = squares;
+    return 0;
+}
+
+/*
+ * You et al., arXiv 1904.00962, algorithm 2: with r adam's move plus weight_decay w,
+ * w -= lr (|w| / |r|) r, lengths taken over the tensor (phi is the identity). The moves are found
+ * twice, to measure and to apply them, which costs less than a vector to keep them in.
+ */
+int QD_CPU(update_lamb)(qd_backend_context *context, const qd_optimizer_spec *spec,
+                        const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *t) {
+    (void)context;
+    lamb l = lamb_of(spec, scalars, t);
+    float moves[BLOCK], *w = t->params, *m = t->state[0], *v = t->state[1];
+    float rate = (float)((double)scalars->learning_rate * t->ratio);
     for (int64_t i = 0; i < t->count; i += BLOCK) {
         int64_t n = block_at(i, t->count);
         find_moves(moves, m + i, v + i, w + i, &l, n);

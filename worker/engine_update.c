@@ -1,0 +1,111 @@
+/* The optimizer's part of a step: what this member holds of each parameter is moved by the sum over
+ * all slots. */
+#include <math.h>
+#include <string.h>
+
+#include "runtime/error.h"
+#include "worker/engine_internal.h"
+
+/* Of the sum over all slots. */
+static int take_gradient_norm(qd_engine *e) {
+    double squares = 0;
+    int rc = qd_engine_take_squares(e, &squares);
+    if (rc)
+        return rc;
+    double norm = e->gradient_norm = sqrt(squares) * qd_engine_mean_factor(e);
+    if (!isfinite(norm))
+        return qd_error_set(
+            QD_EDATA, "the gradient is %s; try a lower optimizer.learning_rate than %g",
+            isnan(norm) ? "not a number" : "infinite", e->job.optimizer.learning_rate);
+    return 0;
+}
+
+static qd_optimizer_tensor tensor_of(const qd_engine *e, const qd_engine_piece *p) {
+    const qd_param *param = &e->graph->params[p->param];
+    const qd_optimizer_spec *spec = &e->job.optimizer;
+    qd_optimizer_tensor tensor = {
+        .params = e->params + p->at,
+        .grads = qd_engine_piece_gradient(e, p),
+        .count = p->count,
+        .decays = qd_optimizer_decays(spec, param),
+        .scratch = qd_engine_at(e, e->plan->scratch),
+    };
+    for (int v = 0; v < e->plan->optimizer_vectors; v++)
+        tensor.state[v] = e->optimizer_state[v] + p->home;
+    if (qd_optimizer_orthogonalizes(spec, e->graph, p->param)) {
+        tensor.rows = param->shape.dim[0];
+        tensor.columns = param->shape.dim[1];
+    }
+    return tensor;
+}
+
+static int measure_blocks(qd_engine *e, const qd_engine_piece *p, void *of) {
+    const qd_row_blocks *blocks = e->buckets->blocks;
+    int rc = 0;
+    for (int k = p->first; k < p->end && !rc; k++) {
+        e->lengths[2 * k] = e->lengths[2 * k + 1] = 0;
+        if (e->graph->params[p->param].kind != QD_PARAM_TRAINED)
+            continue;
+        qd_engine_piece block = *p;
+        block.at = blocks->offset[k];
+        block.home = p->home + block.at - p->at;
+        block.count = blocks->elements[k];
+        qd_optimizer_tensor tensor = tensor_of(e, &block);
+        rc = e->backend->measure(e->context, &e->job.optimizer, of, &tensor, &e->lengths[2 * k],
+                                 &e->lengths[2 * k + 1]);
+    }
+    return rc;
+}
+
+/* Weights and moves of whole parameters. */
+static double ratio_of(const qd_engine *e, int param) {
+    int first = e->buckets->blocks->first[param], end = e->buckets->blocks->first[param + 1];
+    return qd_optimizer_ratio(qd_engine_tree_sum(e->lengths, 2, first, end),
+                              qd_engine_tree_sum(e->lengths + 1, 2, first, end));
+}
+
+static int move(qd_engine *e, const qd_engine_piece *p, void *of) {
+    const qd_param *param = &e->graph->params[p->param];
+    if (param->kind == QD_PARAM_STATISTIC)
+        return e->backend->blend(e->context, e->params + p->at, qd_engine_piece_gradient(e, p),
+                                 param->momentum, p->count);
+    qd_optimizer_tensor tensor = tensor_of(e, p);
+    if (qd_optimizer_facts_of(&e->job.optimizer)->adapts)
+        tensor.ratio = ratio_of(e, p->param);
+    int rc = e->backend->update(e->context, &e->job.optimizer, of, &tensor);
+    return rc ? qd_error_context(rc, "update of %s", param->name) : 0;
+}
+
+/* Front to back, which is the order in which forward reads them; each bucket is on its way to the
+ * others while the next one is moved. */
+static int move_bucket(qd_engine *e, int b, qd_optimizer_scalars *scalars) {
+    int rc = qd_engine_visit_bucket(e, b, move, scalars);
+    if (!rc)
+        rc = e->backend->wait(e->context);
+    if (!rc && e->shards->members > 1)
+        rc = qd_exchange_gather(e->exchange, b, e->params + e->buckets->bucket[b].begin);
+    return rc;
+}
+
+int qd_engine_update(qd_engine *engine, int64_t total_steps) {
+    qd_optimizer_scalars scalars;
+    int rc = qd_engine_finish_sums(engine);
+    if (!rc)
+        rc = take_gradient_norm(engine);
+    if (rc)
+        return rc;
+    double rate_factor = qd_schedule_factor(&engine->job.schedule, engine->run.step, total_steps);
+    qd_optimizer_prepare(&engine->job, engine->run.step, rate_factor * engine->rate_factor,
+                         engine->gradient_norm, &scalars);
+    scalars.gradient_factor =
+        (float)((double)scalars.gradient_factor * qd_engine_mean_factor(engine));
+    if (qd_optimizer_facts_of(&engine->job.optimizer)->adapts) {
+        rc = qd_engine_visit_pieces(engine, measure_blocks, &scalars);
+        if (!rc)
+            rc = qd_engine_share(engine, engine->lengths, engine->pairs);
+    }
+    qd_engine_forget_params(engine);
+    for (int b = 0; b < engine->buckets->count && !rc; b++)
+        rc = move_bucket(engine, b, &scalars);
+    return rc;
+}
