@@ -143,13 +143,13 @@ static int plan_gang(const job_plan *plan, const qd_dataset *dataset, int dp, ga
 
 static int plan_gangs(job_plan *plan, const qd_dataset *dataset) {
     int rc = 0;
-    int tp = (int)plan->job.layout_tp;
-    plan->gang_count = (int)(plan->job.ranks_max - plan->job.ranks_min) / tp + 1;
+    int copy = (int)qd_job_copy_ranks(&plan->job);
+    plan->gang_count = (int)(plan->job.ranks_max - plan->job.ranks_min) / copy + 1;
     plan->gangs = calloc((size_t)plan->gang_count, sizeof *plan->gangs);
     if (!plan->gangs)
         return qd_error_set(QD_ENOMEM, "no memory for %d gangs", plan->gang_count);
     for (int i = 0; !rc && i < plan->gang_count; i++)
-        rc = plan_gang(plan, dataset, (int)plan->job.ranks_min / tp + i, &plan->gangs[i]);
+        rc = plan_gang(plan, dataset, (int)plan->job.ranks_min / copy + i, &plan->gangs[i]);
     return rc;
 }
 

@@ -90,7 +90,9 @@ static void show_started(void *context, const qd_job *job, const qd_action *star
     printf("%s: started on rank%s", job->name, start->rank_count > 1 ? "s" : "");
     for (int i = 0; i < start->rank_count; i++)
         printf("%s%d", i ? "," : " ", start->ranks[i]);
-    printf(" (dp %d", start->rank_count / (int)job->layout_tp);
+    printf(" (dp %d", start->rank_count / (int)qd_job_copy_ranks(job));
+    if (job->layout_pp > 1)
+        printf(", pp %lld", (long long)job->layout_pp);
     if (job->layout_tp > 1)
         printf(", tp %lld", (long long)job->layout_tp);
     printf(", %lld data slots), run folder %s\n", (long long)job->slots_data, run_folder);

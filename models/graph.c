@@ -64,6 +64,8 @@ void qd_graph_destroy(qd_graph *graph) {
     free(graph->params);
     free(graph->nodes);
     free(graph->class_weights);
+    free(graph->taken);
+    free(graph->handed);
     free(graph);
 }
 

@@ -167,13 +167,17 @@ typedef struct qd_graph {
     int64_t param_elements; /* length of the flat parameter vector, padding between included */
     qd_node *nodes;
     int node_count;
-    int block_count;   /* parts of the model that may be recomputed, each a run of nodes */
-    int recompute;     /* the first so many of them are: forward again just before their backward,
-                          with only what they read kept in between (models/timeline.h) */
-    int open_block;    /* while building: that nodes are added to; -1: none */
-    int input, target; /* values fed from the data source */
-    int logits;        /* value the evaluation takes the arg-max of, [samples, .., classes] */
-    int loss;          /* value: the losses, not yet averaged */
+    int block_count;     /* parts of the model that may be recomputed, each a run of nodes */
+    int recompute;       /* the first so many of them are: forward again just before their backward,
+                            with only what they read kept in between (models/timeline.h) */
+    int open_block;      /* while building: that nodes are added to; -1: none */
+    int input, target;   /* values fed from the data source; -1 in a part that does not read them */
+    int *taken, *handed; /* [taken_count], [handed_count] values that the part of a pipeline before
+                            this one hands in, and that this one hands on (models/part_graph.h) */
+    int taken_count, handed_count; /* of a whole model: 0 */
+    int logits; /* value the evaluation takes the arg-max of, [samples, .., classes] */
+    int loss;   /* value: the losses, not yet averaged; -1, as logits, in a part that is not
+                   the last */
     float *class_weights; /* that losses are multiplied by (models/loss_mean.h); NULL: all alike */
     int64_t class_weight_count;
 } qd_graph;

@@ -7,6 +7,7 @@
 
 #include "models/graph.h"
 #include "models/job_rules.h"
+#include "models/pipeline.h"
 #include "runtime/error.h"
 #include "runtime/schema.h"
 #include "runtime/yaml.h"
@@ -251,11 +252,14 @@ static const qd_field schedule_fields[] = {
     {0},
 };
 
-/* slots.data, slots.tensor, ranks.max and layout.dp have defaults that follow from each other, and
+/* slots, ranks.max and layout.dp have defaults that follow from each other, and
  * some of the optimizers have some of their own: job_rules.c. */
+enum { MAX_PARTS = 1024 };
+
 static const qd_field slots_fields[] = {
     {"data", QD_FIELD_INT, RESULT, AT(slots_data), .min = 1, .max = QD_JOB_MAX_SLOTS},
     {"tensor", QD_FIELD_INT, RESULT, AT(slots_tensor), .min = 1, .max = QD_MAX_TENSOR_SLOTS},
+    {"pipeline", QD_FIELD_INT, RESULT, AT(slots_pipeline), .min = 1, .max = MAX_PARTS},
     {0},
 };
 
@@ -270,6 +274,10 @@ static const qd_field layout_fields[] = {
      .preset = "auto"},
     {"tp", QD_FIELD_AUTO_INT, 0, AT(layout_tp), .min = 1, .max = QD_MAX_TENSOR_SLOTS,
      .preset = "1"},
+    {"pp", QD_FIELD_INT, 0, AT(layout_pp), .min = 1, .max = MAX_PARTS, .preset = "1"},
+    {"schedule", QD_FIELD_CHOICE, 0, AT(layout_schedule), .choices = qd_pipeline_names,
+     .preset = "1f1b"},
+    {"chunks", QD_FIELD_INT, 0, AT(layout_chunks), .min = 1, .max = MAX_PARTS, .preset = "1"},
     {"zero", QD_FIELD_INT, 0, AT(layout_zero), .max = 2, .preset = "0"},
     {"bucket_mib", QD_FIELD_REAL, QD_FIELD_ABOVE_MIN, AT(layout_bucket_mib), .max = 65536,
      .preset = "4"},
@@ -352,6 +360,10 @@ int64_t qd_job_total_steps(const qd_job *job, int64_t train_samples) {
     if (whole < 1)
         return 1;
     return whole < MAX_STEPS ? (int64_t)whole : MAX_STEPS;
+}
+
+int64_t qd_job_copy_ranks(const qd_job *job) {
+    return job->layout_tp * (job->layout_pp > 1 ? job->layout_pp : 1);
 }
 
 int64_t qd_job_bucket_elements(const qd_job *job) {

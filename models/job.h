@@ -177,10 +177,14 @@ typedef struct qd_job {
     qd_optimizer_spec optimizer;
     qd_schedule_spec schedule;    /* of optimizer.learning_rate */
     int64_t slots_tensor;         /* parts that layers are cut into; see DESIGN 3.4 */
+    int64_t slots_pipeline;       /* parts that the model is cut into; see models/part_graph.h */
     int64_t slots_data;           /* divides train.batch; see DESIGN 3.4 */
     int64_t ranks_min, ranks_max; /* bounds of the gang; ranks_max <= slots_data layout_tp */
     int64_t layout_dp;            /* 0: auto, within the bounds */
     int64_t layout_tp;            /* <= slots_tensor */
+    int64_t layout_pp;            /* stages of a pipeline; times layout_chunks <= slots_pipeline */
+    int64_t layout_chunks;        /* of each stage */
+    int layout_schedule;          /* index into qd_pipeline_names (models/pipeline.h) */
     /* What each member keeps only its shard of: 0 nothing, 1 what the optimizer keeps, 2 gradients,
      * too, as far as its slots allow (models/memory_plan.h). The result is the same. */
     int64_t layout_zero;
@@ -214,6 +218,9 @@ int qd_job_check_same_result(const qd_job *saved, const qd_job *now);
 /* Steps of the whole run, given the number of samples of the training split (> 0): train.steps,
  * or epochs * samples / batch rounded up. */
 int64_t qd_job_total_steps(const qd_job *job, int64_t train_samples);
+
+/* Ranks that hold one copy of the model: a pipeline of tensor groups. */
+int64_t qd_job_copy_ranks(const qd_job *job);
 
 /* Floats of a bucket of gradients, at least. */
 int64_t qd_job_bucket_elements(const qd_job *job);

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "models/family.h"
 #include "models/layer_list.h"
@@ -225,10 +226,12 @@ static void fill_slots(rules *r, qd_job *job) {
         job->layout_tp = 1;
     if (!job->slots_tensor)
         job->slots_tensor = job->layout_tp;
+    if (!job->slots_pipeline)
+        job->slots_pipeline = job->layout_pp * job->layout_chunks;
     if (job->slots_data) {
         r->slots_from = "slots.data";
     } else if (job->ranks_max) {
-        job->slots_data = (job->ranks_max + job->layout_tp - 1) / job->layout_tp;
+        job->slots_data = (job->ranks_max + qd_job_copy_ranks(job) - 1) / qd_job_copy_ranks(job);
         r->slots_from = "ranks.max";
     } else if (job->layout_dp) {
         job->slots_data = job->layout_dp;
@@ -291,14 +294,17 @@ static int check_recompute(const rules *r, const qd_job *job) {
 
 /* Ranks that slots are enough for, with all of them in use. */
 static int64_t most_ranks(const qd_job *job) {
-    return job->slots_data * job->layout_tp;
+    return job->slots_data * qd_job_copy_ranks(job);
 }
 
-/* "" or what each tensor group multiplies. */
-static const char *tensor_words(const qd_job *job, char *words, size_t size) {
+/* "" or what each copy of the model multiplies. */
+static const char *copy_words(const qd_job *job, char *words, size_t size) {
     words[0] = '\0';
     if (job->layout_tp > 1)
         snprintf(words, size, " times layout.tp %" PRId64, job->layout_tp);
+    size_t used = strlen(words);
+    if (job->layout_pp > 1)
+        snprintf(words + used, size - used, " times layout.pp %" PRId64, job->layout_pp);
     return words;
 }
 
@@ -310,8 +316,9 @@ static int check_max(const rules *r, const qd_job *job) {
                           "%s:%d: ranks.max %" PRId64 " is more than slots.data %" PRId64
                           "%s, and each rank needs a slot; lower ranks.max to %" PRId64,
                           r->file, qd_schema_line(r->lines, "ranks.max"), job->ranks_max,
-                          job->slots_data, tensor_words(job, times, sizeof times), most_ranks(job));
-    return add_slots_remedy(rc, job, (job->ranks_max + job->layout_tp - 1) / job->layout_tp);
+                          job->slots_data, copy_words(job, times, sizeof times), most_ranks(job));
+    return add_slots_remedy(rc, job,
+                            (job->ranks_max + qd_job_copy_ranks(job) - 1) / qd_job_copy_ranks(job));
 }
 
 static int check_min(const rules *r, const qd_job *job) {
@@ -329,8 +336,9 @@ static int check_min(const rules *r, const qd_job *job) {
                           "%s%s, and each rank needs a slot; lower ranks.min to %" PRId64,
                           r->file, line, job->ranks_min, job->slots_data,
                           r->slots_from ? "" : " (the default)",
-                          tensor_words(job, times, sizeof times), most_ranks(job));
-    return add_slots_remedy(rc, job, (job->ranks_min + job->layout_tp - 1) / job->layout_tp);
+                          copy_words(job, times, sizeof times), most_ranks(job));
+    return add_slots_remedy(rc, job,
+                            (job->ranks_min + qd_job_copy_ranks(job) - 1) / qd_job_copy_ranks(job));
 }
 
 static int check_dp(const rules *r, const qd_job *job) {
@@ -339,15 +347,15 @@ static int check_dp(const rules *r, const qd_job *job) {
     if (!dp)
         return 0;
     char times[64];
-    tensor_words(job, times, sizeof times);
-    const char *comma = job->layout_tp > 1 ? " or" : ",";
-    const char *or_auto = job->layout_tp > 1 ? "" : ", or write dp: auto";
-    if (dp * job->layout_tp < job->ranks_min)
+    copy_words(job, times, sizeof times);
+    const char *comma = qd_job_copy_ranks(job) > 1 ? " or" : ",";
+    const char *or_auto = qd_job_copy_ranks(job) > 1 ? "" : ", or write dp: auto";
+    if (dp * qd_job_copy_ranks(job) < job->ranks_min)
         return qd_error_set(QD_ECONFIG,
                             "%s:%d: layout.dp %" PRId64 "%s is less than ranks.min %" PRId64
                             "; raise layout.dp%s lower ranks.min%s",
                             r->file, line, dp, times, job->ranks_min, comma, or_auto);
-    if (job->ranks_max && dp * job->layout_tp > job->ranks_max)
+    if (job->ranks_max && dp * qd_job_copy_ranks(job) > job->ranks_max)
         return qd_error_set(QD_ECONFIG,
                             "%s:%d: layout.dp %" PRId64 "%s is more than ranks.max %" PRId64
                             "; lower layout.dp%s raise ranks.max%s",
@@ -465,16 +473,29 @@ static int check_tp(const rules *r, const qd_job *job) {
                             "matrices on each rank; use layout.tp 1, or sgd, adam or adamw",
                             r->file, line, job->layout_tp,
                             job->optimizer.kind == QD_OPTIMIZER_LAMB ? "lamb" : "muon");
-    if (!job->layout_dp && job->ranks_min != job->ranks_max)
+    return 0;
+}
+
+/* The key that makes a copy of the model take several ranks. */
+static const char *copy_key(const qd_job *job) {
+    return job->layout_tp > 1 ? "layout.tp" : "layout.pp";
+}
+
+static int check_copies(const rules *r, const qd_job *job) {
+    int64_t copy = qd_job_copy_ranks(job);
+    int line = qd_schema_line(r->lines, copy_key(job));
+    if (copy == 1 || job->layout_dp)
+        return 0;
+    if (job->ranks_min != job->ranks_max)
         return qd_error_set(QD_ECONFIG,
-                            "%s:%d: layout.tp %" PRId64 " needs layout.dp in numbers: ranks are "
+                            "%s:%d: %s %" PRId64 " needs layout.dp in numbers: ranks are "
                             "dealt out in groups of %" PRId64 "; set layout.dp",
-                            r->file, line, job->layout_tp, job->layout_tp);
-    if (!job->layout_dp && job->ranks_max % job->layout_tp)
+                            r->file, line, copy_key(job), copy, copy);
+    if (job->ranks_max % copy)
         return qd_error_set(QD_ECONFIG,
-                            "%s:%d: layout.tp %" PRId64 " does not divide the %" PRId64
+                            "%s:%d: %s %" PRId64 " does not divide the %" PRId64
                             " ranks; set layout.dp",
-                            r->file, line, job->layout_tp, job->ranks_max);
+                            r->file, line, copy_key(job), copy, job->ranks_max);
     return 0;
 }
 
@@ -494,7 +515,7 @@ static int check_parts(const rules *r, const qd_job *job) {
 /* A layout in numbers leaves no choice of ranks. */
 static void fill_ranks(qd_job *job) {
     if (job->layout_dp) {
-        job->ranks_min = job->layout_dp * job->layout_tp;
+        job->ranks_min = job->layout_dp * qd_job_copy_ranks(job);
         job->ranks_max = job->ranks_min;
     } else if (!job->ranks_max) {
         job->ranks_max = most_ranks(job);
@@ -519,7 +540,9 @@ int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job) 
         (rc = check_dp(&r, job)))
         return rc;
     fill_ranks(job);
-    if ((rc = check_tp(&r, job)) || (rc = qd_layer_list_check(file, lines, job)))
+    if ((rc = check_tp(&r, job)) || (rc = check_copies(&r, job)) ||
+        (rc = qd_layer_list_check(file, lines, job)))
         return rc;
-    return check_parts(&r, job);
+    rc = check_parts(&r, job);
+    return rc ? rc : qd_job_check_pipeline(file, lines, job);
 }

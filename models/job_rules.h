@@ -18,4 +18,9 @@
  */
 int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job);
 
+/* Whether the job's pipeline can be run: its schedule, the parts of the model, and that its table
+ * comes to an end for every number of slots that a member may have. QD_ECONFIG naming file and
+ * line. */
+int qd_job_check_pipeline(const char *file, const qd_schema_lines *lines, const qd_job *job);
+
 #endif

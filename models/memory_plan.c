@@ -63,6 +63,19 @@ static void live_through_loss(lives *l, int time) {
             extend(&l->values[read[i]], time);
     if (l->graph->loss >= 0)
         begin(&l->grads[l->graph->loss], time);
+    for (int i = 0; i < l->graph->handed_count; i++) {
+        int value = l->graph->handed[i];
+        extend(&l->values[value], time);
+        if (l->graph->values[value].needs_grad)
+            begin(&l->grads[value], time);
+    }
+}
+
+/* What was handed in is handed back when all is done. */
+static void live_to_end(lives *l, int time) {
+    for (int i = 0; i < l->graph->taken_count; i++)
+        if (l->graph->values[l->graph->taken[i]].needs_grad)
+            begin_or_extend(&l->grads[l->graph->taken[i]], time);
 }
 
 static void live_through_backward(lives *l, int n, int time) {
@@ -97,6 +110,7 @@ static void live(lives *l, const qd_timeline *timeline) {
             break;
         }
     }
+    live_to_end(l, timeline->count - 1);
 }
 
 /* ---- where they go ---- */
@@ -230,7 +244,8 @@ static int gather_segments(const qd_segments *segments, qd_memory_plan *plan, bu
 
 /* Lays out values, their gradients, saved buffers and segments behind `offset`. QD_ENOMEM. */
 static int place_values(const qd_graph *graph, const qd_timeline *timeline,
-                        const qd_segments *segments, qd_memory_plan *plan, size_t offset) {
+                        const qd_segments *segments, int micro_batches, qd_memory_plan *plan,
+                        size_t offset) {
     size_t in_flight = segments ? (size_t)segments->count : 0;
     buffer *all = calloc(2 * offset_count(graph) + in_flight, sizeof *all);
     if (!all)
@@ -241,25 +256,27 @@ static int place_values(const qd_graph *graph, const qd_timeline *timeline,
     int count = gather(&l, plan, pooled);
     if (segments)
         count += gather_segments(segments, plan, pooled + count);
-    plan->bytes = offset + place(pooled, count);
+    plan->pool = offset;
+    plan->pool_bytes = place(pooled, count);
+    plan->bytes = offset + (size_t)micro_batches * plan->pool_bytes;
     for (int i = 0; i < count; i++)
         *pooled[i].offset += offset;
     free(all);
     return 0;
 }
 
-static void plan_gradients(const qd_job *job, const qd_memory_shard *shard, int slot_count,
+static void plan_gradients(const qd_job *job, const qd_memory_member *member, int slot_count,
                            qd_memory_plan *plan) {
     int all = qd_memory_partial_sums(job->slots_data, slot_count);
     int but_last = slot_count > 1 ? qd_memory_partial_sums(job->slots_data, slot_count - 1) : 0;
-    plan->keeps_gradients = !shard->segments || job->train.micro_batches > 1 || but_last >= all;
+    plan->keeps_gradients = !member->segments || job->train.micro_batches > 1 || but_last >= all;
     plan->gradient_slots = plan->keeps_gradients ? all : but_last;
 }
 
 static int lay_out(const qd_job *job, const qd_graph *graph, const qd_timeline *timeline,
-                   int slot_count, const qd_memory_shard *shard, qd_memory_plan **plan) {
+                   int slot_count, const qd_memory_member *member, qd_memory_plan **plan) {
     qd_memory_plan *p = calloc(1, sizeof *p);
-    size_t segment_count = shard->segments ? (size_t)shard->segments->count : 0;
+    size_t segment_count = member->segments ? (size_t)member->segments->count : 0;
     size_t *offsets = calloc(offset_count(graph) + segment_count, sizeof *offsets);
     int rc = QD_ENOMEM;
     if (!p || !offsets) {
@@ -267,9 +284,9 @@ static int lay_out(const qd_job *job, const qd_graph *graph, const qd_timeline *
         goto out;
     }
     p->optimizer_vectors = qd_optimizer_facts_of(&job->optimizer)->state_vectors;
-    p->shard_elements = shard->elements;
-    size_t shard_bytes = (size_t)shard->elements * sizeof(float);
-    plan_gradients(job, shard, slot_count, p);
+    p->shard_elements = member->elements;
+    size_t shard_bytes = (size_t)member->elements * sizeof(float);
+    plan_gradients(job, member, slot_count, p);
     p->gradient_elements = graph->param_elements + QD_MEMORY_TOTALS;
     size_t param_bytes = (size_t)graph->param_elements * sizeof(float);
     size_t gradient_bytes = (size_t)p->gradient_elements * sizeof(float);
@@ -288,8 +305,8 @@ static int lay_out(const qd_job *job, const qd_graph *graph, const qd_timeline *
         p->narrow_params = p->scratch;
         p->scratch += qd_align_bytes(param_bytes / 2);
     }
-    rc = place_values(graph, timeline, p->keeps_gradients ? NULL : shard->segments, p,
-                      p->scratch + scratch_bytes(job, graph));
+    rc = place_values(graph, timeline, p->keeps_gradients ? NULL : member->segments,
+                      member->in_flight, p, p->scratch + scratch_bytes(job, graph));
     if (rc)
         goto out;
     *plan = p;
@@ -341,21 +358,21 @@ int qd_memory_buffers(const qd_graph *graph, const qd_timeline *timeline,
 
 int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, const qd_timeline *timeline,
                           int slot_count, qd_memory_plan **plan) {
-    qd_memory_shard whole = {.elements = graph->param_elements};
+    qd_memory_member whole = {.elements = graph->param_elements, .in_flight = 1};
     return qd_memory_plan_create_sharded(job, graph, timeline, slot_count, &whole, plan);
 }
 
 /* Both ways, where there are two: a model of few layers may have all of its gradients in flight. */
 int qd_memory_plan_create_sharded(const qd_job *job, const qd_graph *graph,
                                   const qd_timeline *timeline, int slot_count,
-                                  const qd_memory_shard *shard, qd_memory_plan **plan) {
-    qd_memory_shard keeping = {.elements = shard->elements};
+                                  const qd_memory_member *member, qd_memory_plan **plan) {
+    qd_memory_member keeping = {.elements = member->elements, .in_flight = member->in_flight};
     qd_memory_plan *kept, *flying;
     int rc = lay_out(job, graph, timeline, slot_count, &keeping, &kept);
     if (rc)
         return rc;
-    if (shard->segments) {
-        rc = lay_out(job, graph, timeline, slot_count, shard, &flying);
+    if (member->segments) {
+        rc = lay_out(job, graph, timeline, slot_count, member, &flying);
         if (rc) {
             qd_memory_plan_destroy(kept);
             return rc;

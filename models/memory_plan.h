@@ -33,6 +33,8 @@ typedef struct qd_memory_plan {
     size_t *value;          /* [value_count] offset of each value */
     size_t *value_grad;     /* [value_count] offset of its gradient; SIZE_MAX: none */
     size_t *saved;          /* [node_count] what forward leaves for backward; SIZE_MAX: none */
+    size_t pool;            /* offset of what belongs to a micro-batch: values, gradients, saved */
+    size_t pool_bytes;      /* of one in flight; they lie one behind the other */
     size_t bytes;           /* size of the arena */
 } qd_memory_plan;
 
@@ -42,11 +44,13 @@ typedef struct qd_memory_plan {
 int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, const qd_timeline *timeline,
                           int slot_count, qd_memory_plan **plan);
 
-/* Of a member's shards (models/shards.h). */
-typedef struct qd_memory_shard {
-    int64_t elements;
+/* What a member holds. */
+typedef struct qd_memory_member {
+    int64_t elements;            /* of its shards (models/shards.h) */
     const qd_segments *segments; /* NULL: gradients are kept */
-} qd_memory_shard;
+    int in_flight; /* micro-batches that are between forward and backward at once; 1 without a
+                      pipeline */
+} qd_memory_member;
 
 /*
  * The same for a member that holds a shard of what the optimizer keeps and, where segments are
@@ -57,7 +61,7 @@ typedef struct qd_memory_shard {
  */
 int qd_memory_plan_create_sharded(const qd_job *job, const qd_graph *graph,
                                   const qd_timeline *timeline, int slot_count,
-                                  const qd_memory_shard *shard, qd_memory_plan **plan);
+                                  const qd_memory_member *member, qd_memory_plan **plan);
 void qd_memory_plan_destroy(qd_memory_plan *plan);
 
 /* ---- the same arithmetic for who asks before there is a plan (models/planner.h) ---- */

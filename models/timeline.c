@@ -30,6 +30,8 @@ static void find_leaving(recomputing *r) {
             if (producer >= 0 && g->nodes[producer].block != g->nodes[n].block)
                 r->leaves[value] = true;
         }
+    for (int i = 0; i < g->handed_count; i++)
+        r->leaves[g->handed[i]] = true;
     if (g->logits >= 0)
         r->leaves[g->logits] = true;
     if (g->loss >= 0)
@@ -81,6 +83,7 @@ static void write_list(qd_timeline *t, const recomputing *r) {
     int recomputed = -1; /* the block that was, last */
     for (int n = 0; n < g->node_count; n++)
         append(t, QD_PASS_FORWARD, n);
+    t->loss = t->count;
     append(t, QD_PASS_LOSS, -1);
     for (int n = g->node_count - 1; n >= 0; n--) {
         if (!has_backward(g, n))

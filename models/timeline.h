@@ -22,7 +22,8 @@
 
 typedef enum {
     QD_PASS_FORWARD,
-    QD_PASS_LOSS,      /* losses and logits are scored, the gradient of the loss is seeded */
+    QD_PASS_LOSS, /* losses and logits are scored, the gradient of the loss is seeded; in a part
+                     that has no loss, values are handed on and their gradients come back */
     QD_PASS_RECOMPUTE, /* forward of a node once more */
     QD_PASS_BACKWARD,  /* only nodes whose output needs a gradient have one */
 } qd_pass_kind;
@@ -35,6 +36,7 @@ typedef struct qd_pass {
 typedef struct qd_timeline {
     qd_pass *passes;
     int count;
+    int loss; /* place of LOSS: forward is before it, backward behind */
 } qd_timeline;
 
 /* Owner of *timeline: the caller (qd_timeline_destroy). QD_ENOMEM. */

@@ -69,6 +69,9 @@ typedef struct qd_backend {
     int (*write)(qd_backend_context *context, void *to, const void *from, size_t bytes);
     int (*read)(qd_backend_context *context, void *to, const void *from, size_t bytes);
 
+    /* From one place of the device to another. */
+    int (*copy)(qd_backend_context *context, void *to, const void *from, size_t bytes);
+
     /* Zeros; to[i] = value; into[i] += weight (from[i] - into[i]). */
     int (*clear)(qd_backend_context *context, void *to, size_t bytes);
     int (*fill)(qd_backend_context *context, float *to, float value, int64_t count);

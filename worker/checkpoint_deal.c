@@ -66,7 +66,7 @@ int qd_checkpoint_deal(const qd_state_tensor *tensors, int count, int index, int
     int dealt = 0;
     for (int i = 0; i < count; i++) {
         const qd_state_tensor *t = &tensors[i];
-        if (is_first_of_its_replicas(tensors, i))
+        if (t->replicas >= 0 && is_first_of_its_replicas(tensors, i))
             dealt += deal_equals(tensors, count, t->replicas, t->replicas ? t->replica : index,
                                  t->replicas ? t->replicas : writers, pieces + dealt);
     }

@@ -4,18 +4,22 @@
 #include <stdlib.h>
 
 #include "models/family.h"
+#include "models/loss_mean.h"
+#include "models/part_graph.h"
 #include "runtime/error.h"
 #include "worker/engine_internal.h"
 
 _Static_assert(QD_TOTALS <= (int)QD_MEMORY_TOTALS, "the plan keeps too little room for totals");
 
-/* Everything but the gradients of parameters stays where it is from slot to slot. */
-static void place_operands(qd_engine *e) {
+/* Of the micro-batches that use one of the pools. Everything but the gradients of parameters stays
+ * where it is from slot to slot. */
+static void place_operands(qd_engine *e, int pool) {
     const qd_memory_plan *plan = e->plan;
     uint16_t *narrow = qd_engine_at(e, plan->narrow_params);
+    e->pool = pool;
     for (int n = 0; n < e->graph->node_count; n++) {
         const qd_node *node = &e->graph->nodes[n];
-        qd_operands *o = &e->operands[n];
+        qd_operands *o = qd_engine_operands(e, n);
         for (int i = 0; i < node->input_count; i++) {
             o->inputs[i] = qd_engine_at(e, plan->value[node->inputs[i]]);
             o->input_grads[i] = qd_engine_at(e, plan->value_grad[node->inputs[i]]);
@@ -57,7 +61,8 @@ static void place_all(qd_engine *e) {
         e->vectors[i] = gradients + i * plan->gradient_elements;
     if (!plan->keeps_gradients)
         place_flight(e);
-    place_operands(e);
+    for (int pool = e->in_flight - 1; pool >= 0; pool--)
+        place_operands(e, pool);
 }
 
 static int check_slots(const qd_job *job, int first_slot, int end_slot) {
@@ -87,20 +92,51 @@ static int build_lists(qd_engine *e) {
     size_t buckets = (size_t)e->buckets->count;
     e->vectors = calloc((size_t)e->plan->gradient_slots + 1, sizeof(float *));
     e->flight = calloc(buckets + 1, sizeof(float *));
-    e->operands = calloc((size_t)e->graph->node_count, sizeof(qd_operands));
+    e->operands = calloc((size_t)(e->in_flight * e->graph->node_count) + 1, sizeof(qd_operands));
+    e->results = calloc((size_t)e->in_flight, sizeof *e->results);
     e->fresh = calloc(buckets + 1, sizeof(bool));
     e->home = calloc(buckets + 1, sizeof(int64_t));
     e->bucket_of = calloc((size_t)e->graph->param_count + 1, sizeof(int));
-    if (!e->vectors || !e->flight || !e->operands || !e->fresh || !e->home || !e->bucket_of)
+    if (!e->vectors || !e->flight || !e->operands || !e->results || !e->fresh || !e->home ||
+        !e->bucket_of)
         return qd_error_set(QD_ENOMEM, "no memory for %d operators", e->graph->node_count);
     find_homes(e);
     int rc = qd_engine_norm_create(e);
     return rc ? rc : qd_engine_score_create(e);
 }
 
+/* What the engine of a part knows of the whole model. */
+static void note_whole(qd_engine *e, const qd_graph *whole) {
+    const qd_value *input = &whole->values[whole->input];
+    e->input_bytes = (size_t)qd_shape_elements(&input->shape) * qd_dtype_bytes(input->dtype);
+    e->targets_per_sample = qd_graph_targets_per_sample(whole);
+    e->losses_per_sample = qd_graph_losses_per_sample(whole);
+    e->is_weighted = qd_loss_is_weighted(whole);
+}
+
+static int build_graph(qd_engine *e, const qd_engine_place *place) {
+    qd_graph *whole;
+    qd_pipeline_stages *cut;
+    int rc = qd_family_build_part(&e->job, place->tensor_members, place->tensor_member, &whole);
+    if (rc)
+        return rc;
+    note_whole(e, whole);
+    if (place->parts <= 1) {
+        e->graph = whole;
+        return 0;
+    }
+    rc = qd_part_graph_cut(whole, place->parts, &cut);
+    if (!rc) {
+        rc = qd_part_graph_create(whole, cut, place->part, &e->graph);
+        qd_pipeline_stages_destroy(cut);
+    }
+    qd_graph_destroy(whole);
+    return rc;
+}
+
 static int build(qd_engine *e, int threads, const qd_engine_place *place) {
     int shards = e->job.layout_zero > 0 ? place->members : 1;
-    int rc = qd_family_build_part(&e->job, place->tensor_members, place->tensor_member, &e->graph);
+    int rc = build_graph(e, place);
     if (!rc)
         rc = e->backend->create(threads, &e->context);
     if (!rc)
@@ -112,13 +148,13 @@ static int build(qd_engine *e, int threads, const qd_engine_place *place) {
                                qd_job_bucket_elements(&e->job), &e->buckets);
     if (!rc)
         rc = qd_shards_create(e->buckets, shards, &e->shards);
-    if (!rc && shards > 1 && e->job.layout_zero >= 2)
+    if (!rc && shards > 1 && e->in_flight == 1 && e->job.layout_zero >= 2)
         rc = qd_segments_create(e->graph, e->timeline, e->buckets, &e->segments);
     if (rc)
         return rc;
-    qd_memory_shard shard = {e->shards->elements[e->index], e->segments};
+    qd_memory_member held = {e->shards->elements[e->index], e->segments, e->in_flight};
     rc = qd_memory_plan_create_sharded(&e->job, e->graph, e->timeline, e->end_slot - e->first_slot,
-                                       &shard, &e->plan);
+                                       &held, &e->plan);
     if (!rc)
         rc = build_lists(e);
     if (rc)
@@ -133,7 +169,8 @@ static int build(qd_engine *e, int threads, const qd_engine_place *place) {
 
 int qd_engine_create(const qd_job *job, int first_slot, int end_slot, const qd_backend *backend,
                      int threads, qd_engine **engine) {
-    qd_engine_place alone = {first_slot, end_slot, 0, 1, 0, 1};
+    qd_engine_place alone = {
+        .first_slot = first_slot, .end_slot = end_slot, .members = 1, .tensor_members = 1};
     return qd_engine_create_member(job, &alone, backend, threads, engine);
 }
 
@@ -150,6 +187,7 @@ int qd_engine_create_member(const qd_job *job, const qd_engine_place *place,
     e->first_slot = place->first_slot;
     e->end_slot = place->end_slot;
     e->index = job->layout_zero > 0 ? place->index : 0;
+    e->in_flight = place->in_flight > 1 ? place->in_flight : 1;
     e->threads = threads;
     e->backend = backend;
     rc = build(e, threads, place);
@@ -178,6 +216,7 @@ void qd_engine_destroy(qd_engine *engine) {
     if (engine->context)
         engine->backend->destroy(engine->context);
     free(engine->operands);
+    free(engine->results);
     free(engine->vectors);
     free(engine->fresh);
     free(engine->home);
@@ -213,8 +252,8 @@ void qd_engine_connect(qd_engine *engine, qd_exchange *exchange) {
 
 void qd_engine_connect_tensor(qd_engine *engine, const qd_tensor_exchange *exchange) {
     engine->tensor_exchange = exchange;
-    for (int n = 0; n < engine->graph->node_count; n++)
-        engine->operands[n].exchange = exchange;
+    for (int i = 0; i < engine->in_flight * engine->graph->node_count; i++)
+        engine->operands[i].exchange = exchange;
 }
 
 size_t qd_engine_arena_bytes(const qd_engine *engine) {

@@ -44,6 +44,8 @@ typedef struct qd_engine_place {
     int first_slot, end_slot;
     int index, members;                /* along the data axis */
     int tensor_member, tensor_members; /* along the tensor axis */
+    int part, parts; /* of the model, cut for a pipeline (models/part_graph.h); parts 0 or 1: all */
+    int in_flight; /* micro-batches between forward and backward at once, at most; 0 counts as 1 */
 } qd_engine_place;
 
 /*
@@ -86,6 +88,27 @@ void qd_engine_begin_step(qd_engine *engine, int64_t step);
  * QD_EDATA (a target that is no class), QD_EINTERNAL. */
 int qd_engine_run_slot(qd_engine *engine, const qd_batch *batch);
 
+/*
+ * The same in steps, for a part of a pipeline: forward of micro-batch number `micro_batch` of this
+ * member's slots, counted slot after slot from 0, and later its backward. Each goes in order, with
+ * as many forwards ahead as place.in_flight says. batch: the slot's; empty for a part that reads no
+ * data. Before forward, what the part before has handed over stands in qd_engine_taken; before
+ * backward, what the next part hands back in the gradients of qd_engine_handed.
+ */
+int qd_engine_forward(qd_engine *engine, int64_t micro_batch, const qd_batch *batch);
+int qd_engine_backward(qd_engine *engine, int64_t micro_batch);
+
+/* What goes from part to part for a micro-batch: value, and where it has one, its gradient. */
+typedef struct qd_handover {
+    void *value;
+    float *gradient; /* NULL: none */
+    size_t bytes;    /* of each */
+} qd_handover;
+
+/* Entry i of 0 .. taken_count - 1 (handed_count - 1) of the graph. In evaluation: micro-batch 0. */
+qd_handover qd_engine_taken(qd_engine *engine, int64_t micro_batch, int i);
+qd_handover qd_engine_handed(qd_engine *engine, int64_t micro_batch, int i);
+
 /* Adds value to a total of this member, once, in its first slot's leaf: call between
  * begin_step and run_slot of the first slot. */
 void qd_engine_add_total(qd_engine *engine, int total, float value);
@@ -100,6 +123,28 @@ int64_t qd_engine_vector_elements(const qd_engine *engine);
  * the step that was begun, of a run of total_steps (the learning rate may follow a schedule over
  * it). QD_EDATA when the gradient is not finite; nothing is changed then. QD_EINTERNAL. */
 int qd_engine_update(qd_engine *engine, int64_t total_steps);
+
+/*
+ * The same in steps, for a part of a pipeline. measure waits for all sums and takes the squares of
+ * the gradient's length, of each parameter of the graph; those of all parts' parameters, each once
+ * and added up in the order of the whole graph, are what apply wants, and the totals by then are
+ * those of the whole model (qd_engine_set_totals).
+ */
+int qd_engine_measure(qd_engine *engine);
+const double *qd_engine_squares(const qd_engine *engine);
+int qd_engine_apply(qd_engine *engine, int64_t total_steps, double squares);
+
+/* The totals as they stand in the sum, [QD_TOTALS]. QD_EINTERNAL. */
+int qd_engine_get_totals(qd_engine *engine, float *totals);
+int qd_engine_set_totals(qd_engine *engine, const float *totals);
+
+/* On the device: to[i] = from[i] (bytes of any kind); into[i] += from[i]. */
+int qd_engine_copy(qd_engine *engine, void *to, const void *from, size_t bytes);
+int qd_engine_add(qd_engine *engine, float *into, const float *from, int64_t count);
+
+/* The sum over all slots of a parameter's gradient, on the device, where gradients are kept whole.
+ */
+float *qd_engine_gradient(qd_engine *engine, int param);
 
 /* What learning rates are multiplied by beside the schedule, from the next update on; at first 1.
  */

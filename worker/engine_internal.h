@@ -23,9 +23,17 @@ typedef struct qd_engine_merges {
     int finished;        /* buckets whose sums are final here, in their order */
 } qd_engine_merges;
 
+/* What a micro-batch, or the micro-batches of a slot, come to. */
+typedef struct qd_engine_results {
+    double loss, weight;
+    int64_t correct;
+} qd_engine_results;
+
 struct qd_engine {
     qd_job job;
     int first_slot, end_slot;
+    int in_flight; /* micro-batches between forward and backward at once, each in a pool of its own
+                    */
     int threads;
     const qd_backend *backend;
     qd_backend_context *context;
@@ -45,7 +53,14 @@ struct qd_engine {
     float *shard_gradients; /* where gradients are not kept */
     float *optimizer_state[QD_OPTIMIZER_MAX_VECTORS];
     float **vectors;       /* [plan->gradient_slots] */
-    qd_operands *operands; /* [node_count]; param_grads and param_adds change with each run */
+    qd_operands *operands; /* [in_flight][node_count]; param_grads and param_adds change with each
+                              run */
+    int pool;              /* that is in use, of in_flight */
+
+    /* Of the whole model, where this is a part of it. */
+    size_t input_bytes; /* of a micro-batch */
+    int64_t targets_per_sample, losses_per_sample;
+    bool is_weighted; /* the mean of losses */
 
     qd_state_tensor *state; /* [state_count] */
     int state_count;
@@ -55,15 +70,18 @@ struct qd_engine {
     int64_t *home;  /* [buckets] where this member's piece of each begins in its shard */
     int *bucket_of; /* [param_count] the first that has rows of it */
     qd_tree_stack stack;
-    qd_engine_merges merges; /* of the step's last slot */
-    float totals[QD_TOTALS]; /* to be added to the first leaf */
-    double *squares;         /* of the gradient, by the cells of row_blocks.h; of statistics 0 */
-    double *slot_squares;    /* of what tensor slots deal out, by slots: engine_norm.c */
-    double *lengths;         /* [row blocks][2] of a rule that adapts: of weights and of moves */
-    int64_t *pairs;          /* [row blocks + 1] where each block's begin */
-    float *greatest;         /* [members][losses][2] where logits are shared; else NULL */
-    double gradient_norm;    /* of the last update */
-    double rate_factor;      /* of the learning rate, beside the schedule's */
+    qd_engine_merges merges;    /* of the step's last slot */
+    float totals[QD_TOTALS];    /* to be added to the first leaf */
+    qd_engine_results *results; /* [in_flight] */
+    qd_engine_results leaf;     /* of the slot whose gradients are being added up */
+    double *squares;            /* of the gradient, by the cells of row_blocks.h; of statistics 0 */
+    double *slot_squares;       /* of what tensor slots deal out, by slots: engine_norm.c */
+    double *param_squares;      /* [param_count] */
+    double *lengths;            /* [row blocks][2] of a rule that adapts: of weights and of moves */
+    int64_t *pairs;             /* [row blocks + 1] where each block's begin */
+    float *greatest;            /* [members][losses][2] where logits are shared; else NULL */
+    double gradient_norm;       /* of the last update */
+    double rate_factor;         /* of the learning rate, beside the schedule's */
 };
 
 /* Makes the list of state tensors. QD_ENOMEM. */
@@ -103,10 +121,18 @@ void qd_engine_forget_params(qd_engine *engine);
 /* What makes means of the sums over the batch. */
 double qd_engine_mean_factor(const qd_engine *engine);
 
-/* Where an offset of the plan lies in the arena; NULL for SIZE_MAX, the offset of what is not
- * there. */
+/* Where an offset of the plan lies in the arena, what belongs to a micro-batch in the pool in use;
+ * NULL for SIZE_MAX, the offset of what is not there. */
 static inline void *qd_engine_at(const qd_engine *engine, size_t offset) {
-    return offset == SIZE_MAX ? NULL : engine->arena + offset;
+    if (offset == SIZE_MAX)
+        return NULL;
+    if (offset >= engine->plan->pool)
+        offset += (size_t)engine->pool * engine->plan->pool_bytes;
+    return engine->arena + offset;
+}
+
+static inline qd_operands *qd_engine_operands(const qd_engine *engine, int node) {
+    return &engine->operands[engine->pool * engine->graph->node_count + node];
 }
 
 /* ---- engine_pieces.c ---- */
@@ -138,9 +164,6 @@ int qd_engine_share(qd_engine *engine, double *numbers, const int64_t *first);
 /* Its memory; freed by the engine's destroy. QD_ENOMEM. */
 int qd_engine_norm_create(qd_engine *engine);
 void qd_engine_norm_destroy(qd_engine *engine);
-
-/* The square of the length of the sum over all slots. */
-int qd_engine_take_squares(qd_engine *engine, double *squares);
 
 /* Of numbers [first, end), `stride` apart, added in the tree of collectives/tree.h; of none: 0. */
 double qd_engine_tree_sum(const double *numbers, int64_t stride, int64_t first, int64_t end);

@@ -28,9 +28,10 @@ int qd_engine_norm_create(qd_engine *e) {
     size_t count = (size_t)blocks->count;
     e->squares = calloc((size_t)blocks->cell[count] + 1, sizeof(double));
     e->slot_squares = calloc(slots + 1, sizeof(double));
+    e->param_squares = calloc((size_t)e->graph->param_count + 1, sizeof(double));
     e->lengths = calloc(2 * count + 1, sizeof(double));
     e->pairs = calloc(count + 1, sizeof(int64_t));
-    if (!e->squares || !e->slot_squares || !e->lengths || !e->pairs)
+    if (!e->squares || !e->slot_squares || !e->param_squares || !e->lengths || !e->pairs)
         return qd_error_set(QD_ENOMEM, "no memory for the lengths of %zu blocks of rows", count);
     for (int k = 0; k <= blocks->count; k++)
         e->pairs[k] = 2 * (int64_t)k;
@@ -40,6 +41,7 @@ int qd_engine_norm_create(qd_engine *e) {
 void qd_engine_norm_destroy(qd_engine *e) {
     free(e->squares);
     free(e->slot_squares);
+    free(e->param_squares);
     free(e->lengths);
     free(e->pairs);
 }
@@ -159,10 +161,12 @@ static double sum_slots(const qd_engine *e, int which, int first, int end) {
     return squares[which * most_slots(g) + first - first_slot];
 }
 
-int qd_engine_take_squares(qd_engine *e, double *squares) {
+int qd_engine_measure(qd_engine *e) {
     const qd_graph *g = e->graph;
     const qd_row_blocks *blocks = e->buckets->blocks;
-    int rc = qd_engine_visit_pieces(e, square_piece, NULL), which = 0;
+    int rc = qd_engine_finish_sums(e), which = 0;
+    if (!rc)
+        rc = qd_engine_visit_pieces(e, square_piece, NULL);
     if (!rc)
         rc = qd_engine_share(e, e->squares, blocks->cell);
     if (!rc)
@@ -172,11 +176,15 @@ int qd_engine_take_squares(qd_engine *e, double *squares) {
                                         (int64_t)(member_squares(g) * sizeof(double)));
     if (rc)
         return rc;
-    *squares = 0;
     for (int p = 0; p < blocks->params; p++)
-        *squares += qd_row_blocks_has_cells(g, &g->params[p])
-                        ? sum_slots(e, which++, 0, g->tensor_slots)
-                        : qd_engine_tree_sum(e->squares, 1, blocks->cell[blocks->first[p]],
-                                             blocks->cell[blocks->first[p + 1]]);
+        e->param_squares[p] =
+            qd_row_blocks_has_cells(g, &g->params[p])
+                ? sum_slots(e, which++, 0, g->tensor_slots)
+                : qd_engine_tree_sum(e->squares, 1, blocks->cell[blocks->first[p]],
+                                     blocks->cell[blocks->first[p + 1]]);
     return 0;
+}
+
+const double *qd_engine_squares(const qd_engine *e) {
+    return e->param_squares;
 }

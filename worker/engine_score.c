@@ -16,7 +16,7 @@ static int64_t losses_of(const qd_graph *g) {
 
 int qd_engine_score_create(qd_engine *e) {
     const qd_graph *g = e->graph;
-    if (!qd_op_is_shared(g, loss_node(g)))
+    if (g->loss < 0 || !qd_op_is_shared(g, loss_node(g)))
         return 0;
     e->greatest = calloc(2 * (size_t)losses_of(g) * (size_t)g->tensor_members, sizeof(float));
     return e->greatest

@@ -28,28 +28,31 @@ static int write_padded(qd_engine *e, void *to, const void *from, size_t filled,
     return rc;
 }
 
+static int load_targets(qd_engine *e, const int32_t *targets, int64_t valid) {
+    size_t bytes = (size_t)e->targets_per_sample * sizeof *targets;
+    if (e->graph->target < 0)
+        return 0;
+    return write_padded(e, qd_engine_at(e, e->plan->value[e->graph->target]), targets,
+                        (size_t)valid * bytes, (size_t)e->graph->samples * bytes);
+}
+
 /* Copies the first `valid` samples in; the rest of the graph's samples stay some class 0 whose
  * results nobody looks at. */
 static int load(qd_engine *e, const qd_batch *batch, int64_t valid) {
     const qd_graph *g = e->graph;
-    const qd_value *input = &g->values[g->input];
-    size_t samples = (size_t)g->samples, filled = (size_t)valid;
-    size_t input_bytes =
-        (size_t)qd_shape_elements(&input->shape) / samples * qd_dtype_bytes(input->dtype);
-    size_t target_bytes = (size_t)qd_graph_targets_per_sample(g) * sizeof(int32_t);
-    int rc = write_padded(e, qd_engine_at(e, e->plan->value[g->input]), batch->samples,
-                          filled * input_bytes, samples * input_bytes);
-    if (!rc)
-        rc = write_padded(e, qd_engine_at(e, e->plan->value[g->target]), batch->targets,
-                          filled * target_bytes, samples * target_bytes);
-    return rc;
+    size_t bytes = e->input_bytes / (size_t)g->samples;
+    int rc = 0;
+    if (g->input >= 0)
+        rc = write_padded(e, qd_engine_at(e, e->plan->value[g->input]), batch->samples,
+                          (size_t)valid * bytes, e->input_bytes);
+    return rc ? rc : load_targets(e, batch->targets, valid);
 }
 
 static int run_forward(qd_engine *e, int n) {
     const qd_node *node = &e->graph->nodes[n];
     int rc = qd_engine_need(e, n);
     if (!rc)
-        rc = e->backend->forward(e->context, e->graph, node, &e->operands[n]);
+        rc = e->backend->forward(e->context, e->graph, node, qd_engine_operands(e, n));
     return rc ? qd_error_context(rc, "forward of %s", node->name) : 0;
 }
 
@@ -57,7 +60,7 @@ static int run_forward(qd_engine *e, int n) {
  * there. */
 static int run_backward(qd_engine *e, int n, int part, bool adds) {
     const qd_node *node = &e->graph->nodes[n];
-    qd_operands *o = &e->operands[n];
+    qd_operands *o = qd_engine_operands(e, n);
     for (int i = 0; i < node->param_count; i++)
         o->param_grads[i] = qd_engine_part(e, part, e->graph->params[node->params[i]].offset);
     for (int i = 0; i < node->param_count; i++)
@@ -68,7 +71,7 @@ static int run_backward(qd_engine *e, int n, int part, bool adds) {
 
 /* Losses of the global batch. */
 static double batch_losses(const qd_engine *e) {
-    return (double)e->job.train.batch * (double)qd_graph_losses_per_sample(e->graph);
+    return (double)e->job.train.batch * (double)e->losses_per_sample;
 }
 
 /* As it stands in the summed vector; not a number where the device cannot be read. */
@@ -87,7 +90,7 @@ static float summed_total(const qd_engine *e, int total) {
  * grid alike, and this factor makes means of the sums.
  */
 double qd_engine_mean_factor(const qd_engine *e) {
-    if (!qd_loss_is_weighted(e->graph))
+    if (!e->is_weighted)
         return 1;
     double weight = (double)summed_total(e, QD_TOTAL_WEIGHT);
     return weight > 0 ? batch_losses(e) / weight : 0;
@@ -98,111 +101,155 @@ double qd_engine_mean_factor(const qd_engine *e) {
 static int seed_loss_grad(qd_engine *e) {
     float *grad = qd_engine_at(e, e->plan->value_grad[e->graph->loss]);
     return e->backend->fill(e->context, grad, (float)(1.0 / batch_losses(e)),
-                            e->graph->samples * qd_graph_losses_per_sample(e->graph));
+                            e->graph->samples * e->losses_per_sample);
 }
 
-/* What the micro-batches of a slot come to. */
-typedef struct leaf {
-    int part;               /* partial sum that gradients go to */
-    const int32_t *targets; /* of the micro-batch in hand, on the host */
-    bool adds;              /* to the gradients that stand there; else they are written */
-    bool last;              /* micro-batch of the last slot: what is final is handed on */
-    double loss, weight;
-    int64_t correct;
-    double part_loss; /* of the micro-batch in hand, once the device has been waited for */
-    int64_t part_correct;
-} leaf;
+/* ---- micro-batches ---- */
 
-static int take_loss(qd_engine *e, leaf *l) {
-    int rc = qd_engine_score(e, l->targets, e->graph->samples, &l->part_loss, &l->part_correct);
+static int64_t slot_samples(const qd_engine *e) {
+    return e->job.train.batch / e->job.slots_data;
+}
+
+static int64_t micro_batches_of_a_slot(const qd_engine *e) {
+    return slot_samples(e) / e->graph->samples;
+}
+
+/* From here on a micro-batch is computed with. */
+static void turn_to(qd_engine *e, int64_t micro_batch) {
+    int64_t of_a_slot = micro_batches_of_a_slot(e);
+    e->pool = (int)(micro_batch % e->in_flight);
+    e->run.training = true;
+    e->run.first_sample = (e->first_slot + micro_batch / of_a_slot) * slot_samples(e) +
+                          micro_batch % of_a_slot * e->graph->samples;
+}
+
+/* Scores the losses, and seeds their gradient. */
+static int take_loss(qd_engine *e, const int32_t *targets) {
+    qd_engine_results *r = &e->results[e->pool];
+    *r = (qd_engine_results){0};
+    if (e->graph->loss < 0)
+        return 0;
+    int rc = qd_engine_score(e, targets, e->graph->samples, &r->loss, &r->correct);
+    r->weight = qd_loss_count_targets(e->graph, targets, e->graph->samples).weight;
     return rc ? rc : seed_loss_grad(e);
 }
 
-static int run_pass(qd_engine *e, qd_pass pass, leaf *l) {
-    switch (pass.kind) {
-    case QD_PASS_FORWARD:
-    case QD_PASS_RECOMPUTE:
-        return run_forward(e, pass.node);
-    case QD_PASS_LOSS:
-        return take_loss(e, l);
-    case QD_PASS_BACKWARD:
-        return run_backward(e, pass.node, l->part, l->adds);
-    }
-    return 0;
+int qd_engine_forward(qd_engine *engine, int64_t micro_batch, const qd_batch *batch) {
+    int64_t part = micro_batch % micro_batches_of_a_slot(engine);
+    qd_batch own = {0};
+    if (batch->samples)
+        own =
+            (qd_batch){(const char *)batch->samples + part * (int64_t)engine->input_bytes,
+                       batch->targets + part * engine->graph->samples * engine->targets_per_sample};
+    turn_to(engine, micro_batch);
+    int rc = load(engine, &own, engine->graph->samples);
+    for (int i = 0; i < engine->timeline->loss && !rc; i++)
+        rc = run_forward(engine, engine->timeline->passes[i].node);
+    if (!rc)
+        rc = take_loss(engine, own.targets);
+    return rc ? rc : engine->backend->wait(engine->context);
 }
 
-/* Part number `part` of a slot's batch. */
-static int run_micro_batch(qd_engine *e, const qd_batch *batch, int64_t part, leaf *l) {
-    const qd_graph *g = e->graph;
-    const qd_value *input = &g->values[g->input];
-    int64_t input_bytes = qd_shape_elements(&input->shape) * (int64_t)qd_dtype_bytes(input->dtype);
-    qd_batch own = {(const char *)batch->samples + part * input_bytes,
-                    batch->targets + part * g->samples * qd_graph_targets_per_sample(g)};
-    int rc = load(e, &own, g->samples);
-    l->targets = own.targets;
-    for (int i = 0; i < e->timeline->count && !rc; i++) {
-        rc = l->last ? qd_engine_free_segments(e, i) : 0;
+/* Backward, and what is recomputed for it. last: micro-batch of the last slot, so that what is
+ * final is handed on. */
+static int run_back(qd_engine *e, int into, bool adds, bool last) {
+    int rc = 0;
+    for (int i = e->timeline->loss + 1; i < e->timeline->count && !rc; i++) {
+        qd_pass pass = e->timeline->passes[i];
+        rc = last ? qd_engine_free_segments(e, i) : 0;
         if (!rc)
-            rc = run_pass(e, e->timeline->passes[i], l);
-        if (!rc && l->last)
+            rc = pass.kind == QD_PASS_BACKWARD ? run_backward(e, pass.node, into, adds)
+                                               : run_forward(e, pass.node);
+        if (!rc && last)
             rc = qd_engine_finish_buckets(e, i);
     }
-    if (!rc)
-        rc = e->backend->wait(e->context);
-    if (rc)
-        return rc;
-    l->loss += l->part_loss;
-    l->correct += l->part_correct;
-    l->weight += qd_loss_count_targets(g, own.targets, g->samples).weight;
-    return 0;
+    return rc ? rc : e->backend->wait(e->context);
 }
 
-/* A slot into its leaf. */
-static int run_leaf(qd_engine *e, const qd_batch *batch, bool last) {
-    leaf l = {.part = qd_tree_stack_top(&e->stack)};
-    int64_t slot_samples = e->job.train.batch / e->job.slots_data;
-    int64_t parts = slot_samples / e->graph->samples;
-    e->run.training = true;
-    for (int64_t part = 0; part < parts; part++) {
-        l.last = last && part == parts - 1;
-        e->run.first_sample = e->stack.next * slot_samples + part * e->graph->samples;
-        l.adds = part > 0;
-        int rc = run_micro_batch(e, batch, part, &l);
-        if (rc)
-            return rc;
-    }
-    e->totals[QD_TOTAL_LOSS] += (float)(l.loss / batch_losses(e));
-    e->totals[QD_TOTAL_WEIGHT] += (float)l.weight;
-    e->totals[QD_TOTAL_CORRECT] += (float)l.correct;
-    float *totals = qd_engine_totals_of(e, l.part);
-    int rc = last ? 0 : qd_engine_clear_gaps(e, l.part, 0, e->buckets->blocks->count);
-    if (!rc)
-        rc = e->backend->clear(e->context, totals, QD_MEMORY_TOTALS * sizeof *totals);
+/* ---- slots ---- */
+
+/* Puts the totals behind the gradients of a slot whose micro-batches are done. */
+static int write_totals(qd_engine *e, int into) {
+    float *totals = qd_engine_totals_of(e, into);
+    e->totals[QD_TOTAL_LOSS] += (float)(e->leaf.loss / batch_losses(e));
+    e->totals[QD_TOTAL_WEIGHT] += (float)e->leaf.weight;
+    e->totals[QD_TOTAL_CORRECT] += (float)e->leaf.correct;
+    int rc = e->backend->clear(e->context, totals, QD_MEMORY_TOTALS * sizeof *totals);
     if (!rc)
         rc = e->backend->write(e->context, totals, e->totals, sizeof e->totals);
     memset(e->totals, 0, sizeof e->totals);
     return rc;
 }
 
-int qd_engine_run_slot(qd_engine *engine, const qd_batch *batch) {
-    qd_tree_stack *stack = &engine->stack;
-    if (stack->next >= engine->end_slot)
-        return qd_error_set(QD_EINTERNAL, "all slots of the step, %d .. %d, have run already",
-                            engine->first_slot, engine->end_slot - 1);
-    int slot = stack->next;
-    bool last = slot == engine->end_slot - 1;
-    if (last)
-        qd_engine_plan_merges(engine);
-    int rc = run_leaf(engine, batch, last);
-    if (!rc && last)
-        rc = qd_engine_finish_totals(engine);
+/* A slot joins the tree. */
+static int finish_slot(qd_engine *e, int leaf, bool last) {
     int into, from;
-    while (!rc && !last && qd_tree_stack_push_next(stack, &into, &from))
-        rc = engine->backend->add(engine->context, engine->vectors[into], engine->vectors[from],
-                                  engine->plan->gradient_elements);
+    int rc = last ? 0 : qd_engine_clear_gaps(e, leaf, 0, e->buckets->blocks->count);
     if (!rc)
-        rc = engine->backend->wait(engine->context);
-    return rc ? qd_error_context(rc, "slot %d", slot) : 0;
+        rc = write_totals(e, leaf);
+    if (!rc && last)
+        rc = qd_engine_finish_totals(e);
+    while (!rc && !last && qd_tree_stack_push_next(&e->stack, &into, &from))
+        rc = e->backend->add(e->context, e->vectors[into], e->vectors[from],
+                             e->plan->gradient_elements);
+    return rc ? rc : e->backend->wait(e->context);
+}
+
+static void add_results(qd_engine *e, bool first) {
+    const qd_engine_results *r = &e->results[e->pool];
+    if (first)
+        e->leaf = (qd_engine_results){0};
+    e->leaf.loss += r->loss;
+    e->leaf.weight += r->weight;
+    e->leaf.correct += r->correct;
+}
+
+int qd_engine_backward(qd_engine *engine, int64_t micro_batch) {
+    int64_t of_a_slot = micro_batches_of_a_slot(engine), part = micro_batch % of_a_slot;
+    int slot = engine->first_slot + (int)(micro_batch / of_a_slot);
+    bool last_slot = slot == engine->end_slot - 1, last_part = part == of_a_slot - 1;
+    if (slot != engine->stack.next || slot >= engine->end_slot)
+        return qd_error_set(QD_EINTERNAL, "backward of slot %d where %d of %d .. %d is next", slot,
+                            engine->stack.next, engine->first_slot, engine->end_slot - 1);
+    turn_to(engine, micro_batch);
+    if (last_slot && part == 0)
+        qd_engine_plan_merges(engine);
+    int leaf = qd_tree_stack_top(&engine->stack);
+    int rc = run_back(engine, leaf, part > 0, last_slot && last_part);
+    if (rc)
+        return qd_error_context(rc, "slot %d", slot);
+    add_results(engine, part == 0);
+    return last_part ? finish_slot(engine, leaf, last_slot) : 0;
+}
+
+int qd_engine_run_slot(qd_engine *engine, const qd_batch *batch) {
+    int64_t of_a_slot = micro_batches_of_a_slot(engine);
+    int64_t first = (engine->stack.next - engine->first_slot) * of_a_slot;
+    int rc = 0;
+    for (int64_t i = 0; i < of_a_slot && !rc; i++) {
+        rc = qd_engine_forward(engine, first + i, batch);
+        if (!rc)
+            rc = qd_engine_backward(engine, first + i);
+    }
+    return rc;
+}
+
+static qd_handover handover(qd_engine *e, int64_t micro_batch, int value) {
+    const qd_value *v = &e->graph->values[value];
+    e->pool = (int)(micro_batch % e->in_flight);
+    return (qd_handover){
+        .value = qd_engine_at(e, e->plan->value[value]),
+        .gradient = qd_engine_at(e, e->plan->value_grad[value]),
+        .bytes = (size_t)qd_shape_elements(&v->shape) * qd_dtype_bytes(v->dtype),
+    };
+}
+
+qd_handover qd_engine_taken(qd_engine *engine, int64_t micro_batch, int i) {
+    return handover(engine, micro_batch, engine->graph->taken[i]);
+}
+
+qd_handover qd_engine_handed(qd_engine *engine, int64_t micro_batch, int i) {
+    return handover(engine, micro_batch, engine->graph->handed[i]);
 }
 
 void qd_engine_parts(qd_engine *engine, float *const **parts, int *count) {
@@ -228,13 +275,14 @@ int qd_engine_evaluate(qd_engine *engine, const qd_batch *batch, int64_t valid, 
     if (valid < 0 || valid > engine->graph->samples)
         return qd_error_set(QD_EINTERNAL, "%" PRId64 " valid samples in a batch of %" PRId64, valid,
                             engine->graph->samples);
-    double loss;
-    int64_t right;
+    double loss = 0;
+    int64_t right = 0;
+    engine->pool = 0;
     engine->run.training = false;
     int rc = load(engine, batch, valid);
     for (int n = 0; n < engine->graph->node_count && !rc; n++)
         rc = run_forward(engine, n);
-    if (!rc)
+    if (!rc && engine->graph->loss >= 0)
         rc = qd_engine_score(engine, batch->targets, valid, &loss, &right);
     if (!rc)
         rc = engine->backend->wait(engine->context);
@@ -243,4 +291,29 @@ int qd_engine_evaluate(qd_engine *engine, const qd_batch *batch, int64_t valid, 
     *loss_sum += loss;
     *correct += right;
     return 0;
+}
+
+int qd_engine_get_totals(qd_engine *engine, float *totals) {
+    int rc = engine->backend->read(engine->context, totals, qd_engine_totals_of(engine, 0),
+                                   QD_TOTALS * sizeof *totals);
+    return rc ? rc : engine->backend->wait(engine->context);
+}
+
+int qd_engine_set_totals(qd_engine *engine, const float *totals) {
+    return engine->backend->write(engine->context, qd_engine_totals_of(engine, 0), totals,
+                                  QD_TOTALS * sizeof *totals);
+}
+
+float *qd_engine_gradient(qd_engine *engine, int param) {
+    return engine->vectors[0] + engine->graph->params[param].offset;
+}
+
+int qd_engine_copy(qd_engine *engine, void *to, const void *from, size_t bytes) {
+    int rc = engine->backend->copy(engine->context, to, from, bytes);
+    return rc ? rc : engine->backend->wait(engine->context);
+}
+
+int qd_engine_add(qd_engine *engine, float *into, const float *from, int64_t count) {
+    int rc = engine->backend->add(engine->context, into, from, count);
+    return rc ? rc : engine->backend->wait(engine->context);
 }

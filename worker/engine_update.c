@@ -6,12 +6,7 @@
 #include "runtime/error.h"
 #include "worker/engine_internal.h"
 
-/* Of the sum over all slots. */
-static int take_gradient_norm(qd_engine *e) {
-    double squares = 0;
-    int rc = qd_engine_take_squares(e, &squares);
-    if (rc)
-        return rc;
+static int take_norm(qd_engine *e, double squares) {
     double norm = e->gradient_norm = sqrt(squares) * qd_engine_mean_factor(e);
     if (!isfinite(norm))
         return qd_error_set(
@@ -88,10 +83,16 @@ static int move_bucket(qd_engine *e, int b, qd_optimizer_scalars *scalars) {
 }
 
 int qd_engine_update(qd_engine *engine, int64_t total_steps) {
+    double squares = 0;
+    int rc = qd_engine_measure(engine);
+    for (int p = 0; p < engine->graph->param_count; p++)
+        squares += engine->param_squares[p];
+    return rc ? rc : qd_engine_apply(engine, total_steps, squares);
+}
+
+int qd_engine_apply(qd_engine *engine, int64_t total_steps, double squares) {
     qd_optimizer_scalars scalars;
-    int rc = qd_engine_finish_sums(engine);
-    if (!rc)
-        rc = take_gradient_norm(engine);
+    int rc = take_norm(engine, squares);
     if (rc)
         return rc;
     double rate_factor = qd_schedule_factor(&engine->job.schedule, engine->run.step, total_steps);

@@ -11,7 +11,7 @@
  * "model/NAME" for a parameter, "optimizer/STATE/NAME" for what an optimizer keeps of it. Members
  * that hold the very same slice of a tensor share the work of writing it: this one is number
  * `replica` of `replicas`. replicas 0: every writer of the checkpoint holds it, so the writer's own
- * place among them counts.
+ * place among them counts. replicas -1: somebody else writes it.
  */
 typedef struct qd_state_tensor {
     char name[3 * QD_MAX_NAME];

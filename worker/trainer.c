@@ -65,20 +65,46 @@ static int find_own_place(qd_trainer *t) {
     return 0;
 }
 
-static int open_engine(qd_trainer *t) {
-    qd_engine_place place = {t->first_slot, t->end_slot, t->place.d,
-                             t->grid.dp,    t->place.t,  t->grid.tp};
-    int rc = qd_engine_create_member(t->job, &place, qd_backend_of_this_machine(), t->a->threads,
-                                     &t->engine);
+static int open_stage(qd_trainer *t) {
+    qd_stage_config config = {
+        .job = t->job,
+        .grid = t->grid,
+        .place = t->place,
+        .first_slot = t->first_slot,
+        .end_slot = t->end_slot,
+        .backend = qd_backend_of_this_machine(),
+        .threads = t->a->threads,
+        .spans = &t->spans,
+    };
+    int rc = qd_stage_create(&config, &t->stage);
     if (rc)
         return rc;
-    t->state_count = qd_engine_state_count(t->engine);
+    t->state_count = qd_stage_state_count(t->stage);
     t->state = calloc((size_t)t->state_count, sizeof *t->state);
     if (!t->state)
         return qd_error_set(QD_ENOMEM, "no memory for %d state tensors", t->state_count);
     for (int i = 0; i < t->state_count; i++)
-        qd_engine_state(t->engine, i, &t->state[i]);
+        qd_stage_state(t->stage, i, &t->state[i]);
     return 0;
+}
+
+/* Chunks come to the same slot at different times. */
+static int open_loaders(qd_trainer *t) {
+    int chunks = qd_stage_chunks(t->stage), rc = 0;
+    t->loaders = calloc((size_t)chunks, sizeof(qd_loader *));
+    if (!t->loaders)
+        return qd_error_set(QD_ENOMEM, "no memory for %d loaders", chunks);
+    for (int c = 0; c < chunks && !rc; c++)
+        if (qd_stage_reads_data(t->stage, c))
+            rc = qd_loader_create(t->job, t->dataset, t->first_slot, t->end_slot, t->step,
+                                  &t->loaders[c]);
+    return rc;
+}
+
+static void close_loaders(qd_trainer *t) {
+    for (int c = 0; t->loaders && c < qd_stage_chunks(t->stage); c++)
+        qd_loader_destroy(t->loaders[c]);
+    free(t->loaders);
 }
 
 static int open_logs(qd_trainer *t) {
@@ -89,7 +115,7 @@ static int open_logs(qd_trainer *t) {
         .attempt = a->attempt,
         .rank = a->world->rank,
         .host = a->world->host[a->world->rank],
-        .arena_bytes = qd_engine_arena_bytes(t->engine),
+        .arena_bytes = qd_stage_arena_bytes(t->stage),
         .started_ns = t->started_ns,
     };
     int rc = qd_utilization_create(&who, &t->utilization);
@@ -117,7 +143,7 @@ static int set_up(qd_trainer *t) {
         return rc;
     t->total_steps = qd_job_total_steps(t->job, qd_dataset_size(t->dataset, QD_SPLIT_TRAIN));
     describe_origin(t);
-    rc = open_engine(t);
+    rc = open_stage(t);
     if (!rc)
         rc = listen(t);
     if (!rc)
@@ -136,18 +162,18 @@ static int set_up(qd_trainer *t) {
     if (!rc)
         rc = qd_trainer_remember_evaluations(t);
     if (!rc)
-        rc = qd_loader_create(t->job, t->dataset, t->first_slot, t->end_slot, t->step, &t->loader);
+        rc = open_loaders(t);
     return rc;
 }
 
 static void tear_down(qd_trainer *t) {
-    qd_loader_destroy(t->loader);
+    close_loaders(t);
     qd_checkpoint_writer_destroy(t->writer);
     qd_steps_log_close(t->steps_log); /* flushed before, where it matters */
     qd_utilization_destroy(t->utilization);
     qd_evaluation_destroy(t->evaluation);
     qd_trainer_close_groups(t); /* before the memory that their thread may be at work on */
-    qd_engine_destroy(t->engine);
+    qd_stage_destroy(t->stage);
     qd_dataset_close(t->dataset);
     free(t->state);
     free(t->slot_starts);
@@ -159,43 +185,39 @@ static void tear_down(qd_trainer *t) {
 
 /* ---- one step ---- */
 
-static int run_slots(qd_trainer *t) {
-    for (int slot = t->first_slot; slot < t->end_slot; slot++) {
-        qd_batch batch;
-        int listened = listen(t);
-        if (listened)
-            return listened;
-        qd_span_enter(&t->spans, QD_SPAN_DATA);
-        int rc = qd_loader_next(t->loader, data_deadline_s, &batch);
-        qd_span_enter(&t->spans, QD_SPAN_COMPUTE);
-        if (!rc)
-            rc = qd_engine_run_slot(t->engine, &batch);
-        if (rc)
-            return rc;
-    }
-    return 0;
+static int next_batch(void *context, int chunk, qd_batch *batch) {
+    qd_trainer *t = context;
+    qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_DATA);
+    int rc = qd_loader_next(t->loaders[chunk], data_deadline_s, batch);
+    qd_span_enter(&t->spans, before);
+    return rc;
+}
+
+static int listen_between(void *context) {
+    return listen(context);
 }
 
 /* Forward, backward, sum, update. *stop: a member was asked to stop. */
 static int train_step(qd_trainer *t, bool *stop) {
-    qd_engine_begin_step(t->engine, t->step + 1);
+    qd_stage_feed feed = {.context = t, .next = next_batch, .between = listen_between};
+    qd_stage_begin_step(t->stage, t->step + 1);
     if (t->hooks->stop_asked(t->hooks->context))
-        qd_engine_add_total(t->engine, QD_TOTAL_STOP, 1);
+        qd_stage_add_total(t->stage, QD_TOTAL_STOP, 1);
     qd_trainer_checkpoint_vote(t);
-    int rc = run_slots(t);
+    int rc = qd_stage_run(t->stage, &feed);
     if (!rc)
-        rc = qd_engine_finish_sums(t->engine);
+        rc = qd_stage_finish_sums(t->stage);
     if (!rc)
         rc = qd_trainer_count_votes(t);
     if (rc)
         return rc;
-    t->loss = qd_engine_total(t->engine, QD_TOTAL_LOSS);
+    t->loss = qd_stage_total(t->stage, QD_TOTAL_LOSS);
     *stop = t->stop_votes > 0;
     if (!isfinite(t->loss))
         return qd_error_set(QD_EDATA, "the loss is %s; try a lower optimizer.learning_rate than %g",
                             isnan(t->loss) ? "not a number" : "infinite",
                             t->job->optimizer.learning_rate);
-    rc = qd_engine_update(t->engine, t->total_steps);
+    rc = qd_stage_update(t->stage, t->total_steps);
     if (rc)
         return rc;
     t->step++;
@@ -228,8 +250,8 @@ static void heed_log_failure(qd_trainer *t, int rc) {
 
 static void close_interval(qd_trainer *t, int64_t now) {
     int64_t steps = t->step - t->interval_from_step;
-    /* Members of a tensor group run the same samples together; they count once. */
-    int64_t slots = t->place.t == 0 ? t->end_slot - t->first_slot : 0;
+    /* Members that hold one copy of the model run the same samples together; they count once. */
+    int64_t slots = t->place.t == 0 && t->place.p == 0 ? t->end_slot - t->first_slot : 0;
     int64_t samples = steps * t->slot_samples * slots;
     t->interval_from_ns = now;
     t->interval_from_step = t->step;
@@ -240,8 +262,8 @@ static void close_interval(qd_trainer *t, int64_t now) {
 static int after_step(qd_trainer *t) {
     int64_t every = t->job->train.evaluate_every;
     if (qd_trainer_leads(t))
-        heed_log_failure(t, qd_steps_log_step(t->steps_log, t->step, t->loss,
-                                              qd_engine_gradient_norm(t->engine)));
+        heed_log_failure(
+            t, qd_steps_log_step(t->steps_log, t->step, t->loss, qd_stage_gradient_norm(t->stage)));
     qd_span_enter(&t->spans, QD_SPAN_CHECKPOINT);
     int rc = qd_trainer_checkpoint_step(t);
     qd_span_enter(&t->spans, QD_SPAN_COMPUTE);

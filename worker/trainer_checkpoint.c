@@ -88,7 +88,7 @@ int qd_trainer_resume(qd_trainer *t) {
     if (rc < 0)
         return rc;
     /* A checkpoint that failed to load may have left half of itself in the weights. */
-    return qd_engine_reset(t->engine);
+    return qd_stage_reset(t->stage);
 }
 
 /* After all members have written: the first one makes it count. */
@@ -120,12 +120,12 @@ void qd_trainer_checkpoint_vote(qd_trainer *t) {
         qd_log(QD_LOG_WARN, "%s: checkpoint of step %lld given up: %s", t->job->name,
                (long long)qd_checkpoint_pending(t->writer), qd_error_message());
     if (written != 0)
-        qd_engine_add_total(t->engine, QD_TOTAL_SAVED, written > 0 ? 1 : QD_SAVED_FAILED);
+        qd_stage_add_total(t->stage, QD_TOTAL_SAVED, written > 0 ? 1 : QD_SAVED_FAILED);
 }
 
 /* The state may still be on its way. */
 static int begin(qd_trainer *t) {
-    int rc = qd_engine_settle(t->engine);
+    int rc = qd_stage_settle(t->stage);
     return rc ? rc : qd_checkpoint_begin(t->writer, t->state, t->state_count, t->step);
 }
 

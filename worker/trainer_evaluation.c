@@ -102,10 +102,12 @@ static int run_chunk(qd_trainer *t, qd_split split, int64_t chunk, int64_t chunk
     qd_batch batch = {.samples = e->samples, .targets = e->targets};
     double loss = 0;
     int64_t correct = 0;
-    int rc = qd_engine_evaluate(t->engine, &batch, valid, &loss, &correct);
+    int rc = qd_stage_evaluate(t->stage, &batch, valid, &loss, &correct);
     if (rc)
         return rc;
-    qd_loss_count count = qd_loss_count_targets(qd_engine_graph(t->engine), e->targets, valid);
+    if (t->place.p < t->grid.pp - 1)
+        return 0; /* the last stage tells */
+    qd_loss_count count = qd_loss_count_targets(qd_stage_whole(t->stage), e->targets, valid);
     results[LOSSES * chunks + chunk] = (float)loss;
     results[RIGHTS * chunks + chunk] = (float)correct;
     results[WEIGHTS * chunks + chunk] = (float)count.weight;
@@ -123,7 +125,7 @@ static void remember(void *context, int64_t step, double loss) {
 }
 
 static void follow_plateau(qd_trainer *t) {
-    qd_engine_set_rate_factor(t->engine, qd_plateau_factor(&t->plateau, &t->job->schedule));
+    qd_stage_set_rate_factor(t->stage, qd_plateau_factor(&t->plateau, &t->job->schedule));
 }
 
 static int check_validation(const qd_trainer *t) {
@@ -190,7 +192,7 @@ int qd_trainer_evaluate(qd_trainer *t, qd_split split) {
     float *results = t->evaluation->chunks;
     memset(results, 0, PARTS * (size_t)chunks * sizeof *results);
     int members = t->grid.dp;
-    int64_t d = t->place.d; /* members of a tensor group run each chunk together */
+    int64_t d = t->place.d; /* members that hold one copy of the model run each chunk together */
     for (int64_t c = d * chunks / members; c < (d + 1) * chunks / members; c++) {
         int rc = run_chunk(t, split, c, chunks, results);
         if (rc)
@@ -201,6 +203,9 @@ int qd_trainer_evaluate(qd_trainer *t, qd_split split) {
     qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
     qd_slot_ranges one_each = {.leaves = members, .starts = t->one_each};
     int rc = qd_allreduce_ordered(t->data_group, &one_each, &results, 1, results, PARTS * chunks);
+    one_each.leaves = t->grid.pp;
+    if (!rc && t->grid.pp > 1) /* the last stage has the results, the others zeros */
+        rc = qd_allreduce_ordered(t->outputs, &one_each, &results, 1, results, PARTS * chunks);
     qd_span_enter(&t->spans, before);
     if (rc)
         return rc;
@@ -209,7 +214,7 @@ int qd_trainer_evaluate(qd_trainer *t, qd_split split) {
         for (int64_t c = 0; c < chunks; c++)
             sums[part] += (double)results[part * chunks + c];
     double loss = sums[WEIGHTS] > 0 ? sums[LOSSES] / sums[WEIGHTS] : 0;
-    bool tells = qd_graph_classifies(qd_engine_graph(t->engine)) && sums[KEPT] > 0;
+    bool tells = qd_graph_classifies(qd_stage_whole(t->stage)) && sums[KEPT] > 0;
     double accuracy = tells ? sums[RIGHTS] / sums[KEPT] : (double)NAN;
     if (split == QD_SPLIT_VALIDATION)
         note_validation(t, loss);

@@ -9,7 +9,7 @@
 /* ---- groups ---- */
 
 /* Groups that a member is in; each has an id of its own, made of the attempt's. */
-enum { GANG, DATA, TENSOR, GROUPS };
+enum { GANG, DATA, TENSOR, OUTPUTS, GRADIENTS, GROUPS };
 
 static int create_group(qd_trainer *t, int which, const int *ranks, int count,
                         qd_progress *progress, qd_group **group) {
@@ -77,60 +77,59 @@ static int gather(void *context, void *all, int64_t bytes) {
 
 /* A group of the whole gang serves as the one along an axis that the gang lies on. */
 static int open_groups(qd_trainer *t) {
-    bool alone = t->grid.tp == 1;
-    int rc =
-        create_group(t, GANG, t->a->ranks, t->a->rank_count, alone ? t->progress : NULL, &t->group);
-    if (alone)
+    bool lies_on_data = t->grid.tp == 1 && t->grid.pp == 1;
+    int rc = create_group(t, GANG, t->a->ranks, t->a->rank_count, lies_on_data ? t->progress : NULL,
+                          &t->group);
+    if (lies_on_data)
         t->data_group = t->group;
-    if (!rc && !alone)
+    else if (!rc)
         rc = create_along(t, DATA, QD_AXIS_DATA, t->progress, &t->data_group);
-    if (!rc && !alone)
+    if (!rc && t->grid.tp > 1)
         rc = create_along(t, TENSOR, QD_AXIS_TENSOR, NULL, &t->tensor_group);
-    return rc;
-}
-
-static int connect_data(qd_trainer *t) {
-    qd_slot_ranges ranges = {.leaves = (int)t->job->slots_data, .starts = t->slot_starts};
-    int rc = qd_exchange_create(t->data_group, &ranges, qd_engine_buckets(t->engine),
-                                qd_engine_shards(t->engine), &t->spans, &t->exchange);
-    if (!rc)
-        qd_engine_connect(t->engine, t->exchange);
+    if (!rc && t->grid.pp > 1)
+        rc = create_along(t, OUTPUTS, QD_AXIS_PIPELINE, t->progress, &t->outputs);
+    if (!rc && t->grid.pp > 1)
+        rc = create_along(t, GRADIENTS, QD_AXIS_PIPELINE, t->progress, &t->gradients);
     return rc;
 }
 
 static void connect_tensor(qd_trainer *t) {
     t->tensor_exchange =
         (qd_tensor_exchange){.context = t, .sum = sum_parts, .unite = unite, .gather = gather};
-    qd_engine_connect_tensor(t->engine, &t->tensor_exchange);
+    qd_stage_connect_tensor(t->stage, &t->tensor_exchange);
 }
 
 int qd_trainer_open_groups(qd_trainer *t) {
+    qd_slot_ranges ranges = {.leaves = (int)t->job->slots_data, .starts = t->slot_starts};
     qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_IDLE);
-    int rc = t->grid.dp > 1 ? qd_progress_create(&t->progress) : 0;
+    int rc = t->grid.dp > 1 || t->grid.pp > 1 ? qd_progress_create(&t->progress) : 0;
     if (!rc)
         rc = open_groups(t);
     if (!rc && t->grid.dp > 1)
-        rc = connect_data(t);
+        rc = qd_stage_connect_data(t->stage, t->data_group, &ranges);
     if (!rc && t->grid.tp > 1)
         connect_tensor(t);
+    if (!rc && t->grid.pp > 1)
+        qd_stage_connect_pipeline(t->stage, t->outputs, t->gradients);
     qd_span_enter(&t->spans, before);
     return rc;
 }
 
 void qd_trainer_close_groups(qd_trainer *t) {
+    qd_group_destroy(t->gradients);
+    qd_group_destroy(t->outputs);
     qd_group_destroy(t->tensor_group);
     if (t->data_group != t->group)
         qd_group_destroy(t->data_group);
     qd_group_destroy(t->group);
     qd_progress_destroy(t->progress);
-    qd_exchange_destroy(t->exchange);
 }
 
 /* Totals of the step are sums over data members; what each tensor member has added for itself is
  * added up here. */
 int qd_trainer_count_votes(qd_trainer *t) {
-    float votes[] = {qd_engine_total(t->engine, QD_TOTAL_STOP),
-                     qd_engine_total(t->engine, QD_TOTAL_SAVED)};
+    float votes[] = {qd_stage_total(t->stage, QD_TOTAL_STOP),
+                     qd_stage_total(t->stage, QD_TOTAL_SAVED)};
     int rc = 0;
     if (t->grid.tp > 1) {
         memset(t->agree, 0, QD_AGREE_MAX * sizeof *t->agree);
@@ -147,10 +146,12 @@ int qd_trainer_count_votes(qd_trainer *t) {
 
 int qd_trainer_find_place(qd_trainer *t) {
     const qd_assignment *a = t->a;
-    int tp = (int)t->job->layout_tp, dp = a->rank_count / tp;
-    if (dp * tp != a->rank_count)
-        return qd_error_set(QD_EPROTO, "a gang of %d for tensor groups of %d", a->rank_count, tp);
-    t->grid = (qd_grid){.dp = dp, .pp = 1, .tp = tp};
+    int tp = (int)t->job->layout_tp, copy = (int)qd_job_copy_ranks(t->job);
+    int dp = a->rank_count / copy;
+    if (dp * copy != a->rank_count)
+        return qd_error_set(QD_EPROTO, "a gang of %d for copies of the model on %d", a->rank_count,
+                            copy);
+    t->grid = (qd_grid){.dp = dp, .pp = copy / tp, .tp = tp};
     t->place = qd_grid_place_of(&t->grid, t->index);
     size_t entries = (size_t)a->rank_count + 1;
     t->slot_starts = calloc(entries, sizeof *t->slot_starts);

@@ -9,7 +9,7 @@
 #include "runtime/span.h"
 #include "worker/checkpoint.h"
 #include "worker/data/loader.h"
-#include "worker/engine.h"
+#include "worker/stage.h"
 #include "worker/steps_log.h"
 #include "worker/trainer.h"
 #include "worker/utilization.h"
@@ -47,14 +47,14 @@ typedef struct qd_trainer {
 
     qd_span_clock spans;
     qd_dataset *dataset;
-    qd_progress *progress;  /* carries sums over data on while the engine computes */
-    qd_group *group;        /* the gang */
-    qd_group *data_group;   /* members of equal t; the gang where tp is 1 */
-    qd_group *tensor_group; /* members of equal d; NULL where tp is 1 */
-    qd_exchange *exchange;  /* over data; it and progress are NULL where dp is 1 */
+    qd_progress *progress; /* carries exchanges on while the engines compute; NULL for dp 1, pp 1 */
+    qd_group *group;       /* the gang */
+    qd_group *data_group;  /* along the data axis; the gang where it lies on that */
+    qd_group *tensor_group;        /* along the tensor axis; NULL where tp is 1 */
+    qd_group *outputs, *gradients; /* along the pipeline axis; NULL where pp is 1 */
     qd_tensor_exchange tensor_exchange;
-    qd_engine *engine;
-    qd_loader *loader;
+    qd_stage *stage;
+    qd_loader **loaders; /* [chunks of the stage]; NULL: it reads no data */
     qd_checkpoint_writer *writer;
     qd_checkpoint_origin origin;
     qd_utilization *utilization;
@@ -88,7 +88,7 @@ static inline bool qd_trainer_leads(const qd_trainer *t) {
  * QD_ENOMEM. */
 int qd_trainer_find_place(qd_trainer *t);
 
-/* Meets the members of each of its groups, and connects the engine to them; errors as
+/* Meets the members of each of its groups, and connects the stage to them; errors as
  * qd_group_create's. Closing ends what is under way. */
 int qd_trainer_open_groups(qd_trainer *t);
 void qd_trainer_close_groups(qd_trainer *t);

@@ -82,10 +82,10 @@ static int plan_arena(const qd_job *job, const qd_graph *graph, const cut *c, co
                       int members, qd_trainer_memory *memory) {
     int most = 0;
     qd_memory_plan *plan;
-    qd_memory_shard shard = {qd_shards_most(c->shards), c->segments};
+    qd_memory_member held = {qd_shards_most(c->shards), c->segments, 1};
     for (int i = 0; i < members; i++)
         most = starts[i + 1] - starts[i] > most ? starts[i + 1] - starts[i] : most;
-    int rc = qd_memory_plan_create_sharded(job, graph, c->timeline, most, &shard, &plan);
+    int rc = qd_memory_plan_create_sharded(job, graph, c->timeline, most, &held, &plan);
     if (rc)
         return rc;
     qd_slot_ranges ranges = {.leaves = (int)job->slots_data, .starts = starts};

@@ -26,7 +26,11 @@ static bool open_pair(mpi_test *t, pair *p) {
     int members[MOST_RANKS], size = t->world->size, me = t->world->rank;
     for (int i = 0; i <= size; i++)
         p->starts[i] = i * SLOTS / size;
-    qd_engine_place place = {p->starts[me], p->starts[me + 1], me, size, 0, 1};
+    qd_engine_place place = {.first_slot = p->starts[me],
+                             .end_slot = p->starts[me + 1],
+                             .index = me,
+                             .members = size,
+                             .tensor_members = 1};
     qd_slot_ranges ranges = {.leaves = SLOTS, .starts = p->starts};
     qd_group_config config = members_from(t, members, 0, size);
     p->batch = small_batch(&p->job);

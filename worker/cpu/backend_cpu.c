@@ -160,6 +160,7 @@ const qd_backend qd_backend_cpu = {
     .release = qd_cpu_release,
     .write = copy,
     .read = copy,
+    .copy = copy,
     .clear = clear,
     .fill = fill,
     .blend = blend,
