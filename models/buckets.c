@@ -9,7 +9,7 @@
 static int last_pass_of(const qd_graph *graph, const qd_timeline *timeline, int param) {
     for (int i = timeline->count - 1; i >= 0; i--) {
         qd_pass pass = timeline->passes[i];
-        if (pass.kind != QD_PASS_BACKWARD)
+        if (!qd_pass_adds_weights(graph, pass))
             continue;
         const qd_node *node = &graph->nodes[pass.node];
         for (int k = 0; k < node->param_count; k++)

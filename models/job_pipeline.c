@@ -12,11 +12,6 @@
 static int check_chunks(const char *file, const qd_schema_lines *lines, const qd_job *job) {
     const qd_pipeline_kind *kind = qd_pipeline_by_name(qd_pipeline_names[job->layout_schedule]);
     int64_t parts = job->layout_pp * job->layout_chunks;
-    if (kind == &qd_pipeline_zb_h1)
-        return qd_error_set(QD_ECONFIG,
-                            "%s:%d: layout.schedule %s can be planned, but no engine runs it yet; "
-                            "use 1f1b, gpipe or interleaved",
-                            file, qd_schema_line(lines, "layout.schedule"), kind->name);
     if (job->layout_chunks > 1 && (job->layout_pp == 1 || !kind->interleaves))
         return qd_error_set(QD_ECONFIG,
                             "%s:%d: layout.chunks %" PRId64 " needs layout.pp of 2 or more and "

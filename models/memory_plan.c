@@ -90,6 +90,17 @@ static void live_through_backward(lives *l, int n, int time) {
         extend(&l->values[node->output], time);
 }
 
+/* What backward reads, for parameters alone. */
+static void live_through_weights(lives *l, int n, int time) {
+    const qd_node *node = &l->graph->nodes[n];
+    begin_or_extend(&l->grads[node->output], time);
+    extend(&l->saved[n], time);
+    if (node->op->keep & QD_KEEP_INPUTS)
+        extend_inputs(l, node, time);
+    if (node->op->keep & QD_KEEP_OUTPUT)
+        extend(&l->values[node->output], time);
+}
+
 /* What nobody produces is there from the start. */
 static void live(lives *l, const qd_timeline *timeline) {
     for (int v = 0; v < l->graph->value_count; v++)
@@ -106,7 +117,11 @@ static void live(lives *l, const qd_timeline *timeline) {
             live_through_loss(l, time);
             break;
         case QD_PASS_BACKWARD:
+        case QD_PASS_BACKWARD_INPUT:
             live_through_backward(l, pass.node, time);
+            break;
+        case QD_PASS_BACKWARD_WEIGHT:
+            live_through_weights(l, pass.node, time);
             break;
         }
     }
@@ -123,6 +138,19 @@ static size_t scratch_bytes(const qd_job *job, const qd_graph *graph) {
         most = floats > most ? floats : most;
     }
     return qd_align_bytes((size_t)most * sizeof(float));
+}
+
+/* The most that a node has of parameters whose gradients it can't leave out. */
+static size_t spare_bytes(const qd_graph *graph) {
+    int64_t most = 0;
+    for (int n = 0; n < graph->node_count; n++) {
+        const qd_node *node = &graph->nodes[n];
+        int64_t floats = 0;
+        for (int i = 0; i < node->param_count && !node->op->separable; i++)
+            floats += qd_align_floats(qd_shape_elements(&graph->params[node->params[i]].shape));
+        most = floats > most ? floats : most;
+    }
+    return (size_t)most * sizeof(float);
 }
 
 static bool alive_together(const buffer *a, const buffer *b) {
@@ -300,7 +328,11 @@ static int lay_out(const qd_job *job, const qd_graph *graph, const qd_timeline *
     p->shard_gradients = p->gradients + (size_t)p->gradient_slots * gradient_bytes;
     p->last_totals = p->shard_gradients + (p->keeps_gradients ? 0 : shard_bytes);
     p->scratch = p->last_totals + (p->keeps_gradients ? 0 : QD_MEMORY_TOTALS * sizeof(float));
-    p->narrow_params = SIZE_MAX;
+    p->narrow_params = p->spare = SIZE_MAX;
+    if (timeline->weights < timeline->count) {
+        p->spare = p->scratch;
+        p->scratch += spare_bytes(graph);
+    }
     if (graph->precision == QD_PRECISION_BF16) {
         p->narrow_params = p->scratch;
         p->scratch += qd_align_bytes(param_bytes / 2);

@@ -28,14 +28,16 @@ typedef struct qd_memory_plan {
     size_t last_totals;     /* offset of the totals of the last slot */
     size_t *flight;         /* [segments] offset of a segment of the last slot's gradients */
     size_t narrow_params;   /* offset of the parameters in bf16, for products; SIZE_MAX: none */
-    size_t scratch;         /* offset of what operators, and the updates of parameters, use while
-                               they run, one after another */
-    size_t *value;          /* [value_count] offset of each value */
-    size_t *value_grad;     /* [value_count] offset of its gradient; SIZE_MAX: none */
-    size_t *saved;          /* [node_count] what forward leaves for backward; SIZE_MAX: none */
-    size_t pool;            /* offset of what belongs to a micro-batch: values, gradients, saved */
-    size_t pool_bytes;      /* of one in flight; they lie one behind the other */
-    size_t bytes;           /* size of the arena */
+    size_t spare;   /* offset of gradients that nobody wants: of parameters of a node that is asked
+                       for its inputs' half of backward, and makes both; SIZE_MAX: none */
+    size_t scratch; /* offset of what operators, and the updates of parameters, use while
+                       they run, one after another */
+    size_t *value;  /* [value_count] offset of each value */
+    size_t *value_grad; /* [value_count] offset of its gradient; SIZE_MAX: none */
+    size_t *saved;      /* [node_count] what forward leaves for backward; SIZE_MAX: none */
+    size_t pool;        /* offset of what belongs to a micro-batch: values, gradients, saved */
+    size_t pool_bytes;  /* of one in flight; they lie one behind the other */
+    size_t bytes;       /* size of the arena */
 } qd_memory_plan;
 
 /* Lays out the engine of a member that holds slot_count data slots and does with each micro-batch

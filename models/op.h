@@ -53,6 +53,9 @@ struct qd_op {
     int inputs, params; /* how many of each */
     int optional;       /* of the parameters, the last ones, that may be left out */
     unsigned keep;      /* QD_KEEP_ bits */
+    bool separable; /* backward may be asked for the gradients of its inputs, or of its parameters,
+                       alone, at the cost of those alone; without: it is not asked for its inputs'
+                       alone */
     /* The shape and dtype of the output; QD_ECONFIG when the operands do not fit together. */
     int (*infer)(const qd_graph *graph, const qd_node *node, qd_value *output);
     /* FLOPs of forward and backward (a multiply-add counts 2). */

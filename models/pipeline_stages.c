@@ -311,6 +311,8 @@ static void add_pass(const qd_graph *graph, const qd_pass *pass, qd_pipeline_cos
         cost->backward_input += flops - weight;
         cost->backward_weight += weight;
         return;
+    case QD_PASS_BACKWARD_INPUT:
+    case QD_PASS_BACKWARD_WEIGHT:
     case QD_PASS_LOSS:
         return;
     }

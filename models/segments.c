@@ -21,7 +21,7 @@ static void join(qd_segments *s, const qd_buckets *buckets) {
 }
 
 static bool writes(const qd_graph *graph, qd_pass pass, const qd_segment *s) {
-    if (pass.kind != QD_PASS_BACKWARD)
+    if (!qd_pass_adds_weights(graph, pass))
         return false;
     const qd_node *node = &graph->nodes[pass.node];
     for (int i = 0; i < node->param_count; i++) {

@@ -78,7 +78,28 @@ static void append_recomputation(qd_timeline *t, const recomputing *r, int last)
             append(t, QD_PASS_RECOMPUTE, n);
 }
 
-static void write_list(qd_timeline *t, const recomputing *r) {
+static bool inputs_need_grad(const qd_graph *graph, const qd_node *node) {
+    for (int i = 0; i < node->input_count; i++)
+        if (graph->values[node->inputs[i]].needs_grad)
+            return true;
+    return false;
+}
+
+static void append_weights(qd_timeline *t, const qd_graph *g) {
+    t->weights = t->count;
+    for (int n = g->node_count - 1; n >= 0; n--)
+        if (has_backward(g, n) && g->nodes[n].param_count > 0)
+            append(t, QD_PASS_BACKWARD_WEIGHT, n);
+}
+
+static void append_backward(qd_timeline *t, const qd_graph *g, int n, bool halved) {
+    if (!halved)
+        append(t, QD_PASS_BACKWARD, n);
+    else if (inputs_need_grad(g, &g->nodes[n]))
+        append(t, QD_PASS_BACKWARD_INPUT, n);
+}
+
+static void write_list(qd_timeline *t, const recomputing *r, bool halved) {
     const qd_graph *g = r->graph;
     int recomputed = -1; /* the block that was, last */
     for (int n = 0; n < g->node_count; n++)
@@ -92,14 +113,18 @@ static void write_list(qd_timeline *t, const recomputing *r) {
             recomputed = g->nodes[n].block;
             append_recomputation(t, r, n);
         }
-        append(t, QD_PASS_BACKWARD, n);
+        append_backward(t, g, n, halved);
     }
+    if (halved)
+        append_weights(t, g);
+    else
+        t->weights = t->count;
 }
 
-int qd_timeline_create(const qd_graph *graph, qd_timeline **timeline) {
+static int create(const qd_graph *graph, bool halved, qd_timeline **timeline) {
     size_t nodes = (size_t)graph->node_count, values = (size_t)graph->value_count;
     qd_timeline *t = calloc(1, sizeof *t);
-    qd_pass *passes = calloc(3 * nodes + 1, sizeof *passes);
+    qd_pass *passes = calloc(4 * nodes + 1, sizeof *passes);
     bool *flags = calloc(2 * values + nodes + 1, sizeof *flags);
     if (!t || !passes || !flags) {
         free(t);
@@ -113,10 +138,23 @@ int qd_timeline_create(const qd_graph *graph, qd_timeline **timeline) {
     for (int n = graph->node_count - 1; n >= 0; n--)
         if (is_recomputed(graph, n))
             decide(&r, n);
-    write_list(t, &r);
+    write_list(t, &r, halved);
     free(flags);
     *timeline = t;
     return 0;
+}
+
+int qd_timeline_create(const qd_graph *graph, qd_timeline **timeline) {
+    return create(graph, false, timeline);
+}
+
+int qd_timeline_create_halved(const qd_graph *graph, qd_timeline **timeline) {
+    return create(graph, true, timeline);
+}
+
+bool qd_pass_adds_weights(const qd_graph *graph, qd_pass pass) {
+    bool backward = pass.kind == QD_PASS_BACKWARD || pass.kind == QD_PASS_BACKWARD_WEIGHT;
+    return backward && graph->nodes[pass.node].param_count > 0;
 }
 
 void qd_timeline_destroy(qd_timeline *timeline) {

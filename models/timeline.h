@@ -24,8 +24,10 @@ typedef enum {
     QD_PASS_FORWARD,
     QD_PASS_LOSS, /* losses and logits are scored, the gradient of the loss is seeded; in a part
                      that has no loss, values are handed on and their gradients come back */
-    QD_PASS_RECOMPUTE, /* forward of a node once more */
-    QD_PASS_BACKWARD,  /* only nodes whose output needs a gradient have one */
+    QD_PASS_RECOMPUTE,       /* forward of a node once more */
+    QD_PASS_BACKWARD,        /* only nodes whose output needs a gradient have one */
+    QD_PASS_BACKWARD_INPUT,  /* the two halves of it, where they are apart: of nodes whose inputs */
+    QD_PASS_BACKWARD_WEIGHT, /* need gradients; and of nodes with parameters */
 } qd_pass_kind;
 
 typedef struct qd_pass {
@@ -36,11 +38,19 @@ typedef struct qd_pass {
 typedef struct qd_timeline {
     qd_pass *passes;
     int count;
-    int loss; /* place of LOSS: forward is before it, backward behind */
+    int loss;    /* place of LOSS: forward is before it, backward behind */
+    int weights; /* of the first BACKWARD_WEIGHT; count, where the halves are not apart */
 } qd_timeline;
 
 /* Owner of *timeline: the caller (qd_timeline_destroy). QD_ENOMEM. */
 int qd_timeline_create(const qd_graph *graph, qd_timeline **timeline);
+/* The same with backward in its halves, all inputs' first, so that the other one may wait
+ * (models/pipeline.h, zb-h1). */
+int qd_timeline_create_halved(const qd_graph *graph, qd_timeline **timeline);
+
+/* Whether a pass writes, or adds to, gradients of the node's parameters. */
+bool qd_pass_adds_weights(const qd_graph *graph, qd_pass pass);
+
 void qd_timeline_destroy(qd_timeline *timeline);
 
 /* FLOPs of what is recomputed for the graph's samples. */

@@ -142,7 +142,8 @@ static int build(qd_engine *e, int threads, const qd_engine_place *place) {
     if (!rc)
         rc = e->backend->prepare(e->context, e->graph);
     if (!rc)
-        rc = qd_timeline_create(e->graph, &e->timeline);
+        rc = (place->halves ? qd_timeline_create_halved : qd_timeline_create)(e->graph,
+                                                                              &e->timeline);
     if (!rc)
         rc = qd_buckets_create(&e->job.optimizer, e->graph, e->timeline,
                                qd_job_bucket_elements(&e->job), &e->buckets);

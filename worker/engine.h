@@ -46,6 +46,7 @@ typedef struct qd_engine_place {
     int tensor_member, tensor_members; /* along the tensor axis */
     int part, parts; /* of the model, cut for a pipeline (models/part_graph.h); parts 0 or 1: all */
     int in_flight; /* micro-batches between forward and backward at once, at most; 0 counts as 1 */
+    bool halves;   /* backward is called in its halves */
 } qd_engine_place;
 
 /*
@@ -97,6 +98,10 @@ int qd_engine_run_slot(qd_engine *engine, const qd_batch *batch);
  */
 int qd_engine_forward(qd_engine *engine, int64_t micro_batch, const qd_batch *batch);
 int qd_engine_backward(qd_engine *engine, int64_t micro_batch);
+
+/* Its halves, where place.halves says so; the weights' may come later, each in order. */
+int qd_engine_backward_input(qd_engine *engine, int64_t micro_batch);
+int qd_engine_backward_weight(qd_engine *engine, int64_t micro_batch);
 
 /* What goes from part to part for a micro-batch: value, and where it has one, its gradient. */
 typedef struct qd_handover {

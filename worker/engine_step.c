@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "models/loss_mean.h"
+#include "runtime/align.h"
 #include "runtime/error.h"
 #include "worker/engine_internal.h"
 
@@ -56,16 +57,38 @@ static int run_forward(qd_engine *e, int n) {
     return rc ? qd_error_context(rc, "forward of %s", node->name) : 0;
 }
 
-/* Backward with the gradients of the parameters written to a partial sum, or added to what stands
- * there. */
-static int run_backward(qd_engine *e, int n, int part, bool adds) {
+/* Gradients of the parameters are written to a partial sum, or added to what stands there. */
+static void place_param_grads(qd_engine *e, int n, int part, bool adds) {
     const qd_node *node = &e->graph->nodes[n];
     qd_operands *o = qd_engine_operands(e, n);
-    for (int i = 0; i < node->param_count; i++)
+    for (int i = 0; i < node->param_count; i++) {
         o->param_grads[i] = qd_engine_part(e, part, e->graph->params[node->params[i]].offset);
-    for (int i = 0; i < node->param_count; i++)
         o->param_adds[i] = adds || qd_graph_adds_to_param(e->graph, n, i);
-    int rc = e->backend->backward(e->context, e->graph, node, o);
+    }
+}
+
+/* What an operator makes beside the gradients of its inputs, and nobody looks at. */
+static void spare_param_grads(qd_engine *e, int n) {
+    const qd_node *node = &e->graph->nodes[n];
+    qd_operands *o = qd_engine_operands(e, n);
+    float *spare = qd_engine_at(e, e->plan->spare);
+    for (int i = 0; i < node->param_count; i++) {
+        o->param_grads[i] = node->op->separable ? NULL : spare;
+        o->param_adds[i] = false;
+        spare += qd_align_floats(qd_shape_elements(&e->graph->params[node->params[i]].shape));
+    }
+}
+
+static int run_backward(qd_engine *e, qd_pass pass, int part, bool adds) {
+    const qd_node *node = &e->graph->nodes[pass.node];
+    if (pass.kind == QD_PASS_BACKWARD_INPUT)
+        spare_param_grads(e, pass.node);
+    else
+        place_param_grads(e, pass.node, part, adds);
+    qd_operands o = *qd_engine_operands(e, pass.node);
+    for (int i = 0; pass.kind == QD_PASS_BACKWARD_WEIGHT && i < node->input_count; i++)
+        o.input_grads[i] = NULL;
+    int rc = e->backend->backward(e->context, e->graph, node, &o);
     return rc ? qd_error_context(rc, "backward of %s", node->name) : 0;
 }
 
@@ -147,19 +170,22 @@ int qd_engine_forward(qd_engine *engine, int64_t micro_batch, const qd_batch *ba
         rc = run_forward(engine, engine->timeline->passes[i].node);
     if (!rc)
         rc = take_loss(engine, own.targets);
-    return rc ? rc : engine->backend->wait(engine->context);
+    if (!rc)
+        rc = engine->backend->wait(engine->context);
+    int slot = engine->first_slot + (int)(micro_batch / micro_batches_of_a_slot(engine));
+    return rc ? qd_error_context(rc, "slot %d", slot) : 0;
 }
 
-/* Backward, and what is recomputed for it. last: micro-batch of the last slot, so that what is
- * final is handed on. */
-static int run_back(qd_engine *e, int into, bool adds, bool last) {
+/* Passes [first, end) of backward, and of what is recomputed for it. last: micro-batch of the last
+ * slot, so that what is final is handed on. */
+static int run_back(qd_engine *e, int first, int end, int into, bool adds, bool last) {
     int rc = 0;
-    for (int i = e->timeline->loss + 1; i < e->timeline->count && !rc; i++) {
+    for (int i = first; i < end && !rc; i++) {
         qd_pass pass = e->timeline->passes[i];
         rc = last ? qd_engine_free_segments(e, i) : 0;
         if (!rc)
-            rc = pass.kind == QD_PASS_BACKWARD ? run_backward(e, pass.node, into, adds)
-                                               : run_forward(e, pass.node);
+            rc = pass.kind == QD_PASS_RECOMPUTE ? run_forward(e, pass.node)
+                                                : run_backward(e, pass, into, adds);
         if (!rc && last)
             rc = qd_engine_finish_buckets(e, i);
     }
@@ -204,26 +230,44 @@ static void add_results(qd_engine *e, bool first) {
     e->leaf.correct += r->correct;
 }
 
-int qd_engine_backward(qd_engine *engine, int64_t micro_batch) {
-    int64_t of_a_slot = micro_batches_of_a_slot(engine), part = micro_batch % of_a_slot;
-    int slot = engine->first_slot + (int)(micro_batch / of_a_slot);
-    bool last_slot = slot == engine->end_slot - 1, last_part = part == of_a_slot - 1;
-    if (slot != engine->stack.next || slot >= engine->end_slot)
+/* From pass `first` on; what adds to gradients of parameters is among it. */
+static int finish_backward(qd_engine *e, int64_t micro_batch, int first) {
+    int64_t of_a_slot = micro_batches_of_a_slot(e), part = micro_batch % of_a_slot;
+    int slot = e->first_slot + (int)(micro_batch / of_a_slot);
+    bool last_slot = slot == e->end_slot - 1, last_part = part == of_a_slot - 1;
+    if (slot != e->stack.next || slot >= e->end_slot)
         return qd_error_set(QD_EINTERNAL, "backward of slot %d where %d of %d .. %d is next", slot,
-                            engine->stack.next, engine->first_slot, engine->end_slot - 1);
-    turn_to(engine, micro_batch);
+                            e->stack.next, e->first_slot, e->end_slot - 1);
+    turn_to(e, micro_batch);
     if (last_slot && part == 0)
-        qd_engine_plan_merges(engine);
-    int leaf = qd_tree_stack_top(&engine->stack);
-    int rc = run_back(engine, leaf, part > 0, last_slot && last_part);
+        qd_engine_plan_merges(e);
+    int leaf = qd_tree_stack_top(&e->stack);
+    int rc = run_back(e, first, e->timeline->count, leaf, part > 0, last_slot && last_part);
     if (rc)
         return qd_error_context(rc, "slot %d", slot);
-    add_results(engine, part == 0);
-    return last_part ? finish_slot(engine, leaf, last_slot) : 0;
+    add_results(e, part == 0);
+    return last_part ? finish_slot(e, leaf, last_slot) : 0;
+}
+
+int qd_engine_backward(qd_engine *engine, int64_t micro_batch) {
+    return finish_backward(engine, micro_batch, engine->timeline->loss + 1);
+}
+
+int qd_engine_backward_input(qd_engine *engine, int64_t micro_batch) {
+    turn_to(engine, micro_batch);
+    return run_back(engine, engine->timeline->loss + 1, engine->timeline->weights, 0, false, false);
+}
+
+int qd_engine_backward_weight(qd_engine *engine, int64_t micro_batch) {
+    return finish_backward(engine, micro_batch, engine->timeline->weights);
 }
 
 int qd_engine_run_slot(qd_engine *engine, const qd_batch *batch) {
+    int slot = engine->stack.next;
     int64_t of_a_slot = micro_batches_of_a_slot(engine);
+    if (slot >= engine->end_slot)
+        return qd_error_set(QD_EINTERNAL, "all slots of the step, %d .. %d, have run already",
+                            engine->first_slot, engine->end_slot - 1);
     int64_t first = (engine->stack.next - engine->first_slot) * of_a_slot;
     int rc = 0;
     for (int64_t i = 0; i < of_a_slot && !rc; i++) {

@@ -34,3 +34,10 @@ int qd_pipeline_in_flight(const qd_pipeline_table *table, int stage, int chunk) 
     }
     return most;
 }
+
+bool qd_pipeline_halves(const qd_pipeline_table *table) {
+    for (int i = 0; i < table->stage[0].count; i++)
+        if (table->stage[0].actions[i].kind == QD_PIPELINE_BACKWARD_WEIGHT)
+            return true;
+    return false;
+}

@@ -22,4 +22,7 @@ int qd_pipeline_drive(const qd_pipeline_table *table, int stage, const qd_pipeli
  * is kept of it. */
 int qd_pipeline_in_flight(const qd_pipeline_table *table, int stage, int chunk);
 
+/* Whether backward runs in its halves: as a table has it for all of its stages. */
+bool qd_pipeline_halves(const qd_pipeline_table *table);
+
 #endif

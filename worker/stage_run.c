@@ -112,15 +112,26 @@ static int forward(qd_stage *s, const qd_pipeline_action *action) {
     return rc;
 }
 
-static int backward(qd_stage *s, const qd_pipeline_action *action) {
+typedef int backward_call(qd_engine *engine, int64_t micro_batch);
+
+/* As a whole, or the inputs' half. */
+static int backward(qd_stage *s, const qd_pipeline_action *action, backward_call *call) {
     qd_stage_chunk *chunk = &s->chunks[action->chunk];
     int rc = wait_for_sends(s, chunk, QD_PIPELINE_OUTPUTS, action->micro_batch);
     for (int u = chunk->end - 1; u >= chunk->first && !rc; u--) {
         if (u < chunk->end - 1)
             rc = hand_over(s, u + 1, u, action->micro_batch);
         if (!rc)
-            rc = qd_engine_backward(s->units[u].engine, action->micro_batch);
+            rc = call(s->units[u].engine, action->micro_batch);
     }
+    return rc;
+}
+
+static int backward_weights(qd_stage *s, const qd_pipeline_action *action) {
+    qd_stage_chunk *chunk = &s->chunks[action->chunk];
+    int rc = 0;
+    for (int u = chunk->end - 1; u >= chunk->first && !rc; u--)
+        rc = qd_engine_backward_weight(s->units[u].engine, action->micro_batch);
     return rc;
 }
 
@@ -133,13 +144,15 @@ static int run(void *context, const qd_pipeline_action *action) {
     case QD_PIPELINE_FORWARD:
         return forward(s, action);
     case QD_PIPELINE_BACKWARD:
-        return backward(s, action);
+        return backward(s, action, qd_engine_backward);
     case QD_PIPELINE_BACKWARD_INPUT:
+        return backward(s, action, qd_engine_backward_input);
     case QD_PIPELINE_BACKWARD_WEIGHT:
+        return backward_weights(s, action);
     case QD_PIPELINE_ACTIONS:
         break;
     }
-    return qd_error_set(QD_EINTERNAL, "no engine runs the two halves of backward apart");
+    return 0;
 }
 
 /* What stood in the pool before has left. */

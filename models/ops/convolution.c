@@ -73,6 +73,7 @@ const qd_op qd_op_convolution = {
     .inputs = 1,
     .params = 2,
     .optional = 1,
+    .separable = true,
     .keep = QD_KEEP_INPUTS | QD_KEEP_OUTPUT, /* the output: where it rectifies */
     .infer = infer,
     .forward_flops = forward_flops,

@@ -78,6 +78,7 @@ const qd_op qd_op_linear = {
     .params = 2,
     .optional = 1,
     .scratch = scratch,
+    .separable = true,
     .keep = QD_KEEP_INPUTS,
     .infer = infer,
     .forward_flops = forward_flops,

@@ -209,7 +209,7 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
                     const qd_operands *operands) {
     const prepared *p = qd_cpu_prepared(context, node);
     operands_taken t = take(context, p, graph, node, operands, true);
-    int rc = backward_params(p, graph, node, operands, &t);
+    int rc = operands->param_grads[0] ? backward_params(p, graph, node, operands, &t) : 0;
     if (rc || !operands->input_grads[0])
         return rc;
     return (p->gathers ? backward_gathered : backward_input)(p, graph, node, operands, &t);
