@@ -138,6 +138,11 @@ int qd_part_graph_param(const qd_graph *whole, const qd_param *param) {
     return -1;
 }
 
+void qd_part_graph_share(int parts, int of_table, int at, int *first, int *end) {
+    *first = at * parts / of_table;
+    *end = (at + 1) * parts / of_table;
+}
+
 int qd_part_graph_cut(const qd_graph *whole, int parts, qd_pipeline_stages **cut) {
     qd_timeline *timeline = NULL;
     double *cost = calloc((size_t)whole->node_count + 1, sizeof *cost);

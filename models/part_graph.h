@@ -20,6 +20,10 @@ int qd_part_graph_create(const qd_graph *whole, const qd_pipeline_stages *cut, i
 /* Which parameter of the whole a part's parameter is, by name; -1: none. */
 int qd_part_graph_param(const qd_graph *whole, const qd_param *param);
 
+/* Parts [*first, *end) of the model's `parts` that part number `at` of a schedule's table with
+ * `of_table` parts (models/pipeline.h) has. */
+void qd_part_graph_share(int parts, int of_table, int at, int *first, int *end);
+
 /* The cut that a job's slots.pipeline asks for, by the FLOPs of the nodes: the same on every grid.
  * QD_ECONFIG when the model has fewer places to cut, QD_ENOMEM. */
 int qd_part_graph_cut(const qd_graph *whole, int parts, qd_pipeline_stages **cut);

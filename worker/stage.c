@@ -13,9 +13,7 @@
 
 /* Parts of the model [first, end) that part number `at` of the table has. */
 static void parts_of(const qd_stage *s, int at, int *first, int *end) {
-    int of_table = qd_pipeline_parts(s->table);
-    *first = at * s->parts / of_table;
-    *end = (at + 1) * s->parts / of_table;
+    qd_part_graph_share(s->parts, qd_pipeline_parts(s->table), at, first, end);
 }
 
 int qd_stage_of_part(const qd_stage *s, int part) {
@@ -41,21 +39,15 @@ bool qd_stage_holds_first(const qd_stage *s, const qd_stage_unit *unit, int para
     return true;
 }
 
-/* ---- making it ---- */
-
-static int micro_batches(const qd_stage *s) {
-    int64_t of_a_slot = s->config.job->train.batch / s->config.job->slots_data / s->whole->samples;
-    return (int)of_a_slot * (s->config.end_slot - s->config.first_slot);
-}
-
-static int make_table(qd_stage *s) {
-    const qd_job *job = s->config.job;
+int qd_stage_table(const qd_job *job, const qd_grid *grid, int slots, qd_pipeline_table **table) {
     const qd_pipeline_kind *kind = qd_pipeline_by_name(qd_pipeline_names[job->layout_schedule]);
-    int chunks = s->config.grid.pp > 1 ? (int)job->layout_chunks : 1;
-    if (s->config.grid.pp == 1)
-        kind = &qd_pipeline_1f1b;
-    return qd_pipeline_create(kind, s->config.grid.pp, chunks, micro_batches(s), &s->table);
+    int64_t of_a_slot = job->train.batch / job->slots_data / qd_job_graph_samples(job);
+    bool alone = grid->pp == 1;
+    return qd_pipeline_create(alone ? &qd_pipeline_1f1b : kind, grid->pp,
+                              alone ? 1 : (int)job->layout_chunks, slots * (int)of_a_slot, table);
 }
+
+/* ---- making it ---- */
 
 static int open_unit(qd_stage *s, int part, int in_flight) {
     const qd_stage_config *c = &s->config;
@@ -154,7 +146,7 @@ static int build(qd_stage *s) {
     if (!rc && s->parts > 1)
         rc = qd_part_graph_cut(s->whole, s->parts, &s->cut);
     if (!rc)
-        rc = make_table(s);
+        rc = qd_stage_table(c->job, &c->grid, c->end_slot - c->first_slot, &s->table);
     if (!rc)
         rc = make_buffers(s);
     for (int chunk = 0; !rc && chunk < s->table->chunks; chunk++)

@@ -16,6 +16,7 @@
 
 #include "collectives/allreduce.h"
 #include "models/grid.h"
+#include "models/pipeline.h"
 #include "runtime/span.h"
 #include "worker/engine.h"
 
@@ -30,6 +31,9 @@ typedef struct qd_stage_config {
     int threads;
     qd_span_clock *spans;
 } qd_stage_config;
+
+/* The schedule's table of members that hold so many data slots. QD_ECONFIG, QD_ENOMEM. */
+int qd_stage_table(const qd_job *job, const qd_grid *grid, int slots, qd_pipeline_table **table);
 
 int qd_stage_create(const qd_stage_config *config, qd_stage **stage);
 

@@ -4,9 +4,11 @@
 
 #include "models/memory_plan.h"
 #include "models/op.h"
+#include "models/part_graph.h"
 #include "models/shards.h"
 #include "runtime/error.h"
 #include "worker/checkpoint_snapshot.h"
+#include "worker/pipeline_driver.h"
 #include "worker/trainer_internal.h"
 
 static size_t greater(size_t a, size_t b) {
@@ -59,18 +61,6 @@ typedef struct cut {
     qd_segments *segments;
 } cut;
 
-static int make_cut(const qd_job *job, const qd_graph *graph, int members, cut *c) {
-    int rc = qd_timeline_create(graph, &c->timeline);
-    if (!rc)
-        rc = qd_buckets_create(&job->optimizer, graph, c->timeline, qd_job_bucket_elements(job),
-                               &c->buckets);
-    if (!rc)
-        rc = qd_shards_create(c->buckets, job->layout_zero > 0 ? members : 1, &c->shards);
-    if (!rc && job->layout_zero >= 2 && members > 1)
-        rc = qd_segments_create(graph, c->timeline, c->buckets, &c->segments);
-    return rc;
-}
-
 static void drop_cut(cut *c) {
     qd_segments_destroy(c->segments);
     qd_shards_destroy(c->shards);
@@ -78,62 +68,155 @@ static void drop_cut(cut *c) {
     qd_timeline_destroy(c->timeline);
 }
 
-static int plan_arena(const qd_job *job, const qd_graph *graph, const cut *c, const int *starts,
-                      int members, qd_trainer_memory *memory) {
+/* A part of the model, or all of it, as the members of a gang along the data axis hold it. */
+typedef struct part {
+    const qd_job *job;
+    const qd_graph *graph;
+    const int *starts; /* [members + 1] */
+    int members;
+    int in_flight; /* micro-batches */
+    bool halves;   /* of backward are apart */
+} part;
+
+static int make_cut(const part *p, cut *c) {
+    int members = p->job->layout_zero > 0 ? p->members : 1;
+    int rc = (p->halves ? qd_timeline_create_halved : qd_timeline_create)(p->graph, &c->timeline);
+    if (!rc)
+        rc = qd_buckets_create(&p->job->optimizer, p->graph, c->timeline,
+                               qd_job_bucket_elements(p->job), &c->buckets);
+    if (!rc)
+        rc = qd_shards_create(c->buckets, members, &c->shards);
+    if (!rc && p->job->layout_zero >= 2 && members > 1 && p->in_flight == 1)
+        rc = qd_segments_create(p->graph, c->timeline, c->buckets, &c->segments);
+    return rc;
+}
+
+static int most_slots(const int *starts, int members) {
     int most = 0;
-    qd_memory_plan *plan;
-    qd_memory_member held = {qd_shards_most(c->shards), c->segments, 1};
     for (int i = 0; i < members; i++)
         most = starts[i + 1] - starts[i] > most ? starts[i + 1] - starts[i] : most;
-    int rc = qd_memory_plan_create_sharded(job, graph, c->timeline, most, &held, &plan);
+    return most;
+}
+
+static int plan_arena(const part *p, const cut *c, qd_trainer_memory *memory) {
+    qd_memory_plan *plan;
+    size_t most = 0;
+    qd_memory_member held = {qd_shards_most(c->shards), c->segments, p->in_flight};
+    int rc = qd_memory_plan_create_sharded(p->job, p->graph, c->timeline,
+                                           most_slots(p->starts, p->members), &held, &plan);
     if (rc)
         return rc;
-    qd_slot_ranges ranges = {.leaves = (int)job->slots_data, .starts = starts};
-    memory->arena = plan->bytes;
-    for (int i = 0; i < members && !rc; i++) {
+    qd_slot_ranges ranges = {.leaves = (int)p->job->slots_data, .starts = p->starts};
+    memory->arena += plan->bytes;
+    for (int i = 0; i < p->members && !rc; i++) {
         size_t bytes;
-        rc = qd_allreduce_shared_bytes(&ranges, members, i, c->buckets->longest, &bytes);
-        memory->communication = greater(memory->communication, bytes);
+        rc = qd_allreduce_shared_bytes(&ranges, p->members, i, c->buckets->longest, &bytes);
+        most = greater(most, bytes);
     }
+    memory->communication = greater(memory->communication, most);
     qd_memory_plan_destroy(plan);
-    return rc || graph->tensor_members == 1 ? rc : plan_tensor_group(graph, memory);
+    return rc;
 }
 
 /* The list of state tensors, and the copy of a member's share of them. */
-static int plan_checkpoint(const qd_job *job, const qd_graph *graph, const cut *c, int index,
-                           int members, qd_trainer_memory *memory) {
-    qd_member member = {job, graph, c->buckets, c->shards, index, members};
+static int plan_checkpoint(const part *p, const cut *c, int index, size_t *bytes) {
+    qd_member member = {p->job, p->graph, c->buckets, c->shards, index, p->members};
     int count = qd_member_state(&member, NULL, NULL);
-    size_t bytes;
     qd_state_tensor *state = calloc((size_t)count + 1, sizeof *state);
     if (!state)
         return qd_error_set(QD_ENOMEM, "no memory for %d state tensors", count);
     qd_member_state(&member, state, NULL);
-    int rc = qd_checkpoint_snapshot_bytes(state, count, index, members, &bytes);
-    memory->checkpoint = greater(memory->checkpoint, bytes + 2 * (size_t)count * sizeof *state);
+    int rc = qd_checkpoint_snapshot_bytes(state, count, index, p->members, bytes);
+    *bytes += 2 * (size_t)count * sizeof *state;
     free(state);
+    return rc;
+}
+
+static int plan_part(const part *p, qd_trainer_memory *memory) {
+    cut c = {0};
+    size_t most = 0, bytes;
+    int rc = make_cut(p, &c);
+    if (!rc)
+        rc = plan_arena(p, &c, memory);
+    for (int i = 0; i < p->members && !rc; i++) {
+        rc = plan_checkpoint(p, &c, i, &bytes);
+        most = greater(most, bytes);
+    }
+    memory->checkpoint += most;
+    drop_cut(&c);
+    return rc;
+}
+
+/* ---- stages ---- */
+
+static int plan_chunk(const part *whole, const qd_pipeline_stages *parts,
+                      const qd_pipeline_table *table, int stage, int chunk,
+                      qd_trainer_memory *memory) {
+    int first, end, rc = 0;
+    part p = *whole;
+    p.in_flight = qd_pipeline_in_flight(table, stage, chunk);
+    p.halves = qd_pipeline_halves(table);
+    qd_part_graph_share(parts->parts, qd_pipeline_parts(table),
+                        qd_pipeline_part(table, stage, chunk), &first, &end);
+    for (int at = first; at < end && !rc; at++) {
+        qd_graph *graph = NULL;
+        rc = qd_part_graph_create(whole->graph, parts, at, &graph);
+        p.graph = graph;
+        if (!rc)
+            rc = plan_part(&p, memory);
+        qd_graph_destroy(graph);
+    }
+    return rc;
+}
+
+/* What is the fullest stage's of arena, checkpoint and communication. */
+static int plan_stages(const part *whole, const qd_pipeline_stages *parts,
+                       const qd_pipeline_table *table, qd_trainer_memory *memory) {
+    qd_trainer_memory fullest = {0};
+    int rc = 0;
+    for (int stage = 0; stage < table->stages && !rc; stage++) {
+        qd_trainer_memory own = {0};
+        for (int chunk = 0; chunk < table->chunks && !rc; chunk++)
+            rc = plan_chunk(whole, parts, table, stage, chunk, &own);
+        if (own.arena + own.checkpoint > fullest.arena + fullest.checkpoint)
+            fullest = own;
+    }
+    memory->arena = fullest.arena;
+    memory->checkpoint = fullest.checkpoint;
+    memory->communication = fullest.communication;
+    return rc;
+}
+
+static int plan_pipeline(const part *whole, qd_trainer_memory *memory) {
+    qd_pipeline_stages *parts = NULL;
+    qd_pipeline_table *table = NULL;
+    qd_grid grid = {.pp = (int)whole->job->layout_pp};
+    int rc = qd_part_graph_cut(whole->graph, (int)whole->job->slots_pipeline, &parts);
+    if (!rc)
+        rc = qd_stage_table(whole->job, &grid, most_slots(whole->starts, whole->members), &table);
+    if (!rc)
+        rc = plan_stages(whole, parts, table, memory);
+    qd_pipeline_destroy(table);
+    qd_pipeline_stages_destroy(parts);
     return rc;
 }
 
 int qd_trainer_memory_plan(const qd_job *job, const qd_graph *graph, const qd_dataset *dataset,
                            int members, qd_trainer_memory *memory) {
-    cut c = {0};
     qd_sample_spec spec = qd_family_sample_spec(job);
     int *starts = slot_starts(job, members);
     if (!starts)
         return qd_error_set(QD_ENOMEM, "no memory for a gang of %d", members);
+    part whole = {.job = job, .graph = graph, .starts = starts, .members = members, .in_flight = 1};
     *memory = (qd_trainer_memory){
         .loader = qd_loader_bytes(job, &spec),
         .evaluation = qd_evaluation_bytes(job, &spec, dataset),
     };
     if (dataset)
         memory->data = qd_dataset_memory(dataset);
-    int rc = make_cut(job, graph, members, &c);
-    if (!rc)
-        rc = plan_arena(job, graph, &c, starts, members, memory);
-    for (int i = 0; i < members && !rc; i++)
-        rc = plan_checkpoint(job, graph, &c, i, members, memory);
-    drop_cut(&c);
+    int rc = job->slots_pipeline > 1 ? plan_pipeline(&whole, memory) : plan_part(&whole, memory);
+    if (!rc && graph->tensor_members > 1)
+        rc = plan_tensor_group(graph, memory);
     free(starts);
     return rc;
 }
