@@ -1,0 +1,39 @@
+# grids.bash: the same job, in grid.in, on many grids. A grid is DPxTP, then pSTAGES with the letter of a schedule
+# (f 1f1b, g gpipe, i interleaved with 2 chunks, b zb-h1), then zZERO: 2x1p2bz1.
+
+# on GRID STEPS OPTION...: runs the job so.
+on() {
+  local -A schedules=([f]="1f1b" [g]="gpipe" [i]="interleaved, chunks: 2" [b]="zb-h1")
+  [[ "$1" =~ ^([0-9]+)x([0-9]+)(p([0-9]+)([fgib]))?(z([0-9]))?$ ]]
+  local dp=${BASH_REMATCH[1]} tp=${BASH_REMATCH[2]} pp=${BASH_REMATCH[4]:-1} zero=${BASH_REMATCH[7]:-0} steps=$2
+  local layout="dp: $dp, tp: $tp, pp: $pp, schedule: ${schedules[${BASH_REMATCH[5]:-f}]}, zero: $zero, bucket_mib: 0.01"
+  shift 2
+  sed "s/STEPS/$steps/; s/LAYOUT/$layout/" grid.in > grid.yaml
+  train $((dp * pp * tp)) grid "$@"
+}
+
+# tensors: bytes of the checkpoint of step 5, which one writer wrote.
+tensors() {
+  local folder=runs/grid/checkpoints/step-00000005
+  [ ! -e $folder/writer-001.safetensors ]
+  sha256sum < $folder/writer-000.safetensors
+}
+
+# same_on GRID...: losses, norms and evaluations of every grid; and all tensors, put together by one rank that goes
+# on from each grid's checkpoint for a step. A sanitizer is shown the first two grids.
+same_on() {
+  on 1x1 4
+  cp runs/grid/steps.jsonl one
+  grep -q '"step":4,.*"grad_norm"' one
+  grep -q '"step":4,.*"validation"' one
+  on 1x1 5 --resume
+  cp runs/grid/steps.jsonl one-on
+  tensors > tensors-of-one
+  for grid in "${@:1:${QD_TEST_GRIDS:-$#}}"; do
+    on "$grid" 4
+    cmp runs/grid/steps.jsonl one
+    on 1x1 5 --resume
+    cmp runs/grid/steps.jsonl one-on
+    tensors | cmp - tensors-of-one
+  done
+}
