@@ -17,14 +17,18 @@ static int check_chunks(const char *file, const qd_schema_lines *lines, const qd
                             "%s:%d: layout.chunks %" PRId64 " needs layout.pp of 2 or more and "
                             "layout.schedule interleaved",
                             file, qd_schema_line(lines, "layout.chunks"), job->layout_chunks);
-    if (parts > job->slots_pipeline)
+    if (parts > job->slots_pipeline) {
+        char times[64] = "";
+        if (job->layout_chunks > 1)
+            snprintf(times, sizeof times, " times layout.chunks %" PRId64, job->layout_chunks);
         return qd_error_set(
             QD_ECONFIG,
             "%s:%d: layout.pp %" PRId64 "%s is more than slots.pipeline %" PRId64
-            ", and each chunk of a stage needs a part of the model; lower layout.pp, "
+            ", and each chunk of a stage needs a part of the model; lower layout.pp%s, "
             "or set slots.pipeline to %" PRId64 " for a new run",
-            file, qd_schema_line(lines, "layout.pp"), job->layout_pp,
-            job->layout_chunks > 1 ? " times layout.chunks" : "", job->slots_pipeline, parts);
+            file, qd_schema_line(lines, "layout.pp"), job->layout_pp, times, job->slots_pipeline,
+            job->layout_chunks > 1 ? " or layout.chunks" : "", parts);
+    }
     return 0;
 }
 
