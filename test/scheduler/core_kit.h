@@ -13,7 +13,7 @@
 #include "runtime/text.h"
 #include "scheduler/actions.h"
 #include "scheduler/core.h"
-#include "scheduler/policy.h"
+#include "scheduling_of.h"
 
 static struct {
     qd_core *core;
@@ -22,7 +22,7 @@ static struct {
 } kit;
 
 static inline void kit_open(int worker_ranks) {
-    ck_assert_int_eq(qd_core_create(worker_ranks, qd_policy_by_name("fifo"), &kit.core), 0);
+    ck_assert_int_eq(qd_core_create(worker_ranks, scheduling_of("fifo"), &kit.core), 0);
 }
 
 static inline void kit_close(void) {

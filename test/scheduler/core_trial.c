@@ -6,7 +6,7 @@
 
 #include "runtime/error.h"
 #include "scheduler/actions.h"
-#include "scheduler/policy.h"
+#include "scheduling_of.h"
 
 enum { MAX_WORKERS = 12, MAX_JOB_GAP = 3 };
 
@@ -26,7 +26,7 @@ bool trial_begin(trial *t, trial_source source) {
     memset(t, 0, sizeof *t);
     t->source = source;
     int workers = 1 + (int)draw(t, MAX_WORKERS);
-    const qd_policy *fifo = qd_policy_by_name("fifo");
+    const qd_scheduling *fifo = scheduling_of("fifo");
     witness_init(&t->witness, workers);
     return qd_core_create(workers, fifo, &t->core) == 0 &&
            qd_core_create(workers, fifo, &t->twin) == 0;
@@ -135,9 +135,10 @@ static const struct {
     {5, QD_EVENT_CANCEL, draw_cancel},
     {1, QD_EVENT_CLOSED, draw_text},
     {1, QD_EVENT_DRAIN, draw_text},
+    {10, QD_EVENT_TIME, draw_text},
     {15, QD_EVENT_CLOSED, draw_nonsense},
 };
-enum { WEIGHTS = 134, KINDS = sizeof kinds / sizeof kinds[0] };
+enum { WEIGHTS = 144, KINDS = sizeof kinds / sizeof kinds[0] };
 
 qd_event trial_draw_event(trial *t) {
     int64_t now = t->witness.time_ns < 0 ? 0 : t->witness.time_ns;

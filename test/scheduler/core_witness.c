@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/error.h"
@@ -82,7 +83,10 @@ bool witness_expects(const witness *w, const qd_event *e) {
     case QD_EVENT_SUBMIT:
         return !w->closed && e->submit.ranks_min >= 1 &&
                e->submit.ranks_min <= e->submit.ranks_max &&
-               memchr(e->submit.name, 0, sizeof e->submit.name) &&
+               memchr(e->submit.name, 0, sizeof e->submit.name) && e->submit.estimate_ns >= 0 &&
+               e->submit.deadline_ns >= 0 && abs(e->submit.importance) <= 100 &&
+               abs(e->submit.nice) <= 1000000 && e->submit.account >= 0 &&
+               e->submit.account < QD_ACCOUNTS &&
                e->submit.job > (w->job_count ? w->jobs[w->job_count - 1].submit.job : 0);
     case QD_EVENT_MEMBER_ENDED:
         return rank_exists && expects_member_ended(w, e);
@@ -90,6 +94,7 @@ bool witness_expects(const witness *w, const qd_event *e) {
         return witness_find(w, e->job) != NULL;
     case QD_EVENT_CLOSED:
     case QD_EVENT_DRAIN:
+    case QD_EVENT_TIME:
         return true;
     default:
         return false;
@@ -151,7 +156,7 @@ static void note_event(witness *w, const qd_event *e) {
         note_cancel(w, e);
     else if (e->kind == QD_EVENT_CLOSED)
         w->closed = true;
-    else
+    else if (e->kind == QD_EVENT_DRAIN)
         w->draining = true;
 }
 

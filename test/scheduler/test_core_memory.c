@@ -95,7 +95,7 @@ static bool feed_without_memory(qd_core *core, const qd_event *event, long faili
 static qd_core *core_after(int events) {
     qd_core *core;
     qd_text ignored = {0};
-    ck_assert_int_eq(qd_core_create(WORKERS, qd_policy_by_name("fifo"), &core), 0);
+    ck_assert_int_eq(qd_core_create(WORKERS, scheduling_of("fifo"), &core), 0);
     for (int i = 0; i < events; i++)
         ck_assert_int_eq(feed(core, &scenario[i], &ignored), 0);
     qd_text_fini(&ignored);
@@ -159,7 +159,7 @@ START_TEST(a_core_that_cannot_be_made_leaves_nothing) {
     for (long failing = 0;; failing++) {
         qd_core *core = NULL;
         allocations_left = failing;
-        int rc = qd_core_create(WORKERS, qd_policy_by_name("fifo"), &core);
+        int rc = qd_core_create(WORKERS, scheduling_of("fifo"), &core);
         allocations_left = -1;
         if (rc == 0) {
             ck_assert_int_gt(failing, 0);

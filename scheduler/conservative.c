@@ -1,0 +1,54 @@
+#include "scheduler/core_internal.h"
+#include "scheduler/policy.h"
+
+static void plan(qd_core *core, qd_job_record *job) {
+    int64_t start = qd_profile_earliest(&core->timetable.profile, core->now_ns, job->entry.ranks,
+                                        job->entry.run_ns);
+    qd_timetable_plan(&core->timetable, job, start);
+}
+
+/* Jobs that have no place in the plan yet, in order. New ones are the last to have been submitted;
+ * unless the plan is stale, all others have one, or none that anybody can know. */
+static void plan_new(qd_core *core) {
+    qd_job_record *job = core->jobs.pending.last;
+    while (job && job->job > core->planned_up_to)
+        job = job->previous;
+    for (job = job ? job->next : core->jobs.pending.first; job; job = job->next)
+        plan(core, job);
+}
+
+static void plan_all(qd_core *core) {
+    for (qd_job_record *job; (job = qd_timetable_first_start(&core->timetable));)
+        qd_timetable_unplan(&core->timetable, job);
+    for (const qd_queue_entry *entry = qd_queue_first(&core->queue); entry;
+         entry = qd_queue_next(&core->queue, entry))
+        plan(core, qd_job_of_entry(entry));
+    core->timetable.stale = false;
+}
+
+static void start_due(qd_core *core) {
+    for (;;) {
+        qd_job_record *job = qd_timetable_first_start(&core->timetable);
+        if (!job || job->due_ns > core->now_ns)
+            return;
+        qd_job_start(core, job, job->submit.ranks_min);
+        core->timetable.profile.now_free = core->ranks.in_state[QD_RANK_FREE];
+    }
+}
+
+void qd_decide_conservative(qd_core *core) {
+    const qd_job_record *first = qd_timetable_first_start(&core->timetable);
+    bool late = first && first->due_ns < core->now_ns;
+    if (core->timetable.stale || late)
+        plan_all(core);
+    else
+        plan_new(core);
+    core->planned_up_to = qd_jobs_last_number(&core->jobs);
+    start_due(core);
+}
+
+int64_t qd_wake_conservative_ns(const qd_core *core) {
+    const qd_job_record *job = qd_timetable_first_start(&core->timetable);
+    int64_t overdue = qd_wake_overdue_ns(core);
+    return job && job->due_ns < overdue ? job->due_ns : overdue;
+}

@@ -1,0 +1,9 @@
+#include "scheduler/policy.h"
+
+const qd_policy qd_policy_conservative = {
+    .name = "conservative",
+    .summary = "first come, first served, with conservative backfill: nobody is delayed",
+    .key = qd_key_arrival,
+    .decide = qd_decide_conservative,
+    .wake_ns = qd_wake_conservative_ns,
+};
