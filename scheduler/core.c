@@ -21,8 +21,10 @@ int qd_core_create(int worker_ranks, const qd_scheduling *scheduling, qd_core **
     core->next_look_ns = INT64_MIN;
     qd_queue_init(&core->queue);
     qd_timetable_init(&core->timetable);
+    core->promotions = (qd_tree){.compare = qd_attained_compare};
     core->members = calloc((size_t)worker_ranks, sizeof *core->members);
-    if (!core->members) {
+    core->running = calloc((size_t)worker_ranks, sizeof *core->running);
+    if (!core->members || !core->running) {
         rc = QD_ENOMEM;
         goto out;
     }
@@ -41,6 +43,7 @@ void qd_core_destroy(qd_core *core) {
     qd_timetable_fini(&core->timetable);
     qd_actions_fini(&core->actions);
     free(core->members);
+    free(core->running);
     free(core);
 }
 

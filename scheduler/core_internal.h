@@ -2,7 +2,7 @@
  * core_internal.h: the core's state and the seams between the files that share it: core.c
  * (dispatch, views), core_events.c (one pair of functions for each event), lifecycle.c (what
  * happens to a job), core_digest.c, and the policies with what they are made of: in_order.c,
- * easy.c, conservative.c, attained.c. Nobody else includes this.
+ * easy.c, conservative.c. Nobody else includes this.
  */
 #ifndef QD_SCHEDULER_CORE_INTERNAL_H
 #define QD_SCHEDULER_CORE_INTERNAL_H
@@ -23,6 +23,8 @@ struct qd_core {
     qd_queue queue;         /* the pending jobs, as the policy orders them */
     qd_timetable timetable; /* what is expected of the jobs that have not ended */
     int64_t now_ns;         /* time of the last event that was taken */
+    qd_tree promotions;     /* pending jobs by promoted_ns; policy_attained.c */
+    int saving_ranks;       /* held by gangs that save to make room */
     int64_t planned_up_to;  /* job number; conservative.c */
     int64_t next_look_ns;   /* when a policy with a quantum looks again at who runs */
     uint32_t epoch;         /* of the newest attempt of any job */
@@ -31,8 +33,9 @@ struct qd_core {
 
     /* Not state: room for the event at hand. */
     qd_actions actions;
-    int *members; /* [ranks.count] */
-    int fault;    /* QD_EINTERNAL once an invariant of ours was broken */
+    int *members;            /* [ranks.count] */
+    qd_job_record **running; /* [ranks.count] */
+    int fault;               /* QD_EINTERNAL once an invariant of ours was broken */
 };
 
 /* The words of ours in a reason, numbers and final NUL included; the text of an event comes on

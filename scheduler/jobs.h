@@ -18,13 +18,17 @@
 /* A reason may quote the text of an event with a few words around it. */
 #define QD_REASON_BYTES (QD_EVENT_TEXT_BYTES + 64)
 
-/* What policy attained keeps of a job (attained.c). */
+/* What policy attained keeps of a job (policy_attained.c). */
 typedef struct qd_attained {
+    int queue;               /* from 0 */
+    int64_t since_ns;        /* since when it has been in that queue */
     int64_t service_rank_us; /* rank-microseconds held since the last promotion */
-    int64_t run_ns;          /* time run since then */
     int64_t waited_ns;       /* time waited since then */
     int64_t counted_ns;      /* up to when the above are counted */
+    int64_t promoted_ns;     /* pending: when it will have waited for long enough; QD_NEVER */
+    qd_tree_node node;       /* in the tree of promotions, if promoted_ns is not QD_NEVER */
     bool claims;             /* pending: ranks are being freed for it */
+    bool young;              /* running: in its first quantum; set at each look */
 } qd_attained;
 
 typedef struct qd_job_record {
@@ -48,7 +52,7 @@ typedef struct qd_job_record {
     int64_t run_before_ns; /* run time of earlier attempts */
     int64_t pending_ns;    /* since when it has been PENDING, this time */
     int64_t waited_ns;     /* in earlier times */
-    qd_attained attained;  /* attained.c */
+    qd_attained attained;  /* policy_attained.c */
     int ranks[];           /* [gang.size], ascending; room for the most it can ever hold */
 } qd_job_record;
 

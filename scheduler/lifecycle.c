@@ -47,6 +47,8 @@ static void enter_queue(qd_core *core, qd_job_record *job) {
     job->entry.job = job->job;
     job->entry.ranks = job->submit.ranks_min;
     job->entry.run_ns = qd_predicted_run_ns(job);
+    if (core->policy->enters)
+        core->policy->enters(core, job);
     job->entry.key = core->policy->key(core, job);
     qd_queue_add(&core->queue, &job->entry);
 }
@@ -57,6 +59,8 @@ static void leave_queue(qd_core *core, qd_job_record *job) {
         core->timetable.stale = true; /* others may start earlier than planned */
     qd_timetable_unplan(&core->timetable, job);
     qd_queue_remove(&core->queue, &job->entry);
+    if (core->policy->leaves)
+        core->policy->leaves(core, job);
 }
 
 void qd_job_requeue(qd_core *core, qd_job_record *job) {
@@ -161,6 +165,7 @@ void qd_job_stop(qd_core *core, qd_job_record *job, const char *text) {
 
 void qd_job_preempt(qd_core *core, qd_job_record *job, const char *text) {
     job->preempted = true;
+    core->saving_ranks += job->gang.live;
     qd_job_stop(core, job, text);
 }
 
@@ -224,6 +229,8 @@ void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, qd_outcome
                          int exit_code, const char *text) {
     qd_gang_member_ended(&job->gang, outcome);
     qd_timetable_rank_left(&core->timetable, job, core->now_ns);
+    if (job->preempted)
+        core->saving_ranks--;
     note_outcome(job, rank, outcome, exit_code, text);
     if (job->gang.live == 0) {
         end_job(core, job);

@@ -20,6 +20,11 @@ typedef struct qd_policy {
      * when it enters the queue and by qd_job_requeue. */
     int64_t (*key)(const qd_core *core, const qd_job_record *job);
 
+    /* Called just before a job takes a place in the queue, and just after it has left it for good.
+     * NULL: nothing to note. */
+    void (*enters)(qd_core *core, qd_job_record *job);
+    void (*leaves)(qd_core *core, qd_job_record *job);
+
     /*
      * Starts pending jobs (qd_job_start: of each at least its least ranks, all together no more
      * than are free) and, if it preempts, has running ones save (qd_job_preempt). Called at the end
@@ -38,6 +43,7 @@ extern const qd_policy qd_policy_fifo;         /* policy_fifo.c */
 extern const qd_policy qd_policy_sjf;          /* policy_sjf.c */
 extern const qd_policy qd_policy_easy;         /* policy_easy.c */
 extern const qd_policy qd_policy_conservative; /* policy_conservative.c */
+extern const qd_policy qd_policy_attained;     /* policy_attained.c */
 
 /* All policies, and their names in the same order with NULL behind: for messages and for the
  * choices of a cluster file. */
@@ -70,6 +76,9 @@ void qd_decide_easy(qd_core *core);
 void qd_decide_conservative(qd_core *core);
 int64_t qd_wake_overdue_ns(const qd_core *core); /* when the next prediction has to move */
 int64_t qd_wake_conservative_ns(const qd_core *core);
+
+/* The order of promotions in policy attained. */
+int qd_attained_compare(const qd_tree_node *a, const qd_tree_node *b);
 
 /* Keys of orders that several policies share. */
 int64_t qd_key_arrival(const qd_core *core, const qd_job_record *job);
