@@ -13,7 +13,7 @@ typedef struct sums {
 } sums;
 
 static double seconds(int64_t ns) {
-    return (double)ns * 1e-9;
+    return (double)ns / 1e9;
 }
 
 static void add(sums *sum, const qd_trace_job *recorded, const qd_simulated_job *job) {

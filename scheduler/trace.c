@@ -92,6 +92,12 @@ static int read_error(gzFile file, const char *path) {
     return qd_error_set(QD_EDATA, "%s: damaged or cut short: %s", path, text);
 }
 
+static bool is_damaged(gzFile file) {
+    int code = Z_OK;
+    gzerror(file, &code);
+    return code != Z_OK && code != Z_STREAM_END;
+}
+
 static int read_lines(gzFile file, const char *path, qd_trace_line *take, qd_trace *trace) {
     char line[LINE_BYTES];
     qd_trace_columns columns = {0};
@@ -102,14 +108,15 @@ static int read_lines(gzFile file, const char *path, qd_trace_line *take, qd_tra
         if (length == sizeof line - 1 && line[length - 1] != '\n')
             return qd_error_set(QD_EDATA, "%s:%d: a line of more than %zu bytes", path, number,
                                 sizeof line - 2);
+        bool last = length == 0 || line[length - 1] != '\n';
+        if (last && is_damaged(file))
+            break;
         line[strcspn(line, "\r\n")] = '\0';
         int rc = take(line, &columns, trace);
         if (rc)
             return qd_error_context(rc, "%s:%d", path, number);
     }
-    int code = Z_OK;
-    gzerror(file, &code);
-    if (!gzeof(file) || (code != Z_OK && code != Z_STREAM_END))
+    if (is_damaged(file))
         return read_error(file, path);
     if (trace->count == 0)
         return qd_error_set(QD_EDATA, "%s: holds no job", path);
