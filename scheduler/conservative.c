@@ -1,10 +1,13 @@
 #include "scheduler/core_internal.h"
 #include "scheduler/policy.h"
 
-static void plan(qd_core *core, qd_job_record *job) {
+/* False when nobody knows when the job could start: then nothing behind it has a start either,
+ * since it could delay this one for any time. */
+static bool plan(qd_core *core, qd_job_record *job) {
     int64_t start = qd_profile_earliest(&core->timetable.profile, core->now_ns, job->entry.ranks,
                                         job->entry.run_ns);
     qd_timetable_plan(&core->timetable, job, start);
+    return start != QD_NEVER;
 }
 
 /* Jobs that have no place in the plan yet, in order. New ones are the last to have been submitted;
@@ -13,16 +16,18 @@ static void plan_new(qd_core *core) {
     qd_job_record *job = core->jobs.pending.last;
     while (job && job->job > core->planned_up_to)
         job = job->previous;
-    for (job = job ? job->next : core->jobs.pending.first; job; job = job->next)
-        plan(core, job);
+    bool known = !job || job->due_ns != QD_NEVER;
+    for (job = job ? job->next : core->jobs.pending.first; job && known; job = job->next)
+        known = plan(core, job);
 }
 
 static void plan_all(qd_core *core) {
     for (qd_job_record *job; (job = qd_timetable_first_start(&core->timetable));)
         qd_timetable_unplan(&core->timetable, job);
-    for (const qd_queue_entry *entry = qd_queue_first(&core->queue); entry;
+    bool known = true;
+    for (const qd_queue_entry *entry = qd_queue_first(&core->queue); entry && known;
          entry = qd_queue_next(&core->queue, entry))
-        plan(core, qd_job_of_entry(entry));
+        known = plan(core, qd_job_of_entry(entry));
     core->timetable.stale = false;
 }
 

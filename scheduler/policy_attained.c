@@ -204,6 +204,12 @@ static void look(qd_core *core) {
 
 /* ---- starts ---- */
 
+/* Who was to make room has ended otherwise, or ranks were lost: it waits as others do. */
+static void give_up_claim(qd_core *core, qd_job_record *job) {
+    job->attained.claims = false;
+    qd_job_requeue(core, job);
+}
+
 static void start(qd_core *core) {
     int64_t free_ranks = core->ranks.in_state[QD_RANK_FREE];
     int64_t unclaimed = free_ranks + core->saving_ranks;
@@ -221,6 +227,10 @@ static void start(qd_core *core) {
             return;
         place = *entry;
         last = &place;
+        if (claims && entry->ranks > unclaimed) {
+            give_up_claim(core, qd_job_of_entry(entry));
+            continue;
+        }
         unclaimed -= entry->ranks;
         if (entry->ranks <= free_ranks) {
             free_ranks -= entry->ranks;

@@ -124,9 +124,8 @@ START_TEST(replay_equals_the_live_state_at_every_prefix) {
         uint64_t seed = 100 * (uint64_t)_i + history;
         qd_journal *journal;
         ck_assert(trial_begin(&t, (trial_source){trial_draw_splitmix, &seed}));
-        ck_assert_msg(
-            qd_journal_open(path, t.witness.worker_ranks, scheduling_of("fifo"), &journal) == 0,
-            "%s", qd_error_message());
+        ck_assert_msg(qd_journal_open(path, t.witness.worker_ranks, &t.scheduling, &journal) == 0,
+                      "%s", qd_error_message());
         for (int i = 0; i < 60; i++) {
             qd_event event = trial_draw_event(&t);
             ck_assert_msg(trial_step(&t, &event), "%s", t.broken);
