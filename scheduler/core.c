@@ -19,9 +19,12 @@ int qd_core_create(int worker_ranks, const qd_scheduling *scheduling, qd_core **
     core->policy = qd_policies[scheduling->policy];
     core->now_ns = INT64_MIN;
     core->next_look_ns = INT64_MIN;
-    qd_queue_init(&core->queue);
     qd_timetable_init(&core->timetable);
-    core->promotions = (qd_tree){.compare = qd_attained_compare};
+    qd_moves_init(&core->moves);
+    qd_shares_init(&core->shares, scheduling->half_life_s);
+    rc = qd_queue_init(&core->queue, core->policy->lanes > 0 ? core->policy->lanes : 1);
+    if (rc)
+        goto out;
     core->members = calloc((size_t)worker_ranks, sizeof *core->members);
     core->running = calloc((size_t)worker_ranks, sizeof *core->running);
     if (!core->members || !core->running) {
@@ -40,6 +43,7 @@ void qd_core_destroy(qd_core *core) {
         return;
     qd_ranks_fini(&core->ranks);
     qd_jobs_fini(&core->jobs);
+    qd_queue_fini(&core->queue);
     qd_timetable_fini(&core->timetable);
     qd_actions_fini(&core->actions);
     free(core->members);

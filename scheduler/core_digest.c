@@ -66,13 +66,21 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
                                a->service_rank_us,
                                a->waited_ns,
                                a->counted_ns,
-                               a->promoted_ns,
+                               job->move_ns,
                                a->claims};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         add_number(digest, numbers[i]);
     add_text(digest, s->name);
     add_text(digest, job->reason);
     add_gang(digest, job);
+}
+
+static void add_shares(uint64_t *digest, const qd_shares *shares) {
+    add_number(digest, shares->begin_ns);
+    add_number(digest, shares->accounts);
+    for (int i = 0; i < QD_ACCOUNTS; i++)
+        if (shares->seen[i])
+            *digest = XXH64(&shares->usage[i], sizeof shares->usage[i], *digest);
 }
 
 static void add_list(uint64_t *digest, const qd_job_list *list) {
@@ -91,6 +99,7 @@ uint64_t qd_core_digest(const qd_core *core) {
     add_number(&digest, core->shut_down);
     add_text(&digest, core->drain_reason);
     add_ranks(&digest, &core->ranks);
+    add_shares(&digest, &core->shares);
     add_number(&digest, core->timetable.stale);
     add_number(&digest, core->planned_up_to);
     add_number(&digest, core->saving_ranks);

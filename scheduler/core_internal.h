@@ -10,9 +10,11 @@
 #include "scheduler/actions.h"
 #include "scheduler/core.h"
 #include "scheduler/jobs.h"
+#include "scheduler/moves.h"
 #include "scheduler/policy.h"
 #include "scheduler/queue.h"
 #include "scheduler/ranks.h"
+#include "scheduler/shares.h"
 #include "scheduler/timetable.h"
 
 struct qd_core {
@@ -23,7 +25,8 @@ struct qd_core {
     qd_queue queue;         /* the pending jobs, as the policy orders them */
     qd_timetable timetable; /* what is expected of the jobs that have not ended */
     int64_t now_ns;         /* time of the last event that was taken */
-    qd_tree promotions;     /* pending jobs by promoted_ns; policy_attained.c */
+    qd_moves moves;         /* of pending jobs within the queue */
+    qd_shares shares;       /* what the accounts have used */
     int saving_ranks;       /* held by gangs that save to make room */
     int64_t planned_up_to;  /* job number; conservative.c */
     int64_t next_look_ns;   /* when a policy with a quantum looks again at who runs */

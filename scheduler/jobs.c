@@ -83,7 +83,7 @@ qd_job_record *qd_jobs_add(qd_job_table *table, const qd_submission *submission)
     job->job = submission->job;
     job->submit = *submission;
     job->state = QD_STATE_PENDING;
-    job->due_ns = QD_NEVER;
+    job->due_ns = job->move_ns = QD_NEVER;
     table->all[table->count++] = job;
     link_last(&table->pending, job);
     return job;

@@ -25,8 +25,6 @@ typedef struct qd_attained {
     int64_t service_rank_us; /* rank-microseconds held since the last promotion */
     int64_t waited_ns;       /* time waited since then */
     int64_t counted_ns;      /* up to when the above are counted */
-    int64_t promoted_ns;     /* pending: when it will have waited for long enough; QD_NEVER */
-    qd_tree_node node;       /* in the tree of promotions, if promoted_ns is not QD_NEVER */
     bool claims;             /* pending: ranks are being freed for it */
     bool young;              /* running: in its first quantum; set at each look */
 } qd_attained;
@@ -52,6 +50,9 @@ typedef struct qd_job_record {
     int64_t run_before_ns; /* run time of earlier attempts */
     int64_t pending_ns;    /* since when it has been PENDING, this time */
     int64_t waited_ns;     /* in earlier times */
+    qd_tree_node move;     /* in moves.h, unless move_ns is QD_NEVER */
+    int64_t move_ns;
+    double charged_rank_s; /* for its newest attempt; shares.h */
     qd_attained attained;  /* policy_attained.c */
     int ranks[];           /* [gang.size], ascending; room for the most it can ever hold */
 } qd_job_record;

@@ -41,6 +41,12 @@ qd_job_record *qd_job_of_entry(const qd_queue_entry *entry) {
     return entry ? (qd_job_record *)((char *)entry - offsetof(qd_job_record, entry)) : NULL;
 }
 
+static void take_place(qd_core *core, qd_job_record *job) {
+    job->entry.lane = core->policy->lane ? core->policy->lane(core, job) : 0;
+    job->entry.key = core->policy->key(core, job);
+    qd_queue_add(&core->queue, &job->entry);
+}
+
 /* A job that is PENDING from now on takes its place in the queue. */
 static void enter_queue(qd_core *core, qd_job_record *job) {
     job->pending_ns = core->now_ns;
@@ -49,14 +55,13 @@ static void enter_queue(qd_core *core, qd_job_record *job) {
     job->entry.run_ns = qd_predicted_run_ns(job);
     if (core->policy->enters)
         core->policy->enters(core, job);
-    job->entry.key = core->policy->key(core, job);
-    qd_queue_add(&core->queue, &job->entry);
+    take_place(core, job);
 }
 
 static void leave_queue(qd_core *core, qd_job_record *job) {
     job->waited_ns += core->now_ns - job->pending_ns;
-    if (job->due_ns != QD_NEVER && job->due_ns > core->now_ns)
-        core->timetable.stale = true; /* others may start earlier than planned */
+    if (job->due_ns > core->now_ns)
+        core->timetable.stale = true; /* others may start earlier than planned, or be planned */
     qd_timetable_unplan(&core->timetable, job);
     qd_queue_remove(&core->queue, &job->entry);
     if (core->policy->leaves)
@@ -65,8 +70,7 @@ static void leave_queue(qd_core *core, qd_job_record *job) {
 
 void qd_job_requeue(qd_core *core, qd_job_record *job) {
     qd_queue_remove(&core->queue, &job->entry);
-    job->entry.key = core->policy->key(core, job);
-    qd_queue_add(&core->queue, &job->entry);
+    take_place(core, job);
 }
 
 /* The job's reason has been set. */
@@ -126,6 +130,19 @@ void qd_job_cancel_if_too_wide(qd_core *core, qd_job_record *job) {
     change_state(core, job, QD_STATE_CANCELLED);
 }
 
+/* For what it is predicted to use, at once: else a burst of starts would go uncounted. */
+static void charge(qd_core *core, qd_job_record *job) {
+    job->charged_rank_s = job->run_ns == QD_NEVER ? 0 : (double)job->run_ns * 1e-9 * job->gang.size;
+    qd_shares_use(&core->shares, job->submit.account, job->start_ns, job->charged_rank_s);
+}
+
+/* For what it has used instead. */
+static void settle(qd_core *core, const qd_job_record *job) {
+    double used_rank_s = (double)(core->now_ns - job->start_ns) * 1e-9 * job->gang.size;
+    qd_shares_use(&core->shares, job->submit.account, job->start_ns,
+                  used_rank_s - job->charged_rank_s);
+}
+
 void qd_job_start(qd_core *core, qd_job_record *job, int ranks) {
     job->attempt++;
     job->epoch = ++core->epoch;
@@ -137,6 +154,7 @@ void qd_job_start(qd_core *core, qd_job_record *job, int ranks) {
     change_state(core, job, QD_STATE_RUNNING);
     job->start_ns = core->now_ns;
     job->run_ns = job->entry.run_ns;
+    charge(core, job);
     qd_timetable_started(&core->timetable, job,
                          qd_predicted_end_ns(job->start_ns, job->run_ns, core->now_ns));
     qd_actions_add(&core->actions, &(qd_action){.kind = QD_ACTION_START,
@@ -212,6 +230,7 @@ static bool comes_back(const qd_core *core, const qd_job_record *job, qd_job_sta
 static void end_job(qd_core *core, qd_job_record *job) {
     qd_job_state state = qd_gang_verdict(&job->gang);
     qd_timetable_ended(&core->timetable, job);
+    settle(core, job);
     job->run_before_ns += core->now_ns - job->start_ns;
     if (comes_back(core, job, state)) {
         state = QD_STATE_PENDING;

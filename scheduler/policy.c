@@ -6,10 +6,12 @@
 #include "runtime/text.h"
 
 const qd_policy *const qd_policies[] = {
-    &qd_policy_fifo, &qd_policy_sjf, &qd_policy_easy, &qd_policy_conservative, &qd_policy_attained,
+    &qd_policy_fifo,         &qd_policy_sjf,         &qd_policy_easy,
+    &qd_policy_conservative, &qd_policy_multifactor, &qd_policy_attained,
 };
 
-const char *const qd_policy_names[] = {"fifo", "sjf", "easy", "conservative", "attained", NULL};
+const char *const qd_policy_names[] = {"fifo",        "sjf",      "easy", "conservative",
+                                       "multifactor", "attained", NULL};
 
 int qd_policy_find(const char *name) {
     for (int i = 0; qd_policy_names[i]; i++)

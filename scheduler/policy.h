@@ -16,7 +16,11 @@ typedef struct qd_policy {
     const char *name;
     const char *summary; /* one line, for people */
 
-    /* The place of a pending job in the queue: lower starts earlier, equal by job number. Asked
+    /* Lanes of the queue (queue.h), and a job's. 0 and NULL: there is one. */
+    int lanes;
+    int (*lane)(const qd_core *core, const qd_job_record *job);
+
+    /* The place of a pending job in its lane: lower starts earlier, equal by job number. Asked
      * when it enters the queue and by qd_job_requeue. */
     int64_t (*key)(const qd_core *core, const qd_job_record *job);
 
@@ -43,6 +47,7 @@ extern const qd_policy qd_policy_fifo;         /* policy_fifo.c */
 extern const qd_policy qd_policy_sjf;          /* policy_sjf.c */
 extern const qd_policy qd_policy_easy;         /* policy_easy.c */
 extern const qd_policy qd_policy_conservative; /* policy_conservative.c */
+extern const qd_policy qd_policy_multifactor;  /* policy_multifactor.c */
 extern const qd_policy qd_policy_attained;     /* policy_attained.c */
 
 /* All policies, and their names in the same order with NULL behind: for messages and for the
@@ -76,9 +81,6 @@ void qd_decide_easy(qd_core *core);
 void qd_decide_conservative(qd_core *core);
 int64_t qd_wake_overdue_ns(const qd_core *core); /* when the next prediction has to move */
 int64_t qd_wake_conservative_ns(const qd_core *core);
-
-/* The order of promotions in policy attained. */
-int qd_attained_compare(const qd_tree_node *a, const qd_tree_node *b);
 
 /* Keys of orders that several policies share. */
 int64_t qd_key_arrival(const qd_core *core, const qd_job_record *job);

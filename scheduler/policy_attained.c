@@ -14,7 +14,6 @@
  * r running jobs and s that start; O(log n) a start in between.
  */
 #include <math.h>
-#include <stddef.h>
 #include <stdlib.h>
 
 #include "scheduler/core_internal.h"
@@ -66,15 +65,13 @@ static void count(qd_attained *attained, int64_t now_ns, int ranks) {
     attained->service_rank_us += passed / 1000 * ranks;
 }
 
-/* A job that never ran is in the first queue already. */
-static void wait_for_promotion(qd_core *core, qd_job_record *job) {
-    qd_attained *a = &job->attained;
-    a->promoted_ns = QD_NEVER;
+/* When it will have waited for long enough. A job that never ran is in the first queue already. */
+static int64_t promotion_ns(const qd_core *core, const qd_job_record *job) {
+    const qd_attained *a = &job->attained;
     if (job->run_before_ns == 0)
-        return;
+        return QD_NEVER;
     int64_t wait_ns = llround(core->scheduling.promotion * (double)job->run_before_ns);
-    a->promoted_ns = a->counted_ns + wait_ns - a->waited_ns;
-    qd_tree_insert(&core->promotions, &a->node, (uint64_t)job->job);
+    return qd_time_after(a->counted_ns - a->waited_ns, wait_ns);
 }
 
 static void enters(qd_core *core, qd_job_record *job) {
@@ -85,41 +82,22 @@ static void enters(qd_core *core, qd_job_record *job) {
         enter_queue(core, job, 0);
     }
     job->attained.counted_ns = core->now_ns;
-    wait_for_promotion(core, job);
-}
-
-static void stop_waiting_for_promotion(qd_core *core, qd_job_record *job) {
-    if (job->attained.promoted_ns != QD_NEVER)
-        qd_tree_remove(&core->promotions, &job->attained.node);
-    job->attained.promoted_ns = QD_NEVER;
+    qd_moves_set(&core->moves, job, promotion_ns(core, job));
 }
 
 static void leaves(qd_core *core, qd_job_record *job) {
-    stop_waiting_for_promotion(core, job);
+    qd_moves_set(&core->moves, job, QD_NEVER);
     count(&job->attained, core->now_ns, 0);
     job->attained.claims = false;
 }
 
-static qd_job_record *job_of(const qd_tree_node *node) {
-    return node ? (qd_job_record *)((char *)node - offsetof(qd_job_record, attained.node)) : NULL;
-}
-
-int qd_attained_compare(const qd_tree_node *a, const qd_tree_node *b) {
-    const qd_job_record *x = job_of(a), *y = job_of(b);
-    if (x->attained.promoted_ns != y->attained.promoted_ns)
-        return x->attained.promoted_ns < y->attained.promoted_ns ? -1 : 1;
-    return (x->job > y->job) - (x->job < y->job);
-}
-
 static void promote(qd_core *core) {
-    for (;;) {
-        qd_job_record *job = job_of(qd_tree_first(&core->promotions));
-        if (!job || job->attained.promoted_ns > core->now_ns)
-            return;
-        stop_waiting_for_promotion(core, job);
+    while (qd_moves_first_ns(&core->moves) <= core->now_ns) {
+        qd_job_record *job = qd_moves_first(&core->moves);
         job->attained.service_rank_us = job->attained.waited_ns = 0;
         job->attained.counted_ns = core->now_ns;
         enter_queue(core, job, 0);
+        qd_moves_set(&core->moves, job, QD_NEVER); /* once it runs again */
         qd_job_requeue(core, job);
     }
 }

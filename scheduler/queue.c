@@ -2,6 +2,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
+
+#include "runtime/error.h"
 
 static qd_queue_entry *entry_of(const qd_tree_node *node) {
     return (qd_queue_entry *)node;
@@ -38,26 +41,47 @@ static void sum_up(qd_tree_node *node) {
     }
 }
 
-void qd_queue_init(qd_queue *queue) {
-    *queue = (qd_queue){.tree = {.compare = compare, .sum_up = sum_up}};
+int qd_queue_init(qd_queue *queue, int lanes) {
+    size_t n = (size_t)lanes;
+    *queue = (qd_queue){.lanes = calloc(n, sizeof *queue->lanes),
+                        .lane_count = lanes,
+                        .used = calloc(n, sizeof *queue->used)};
+    if (!queue->lanes || !queue->used) {
+        qd_queue_fini(queue);
+        return qd_error_set(QD_ENOMEM, "no memory for a queue of %d lanes", lanes);
+    }
+    for (int i = 0; i < lanes; i++)
+        queue->lanes[i].tree = (qd_tree){.compare = compare, .sum_up = sum_up};
+    return 0;
+}
+
+void qd_queue_fini(qd_queue *queue) {
+    free(queue->lanes);
+    free(queue->used);
+    *queue = (qd_queue){0};
+}
+
+int64_t qd_queue_place(const qd_queue *queue, const qd_queue_entry *entry) {
+    return entry->key + queue->lanes[entry->lane].offset;
 }
 
 void qd_queue_add(qd_queue *queue, qd_queue_entry *entry) {
-    qd_tree_insert(&queue->tree, &entry->node, (uint64_t)entry->job);
-    queue->count++;
+    qd_lane *lane = &queue->lanes[entry->lane];
+    if (lane->count++ == 0) {
+        lane->used_at = queue->used_count++;
+        queue->used[lane->used_at] = entry->lane;
+    }
+    qd_tree_insert(&lane->tree, &entry->node, (uint64_t)entry->job);
 }
 
 void qd_queue_remove(qd_queue *queue, qd_queue_entry *entry) {
-    qd_tree_remove(&queue->tree, &entry->node);
-    queue->count--;
-}
-
-qd_queue_entry *qd_queue_first(const qd_queue *queue) {
-    return entry_of(qd_tree_first(&queue->tree));
-}
-
-qd_queue_entry *qd_queue_next(const qd_queue *queue, const qd_queue_entry *entry) {
-    return entry_of(qd_tree_after(&queue->tree, &entry->node));
+    qd_lane *lane = &queue->lanes[entry->lane];
+    qd_tree_remove(&lane->tree, &entry->node);
+    if (--lane->count > 0)
+        return;
+    int last = queue->used[--queue->used_count];
+    queue->used[lane->used_at] = last;
+    queue->lanes[last].used_at = lane->used_at;
 }
 
 static bool fits(const qd_queue_entry *entry, const qd_gap *gap) {
@@ -96,7 +120,35 @@ static qd_queue_entry *search(const qd_tree_node *node, const qd_queue_entry *af
     return NULL;
 }
 
+/* a, b: of this queue, or NULL, which comes last. */
+static bool comes_before(const qd_queue *queue, const qd_queue_entry *a, const qd_queue_entry *b) {
+    if (!a || !b)
+        return a;
+    int64_t x = qd_queue_place(queue, a), y = qd_queue_place(queue, b);
+    return x != y ? x < y : a->job < b->job;
+}
+
 qd_queue_entry *qd_queue_fitting(const qd_queue *queue, const qd_queue_entry *after,
                                  const qd_gap *gap) {
-    return search(queue->tree.root, after, gap);
+    qd_queue_entry *best = NULL, seen_from_lane;
+    for (int i = 0; i < queue->used_count; i++) {
+        const qd_lane *lane = &queue->lanes[queue->used[i]];
+        if (after) {
+            seen_from_lane.key = qd_queue_place(queue, after) - lane->offset;
+            seen_from_lane.job = after->job;
+        }
+        qd_queue_entry *found = search(lane->tree.root, after ? &seen_from_lane : NULL, gap);
+        if (comes_before(queue, found, best))
+            best = found;
+    }
+    return best;
+}
+
+qd_queue_entry *qd_queue_next(const qd_queue *queue, const qd_queue_entry *entry) {
+    const qd_gap anything = {.ranks = INT64_MAX, .beyond = INT64_MAX};
+    return qd_queue_fitting(queue, entry, &anything);
+}
+
+qd_queue_entry *qd_queue_first(const qd_queue *queue) {
+    return qd_queue_next(queue, NULL);
 }

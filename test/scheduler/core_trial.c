@@ -8,7 +8,7 @@
 #include "scheduler/actions.h"
 #include "scheduler/policy.h"
 
-enum { MAX_WORKERS = 12, MAX_JOB_GAP = 3, TICK_NS = 100000000 };
+enum { MAX_WORKERS = 12, MAX_JOB_GAP = 3, TICK_NS = 200000000 };
 
 uint32_t trial_draw_splitmix(void *seed, uint32_t n) {
     uint64_t *state = seed;
@@ -29,7 +29,7 @@ static void choose_policy(trial *t) {
         policies++;
     qd_scheduling_defaults(&t->scheduling);
     t->scheduling.policy = (int)draw(t, (uint32_t)policies);
-    t->scheduling.quantum_s = 0.5;
+    t->scheduling.quantum_s = 1;
     for (int i = 0; i < QD_ATTAINED_QUEUES - 1; i++)
         t->scheduling.limits[i] = 1 << i;
 }

@@ -220,7 +220,7 @@ START_TEST(a_session_of_an_unknown_policy_or_size_is_refused) {
     meddle("UPDATE session SET policy = 'lottery'");
     assert_replay_fails(0, QD_EDATA,
                         "session 1: no scheduling policy 'lottery'; there are: fifo, sjf, easy, "
-                        "conservative, attained");
+                        "conservative, multifactor, attained");
     meddle("UPDATE session SET policy = 'fifo', worker_ranks = 0");
     assert_replay_fails(0, QD_EDATA, "session 1 of 0 worker ranks");
 }

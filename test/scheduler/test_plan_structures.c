@@ -112,10 +112,13 @@ END_TEST
 
 /* ---- queue ---- */
 
-enum { ENTRIES = 60 };
+enum { ENTRIES = 60, LANES = 3 };
+
+static int offsets[LANES];
 
 static bool comes_before(const qd_queue_entry *a, const qd_queue_entry *b) {
-    return a->key != b->key ? a->key < b->key : a->job < b->job;
+    int64_t x = a->key + offsets[a->lane], y = b->key + offsets[b->lane];
+    return x != y ? x < y : a->job < b->job;
 }
 
 static const qd_queue_entry *plain_fitting(const qd_queue_entry *all, const bool *in,
@@ -133,22 +136,26 @@ static const qd_queue_entry *plain_fitting(const qd_queue_entry *all, const bool
 
 START_TEST(the_queue_finds_what_a_search_from_end_to_end_finds) {
     for (int history = 0; history < 300; history++) {
-        qd_queue_entry all[ENTRIES];
+        qd_queue_entry all[ENTRIES] = {0};
         bool in[ENTRIES] = {false};
         qd_queue queue;
-        qd_queue_init(&queue);
+        memset(offsets, 0, sizeof offsets);
+        ck_assert_int_eq(qd_queue_init(&queue, LANES), 0);
         for (int i = 0; i < 200; i++) {
             int which = draw(ENTRIES);
             if (in[which]) {
                 qd_queue_remove(&queue, &all[which]);
             } else {
-                all[which] = (qd_queue_entry){.key = draw(8),
+                all[which] = (qd_queue_entry){.lane = draw(LANES),
+                                              .key = draw(8),
                                               .job = which + 1,
                                               .ranks = 1 + draw(40),
                                               .run_ns = draw(8) ? 1 + draw(50) : QD_NEVER};
                 qd_queue_add(&queue, &all[which]);
             }
             in[which] = !in[which];
+            int lane = draw(LANES);
+            queue.lanes[lane].offset = offsets[lane] = draw(9) - 4;
             int64_t ranks = draw(45);
             qd_gap gap = {.ranks = ranks, .beyond = draw((int)ranks + 1), .window_ns = draw(60)};
             const qd_queue_entry *after = draw(2) ? &all[draw(ENTRIES)] : NULL;
@@ -161,6 +168,7 @@ START_TEST(the_queue_finds_what_a_search_from_end_to_end_finds) {
                 ck_assert_ptr_eq(qd_queue_next(&queue, after),
                                  plain_fitting(all, in, after, &anything));
         }
+        qd_queue_fini(&queue);
     }
 }
 END_TEST

@@ -62,7 +62,7 @@ END_TEST
 START_TEST(an_unknown_policy_is_refused_and_the_known_ones_are_named) {
     ck_assert_int_eq(qd_policy_find("lifo"), QD_ECONFIG);
     ck_assert_str_eq(qd_error_message(), "no scheduling policy 'lifo'; there are: fifo, sjf, easy, "
-                                         "conservative, attained");
+                                         "conservative, multifactor, attained");
     ck_assert_int_eq(qd_policy_find(""), QD_ECONFIG);
 }
 END_TEST
