@@ -4,9 +4,13 @@
 /* False when nobody knows when the job could start: then nothing behind it has a start either,
  * since it could delay this one for any time. */
 static bool plan(qd_core *core, qd_job_record *job) {
-    int64_t start = qd_profile_earliest(&core->timetable.profile, core->now_ns, job->entry.ranks,
-                                        job->entry.run_ns);
+    int ranks = job->entry.ranks;
+    int64_t run_ns = job->entry.run_ns;
+    int64_t from = qd_frontier_earliest_ns(core->frontier, ranks, run_ns);
+    from = from > core->now_ns ? from : core->now_ns;
+    int64_t start = qd_profile_earliest(&core->timetable.profile, from, ranks, run_ns);
     qd_timetable_plan(&core->timetable, job, start);
+    qd_frontier_placed(core->frontier, ranks, run_ns, start);
     return start != QD_NEVER;
 }
 
@@ -22,8 +26,8 @@ static void plan_new(qd_core *core) {
 }
 
 static void plan_all(qd_core *core) {
-    for (qd_job_record *job; (job = qd_timetable_first_start(&core->timetable));)
-        qd_timetable_unplan(&core->timetable, job);
+    qd_frontier_forget(core->frontier);
+    qd_timetable_unplan_all(&core->timetable);
     bool known = true;
     for (const qd_queue_entry *entry = qd_queue_first(&core->queue); entry && known;
          entry = qd_queue_next(&core->queue, entry))

@@ -27,7 +27,8 @@ int qd_core_create(int worker_ranks, const qd_scheduling *scheduling, qd_core **
         goto out;
     core->members = calloc((size_t)worker_ranks, sizeof *core->members);
     core->running = calloc((size_t)worker_ranks, sizeof *core->running);
-    if (!core->members || !core->running) {
+    core->frontier = core->policy->plans ? qd_frontier_create() : NULL;
+    if (!core->members || !core->running || (core->policy->plans && !core->frontier)) {
         rc = QD_ENOMEM;
         goto out;
     }
@@ -46,6 +47,7 @@ void qd_core_destroy(qd_core *core) {
     qd_queue_fini(&core->queue);
     qd_timetable_fini(&core->timetable);
     qd_actions_fini(&core->actions);
+    qd_frontier_destroy(core->frontier);
     free(core->members);
     free(core->running);
     free(core);

@@ -9,6 +9,7 @@
 
 #include "scheduler/actions.h"
 #include "scheduler/core.h"
+#include "scheduler/frontier.h"
 #include "scheduler/jobs.h"
 #include "scheduler/moves.h"
 #include "scheduler/policy.h"
@@ -37,6 +38,7 @@ struct qd_core {
     /* Not state: room for the event at hand. */
     qd_actions actions;
     int *members;            /* [ranks.count] */
+    qd_frontier *frontier;   /* speeds planning up, and changes nothing; conservative.c */
     qd_job_record **running; /* [ranks.count] */
     int fault;               /* QD_EINTERNAL once an invariant of ours was broken */
 };

@@ -41,6 +41,7 @@ typedef struct qd_policy {
     int64_t (*wake_ns)(const qd_core *core);
 
     bool preempts; /* decide may call qd_job_preempt */
+    bool plans;    /* decide is qd_decide_conservative */
 } qd_policy;
 
 extern const qd_policy qd_policy_fifo;         /* policy_fifo.c */

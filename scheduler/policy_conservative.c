@@ -5,5 +5,6 @@ const qd_policy qd_policy_conservative = {
     .summary = "first come, first served, with conservative backfill: nobody is delayed",
     .key = qd_key_arrival,
     .decide = qd_decide_conservative,
+    .plans = true,
     .wake_ns = qd_wake_conservative_ns,
 };

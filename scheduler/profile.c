@@ -177,12 +177,15 @@ static const qd_profile_step *search(const qd_tree_node *node, int64_t before, i
     return NULL;
 }
 
+/* The first instant later than after_ns. */
+static int64_t first_after(const qd_profile *profile, int64_t after_ns, wanted w) {
+    const qd_profile_step *step = search(profile->steps.root, profile->now_free, after_ns, w);
+    return step ? step->at_ns : QD_NEVER;
+}
+
 static int64_t first(const qd_profile *profile, int64_t from_ns, wanted w) {
     int64_t free_ranks = qd_profile_free_at(profile, from_ns);
-    if (has(w, free_ranks, free_ranks))
-        return from_ns;
-    const qd_profile_step *step = search(profile->steps.root, profile->now_free, from_ns, w);
-    return step ? step->at_ns : QD_NEVER;
+    return has(w, free_ranks, free_ranks) ? from_ns : first_after(profile, from_ns, w);
 }
 
 int64_t qd_profile_first_with(const qd_profile *profile, int64_t from_ns, int64_t ranks) {
@@ -195,17 +198,15 @@ int64_t qd_profile_first_short_of(const qd_profile *profile, int64_t from_ns, in
 
 int64_t qd_profile_earliest(const qd_profile *profile, int64_t from_ns, int64_t ranks,
                             int64_t duration_ns) {
-    int64_t start = from_ns;
-    for (;;) {
-        start = qd_profile_first_with(profile, start, ranks);
-        if (start == QD_NEVER)
-            return QD_NEVER;
-        int64_t end = qd_time_after(start, duration_ns);
-        int64_t gap = qd_profile_first_short_of(profile, start, ranks);
-        if (gap >= end)
+    const wanted enough = {.ranks = ranks, .at_least = true}, too_few = {.ranks = ranks};
+    int64_t start = first(profile, from_ns, enough);
+    while (start != QD_NEVER) {
+        int64_t gap = first_after(profile, start, too_few);
+        if (gap >= qd_time_after(start, duration_ns))
             return start;
-        start = gap;
+        start = first_after(profile, gap, enough);
     }
+    return QD_NEVER;
 }
 
 int64_t qd_time_after(int64_t from_ns, int64_t duration_ns) {

@@ -75,6 +75,30 @@ void qd_timetable_unplan(qd_timetable *table, qd_job_record *job) {
     job->due_ns = QD_NEVER;
 }
 
+static void forget_starts(qd_tree_node *node) {
+    if (!node)
+        return;
+    forget_starts(node->left);
+    forget_starts(node->right);
+    job_of(node)->due_ns = QD_NEVER;
+}
+
+static void add_ends(qd_timetable *table, const qd_tree_node *node) {
+    if (!node)
+        return;
+    const qd_job_record *job = job_of(node);
+    add_ends(table, node->left);
+    qd_profile_add(&table->profile, job->due_ns, job->planned_ranks);
+    add_ends(table, node->right);
+}
+
+void qd_timetable_unplan_all(qd_timetable *table) {
+    forget_starts(table->starts.root);
+    table->starts.root = NULL;
+    qd_profile_clear(&table->profile);
+    add_ends(table, table->ends.root);
+}
+
 qd_job_record *qd_timetable_first_end(const qd_timetable *table) {
     return job_of(qd_tree_first(&table->ends));
 }

@@ -41,6 +41,9 @@ void qd_timetable_plan(qd_timetable *table, qd_job_record *job, int64_t start_ns
 /* It gives its claim up, if it has one. */
 void qd_timetable_unplan(qd_timetable *table, qd_job_record *job);
 
+/* All of them give up their claims. O(p + r log r) for p planned and r running jobs. */
+void qd_timetable_unplan_all(qd_timetable *table);
+
 /* The running job that is predicted to end first, the pending one that is planned to start first;
  * NULL when there is none. */
 qd_job_record *qd_timetable_first_end(const qd_timetable *table);
