@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "launch/command.h"
+#include "launch/simulate_plot.h"
 #include "launch/simulate_report.h"
 #include "models/hardware.h"
 #include "runtime/error.h"
@@ -14,11 +15,20 @@
 #include "scheduler/policy.h"
 #include "scheduler/simulator.h"
 
-enum { KEY_JSON = 256, KEY_CLUSTER, KEY_RANKS, KEY_POLICY, KEY_CONF, KEY_SAVE, KEY_RESTART };
+enum {
+    KEY_JSON = 256,
+    KEY_CLUSTER,
+    KEY_RANKS,
+    KEY_POLICY,
+    KEY_CONF,
+    KEY_SAVE,
+    KEY_RESTART,
+    KEY_PLOT
+};
 enum { MOST_RANKS = 1 << 24, MOST_POLICIES = 16 };
 
 typedef struct simulate_options {
-    const char *trace, *cluster, *conf;
+    const char *trace, *cluster, *conf, *plot;
     int ranks; /* 0: not given */
     bool json;
     int policies[MOST_POLICIES];
@@ -84,6 +94,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
     case KEY_RESTART:
         options->restart_s = parse_seconds(state, "restart", argument);
         return 0;
+    case KEY_PLOT:
+        options->plot = argument;
+        return 0;
     case ARGP_KEY_ARG:
         if (options->trace)
             argp_error(state, "one trace at a time");
@@ -131,10 +144,11 @@ static void show_progress(void *context, int ended) {
     fprintf(stderr, "\r%s: %d of %d jobs, %d%%", p->policy, ended, p->jobs, percent);
 }
 
+/* Owner of *simulation: the caller. */
 static int simulate(const simulate_options *options, const qd_trace *trace,
-                    const qd_scheduling *scheduling, qd_simulate_row *row) {
+                    const qd_scheduling *scheduling, qd_simulate_row *row,
+                    qd_simulation *simulation) {
     progress p = {.policy = row->policy, .jobs = trace->count, .shown = -1};
-    qd_simulation simulation;
     bool terminal = isatty(STDERR_FILENO);
     qd_simulation_config config = {
         .trace = trace,
@@ -144,31 +158,46 @@ static int simulate(const simulate_options *options, const qd_trace *trace,
         .restart_ns = (int64_t)(options->restart_s * 1e9),
         .progress = terminal ? show_progress : NULL,
         .context = &p,
+        .keep_segments = options->plot,
     };
-    int rc = qd_simulate(&config, &simulation);
+    int rc = qd_simulate(&config, simulation);
     if (terminal)
         fprintf(stderr, "\r\033[K");
     if (rc)
         return qd_error_context(rc, "%s", row->policy);
-    row->seconds = simulation.seconds;
-    rc = qd_simulation_measure(trace, options->ranks, &simulation, &row->metrics);
-    qd_simulation_fini(&simulation);
+    row->seconds = simulation->seconds;
+    return qd_simulation_measure(trace, options->ranks, simulation, &row->metrics);
+}
+
+static int show(const simulate_options *options, const qd_trace *trace, const qd_simulate_row *rows,
+                const qd_simulation *simulations) {
+    qd_plot_series series[MOST_POLICIES];
+    int rc = 0;
+    for (int i = 0; !rc && options->json && i < options->policy_count; i++)
+        rc = qd_simulate_print_json(trace->name, options->ranks, &rows[i]);
+    if (!options->json)
+        qd_simulate_print_table(trace, options->ranks, rows, options->policy_count);
+    for (int i = 0; i < options->policy_count; i++)
+        series[i] = (qd_plot_series){rows[i].policy, &simulations[i]};
+    if (!rc && options->plot)
+        rc = qd_simulate_plot(options->plot, trace, options->ranks, series, options->policy_count);
     return rc;
 }
 
 static int simulate_all(const simulate_options *options, const qd_trace *trace,
                         qd_scheduling *scheduling) {
     qd_simulate_row rows[MOST_POLICIES];
+    qd_simulation simulations[MOST_POLICIES] = {0};
     int rc = 0;
     for (int i = 0; !rc && i < options->policy_count; i++) {
         scheduling->policy = options->policies[i];
         rows[i] = (qd_simulate_row){.policy = qd_policy_names[scheduling->policy]};
-        rc = simulate(options, trace, scheduling, &rows[i]);
-        if (!rc && options->json)
-            rc = qd_simulate_print_json(trace->name, options->ranks, &rows[i]);
+        rc = simulate(options, trace, scheduling, &rows[i], &simulations[i]);
     }
-    if (!rc && !options->json)
-        qd_simulate_print_table(trace, options->ranks, rows, options->policy_count);
+    if (!rc)
+        rc = show(options, trace, rows, simulations);
+    for (int i = 0; i < options->policy_count; i++)
+        qd_simulation_fini(&simulations[i]);
     return rc;
 }
 
@@ -181,6 +210,7 @@ static const struct argp_option accepted[] = {
      0},
     {"restart", KEY_RESTART, "SECONDS", 0, "what a restart takes before it trains (default: 60)",
      0},
+    {"plot", KEY_PLOT, "FILE", 0, "an SVG: who ran where, the queue, and a CDF of completion", 0},
     {"json", KEY_JSON, NULL, 0, "a line of JSON for each policy on stdout", 0},
     {0},
 };
