@@ -135,7 +135,8 @@ static int64_t passing_ns(const qd_core *core) {
         const qd_tree *tree = &core->queue.lanes[core->queue.used[i]].tree;
         const qd_queue_entry *rising = (const qd_queue_entry *)qd_tree_first(tree);
         int64_t behind = qd_queue_place(&core->queue, rising) - qd_queue_place(&core->queue, head);
-        int64_t takes_ns = (int64_t)((__int128)behind * ns(s->urgency_s) / full) + 1;
+        /* Two parts more than it is behind: places are rounded, and equal ones do not pass. */
+        int64_t takes_ns = (int64_t)((__int128)(behind + 2) * ns(s->urgency_s) / full) + 1;
         int64_t at_ns = qd_time_after(core->now_ns, takes_ns);
         first = at_ns < first ? at_ns : first;
     }

@@ -20,3 +20,6 @@ target_sources(test_plan_structures PRIVATE scheduler/core_witness.c scheduler/c
 
 qd_test(scheduler test_simulator qd_scheduler)
 target_sources(test_simulator PRIVATE scheduler/core_witness.c scheduler/core_trial.c scheduler/naive_scheduler.c)
+
+qd_test(scheduler test_backfill qd_scheduler)
+qd_test(scheduler test_multifactor qd_scheduler)
