@@ -17,6 +17,11 @@
 
 static const char *const policies[] = {"fifo", "sjf", "easy", "conservative"};
 enum { POLICIES = sizeof policies / sizeof policies[0] };
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { DRAWN_TRACES = 200 };
+#else
+enum { DRAWN_TRACES = 2000 };
+#endif
 static const int64_t minute_ns = 60000000000;
 
 static qd_trace load(const char *path) {
@@ -83,7 +88,7 @@ static qd_trace draw_trace(uint64_t *seed, int count, int ranks) {
 }
 
 START_TEST(drawn_traces_run_as_a_plain_scheduler_runs_them) {
-    for (uint64_t number = 0; number < 2000; number++) {
+    for (uint64_t number = 0; number < DRAWN_TRACES; number++) {
         uint64_t seed = number;
         int ranks = 1 + (int)trial_draw_splitmix(&seed, 8);
         qd_trace trace = draw_trace(&seed, 24, ranks);
