@@ -236,6 +236,8 @@ static void end_job(qd_core *core, qd_job_record *job) {
         state = QD_STATE_PENDING;
         job->preempted = false;
         job->gang = (qd_gang){0};
+        set_reason(job, "saved, waits for %d rank%s", job->submit.ranks_min,
+                   plural(job->submit.ranks_min));
     }
     if (state == QD_STATE_COMPLETED)
         set_reason(job, "all steps done");

@@ -397,6 +397,17 @@ static bool the_head_does_not_wait_for_nothing(witness *w) {
     return true;
 }
 
+/* Whoever the head is, it would fit. */
+static bool not_all_wait_though_each_fits(witness *w) {
+    int widest = 0;
+    for (int i = 0; i < w->job_count; i++)
+        if (w->jobs[i].state == QD_STATE_PENDING && w->jobs[i].submit.ranks_min > widest)
+            widest = w->jobs[i].submit.ranks_min;
+    if (widest > 0 && may_start(w) && widest <= count_ranks(w, is_free))
+        return broken(w, "%d ranks idle and each job would fit", count_ranks(w, is_free));
+    return true;
+}
+
 /* Where ranks are given to whoever fits. */
 static bool nobody_waits_beside_idle_ranks(witness *w) {
     bool saving = false;
@@ -488,6 +499,7 @@ static const struct {
     {"sjf", {nobody_was_passed, the_head_does_not_wait_for_nothing}},
     {"easy", {the_head_is_not_delayed, the_head_does_not_wait_for_nothing}},
     {"conservative", {the_head_is_not_delayed, the_head_does_not_wait_for_nothing}},
+    {"multifactor", {not_all_wait_though_each_fits}},
     {"attained", {nobody_waits_beside_idle_ranks}},
 };
 
