@@ -12,6 +12,13 @@
 #include "scheduler/core.h"
 #include "scheduler/jobs.h"
 
+/* Who may start before the head of the queue; what a forecast goes by. */
+typedef enum {
+    QD_PASSING_NONE,     /* nobody */
+    QD_PASSING_HARMLESS, /* who does not delay it */
+    QD_PASSING_BLIND,    /* order and starts follow from what nobody can foresee */
+} qd_passing;
+
 typedef struct qd_policy {
     const char *name;
     const char *summary; /* one line, for people */
@@ -40,6 +47,7 @@ typedef struct qd_policy {
     /* When it wants to decide again though nothing happens; QD_NEVER. NULL: never. */
     int64_t (*wake_ns)(const qd_core *core);
 
+    qd_passing passing;
     bool preempts; /* decide may call qd_job_preempt */
     bool plans;    /* decide is qd_decide_conservative */
 } qd_policy;

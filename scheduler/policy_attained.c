@@ -237,6 +237,7 @@ const qd_policy qd_policy_attained = {
     .enters = enters,
     .leaves = leaves,
     .decide = decide,
+    .passing = QD_PASSING_BLIND,
     .wake_ns = wake_ns,
     .preempts = true,
 };

@@ -12,4 +12,5 @@ const qd_policy qd_policy_fifo = {
     .summary = "first come, first served; nothing passes the head",
     .key = qd_key_arrival,
     .decide = qd_decide_in_order,
+    .passing = QD_PASSING_NONE,
 };

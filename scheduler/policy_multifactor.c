@@ -160,5 +160,6 @@ const qd_policy qd_policy_multifactor = {
     .enters = enters,
     .leaves = leaves,
     .decide = decide,
+    .passing = QD_PASSING_HARMLESS,
     .wake_ns = wake_ns,
 };

@@ -13,4 +13,5 @@ const qd_policy qd_policy_sjf = {
     .summary = "shortest predicted run first; nothing passes the head",
     .key = key,
     .decide = qd_decide_in_order,
+    .passing = QD_PASSING_NONE,
 };

@@ -1,6 +1,7 @@
 /* EASY and conservative backfill, case by case; the property tests hold them to their definition.
  */
 #include "core_kit.h"
+#include "scheduler/forecast.h"
 
 static void open_easy(int ranks) {
     kit_open_policy(ranks, scheduling_of("easy"));
@@ -174,6 +175,35 @@ START_TEST(ends_of_one_instant_are_all_heard_before_a_decision) {
 }
 END_TEST
 
+static int64_t forecast_s(int64_t job) {
+    qd_forecast forecast;
+    int64_t start = -1;
+    ck_assert_int_eq(qd_forecast_create(kit.core, &forecast), 0);
+    for (int i = 0; i < forecast.count; i++)
+        if (forecast.entries[i].job == job)
+            start = forecast.entries[i].start_ns;
+    qd_forecast_fini(&forecast);
+    return start == INT64_MAX ? start : start / 1000000000;
+}
+
+START_TEST(every_pending_job_has_a_predicted_start_or_none_that_anybody_knows) {
+    open_easy(4);
+    feed_at(0, estimated(1, 3, 100));
+    feed_at(1, estimated(2, 4, 20));
+    feed_at(2, estimated(3, 4, 20));
+    ck_assert_int_eq(forecast_s(2), 100);
+    ck_assert_int_eq(forecast_s(3), 120);
+    feed_at(3, submit(4, 4, 4));
+    feed_at(4, estimated(5, 4, 5));
+    ck_assert_int_eq(forecast_s(4), 140);
+    ck_assert_int_eq(forecast_s(5), INT64_MAX);
+    feed_at(100, now()); /* overdue: 150 now */
+    ck_assert_int_eq(forecast_s(2), 150);
+    ck_assert_int_eq(forecast_s(3), 170);
+    kit_close();
+}
+END_TEST
+
 int main(void) {
     TCase *tc = tcase_create("backfill");
     tcase_add_test(tc, a_wide_job_starts_on_time_though_narrow_ones_keep_coming);
@@ -186,6 +216,7 @@ int main(void) {
     tcase_add_test(tc, conservative_keeps_the_second_in_the_queue_from_being_delayed_too);
     tcase_add_test(tc, a_plan_is_made_anew_when_a_job_ends_early);
     tcase_add_test(tc, ends_of_one_instant_are_all_heard_before_a_decision);
+    tcase_add_test(tc, every_pending_job_has_a_predicted_start_or_none_that_anybody_knows);
     Suite *suite = suite_create("scheduler/backfill");
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

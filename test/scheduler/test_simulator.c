@@ -12,6 +12,7 @@
 #include "core_trial.h"
 #include "naive_scheduler.h"
 #include "runtime/error.h"
+#include "scheduler/forecast.h"
 #include "scheduler/simulation_metrics.h"
 #include "scheduling_of.h"
 
@@ -94,6 +95,88 @@ START_TEST(drawn_traces_run_as_a_plain_scheduler_runs_them) {
         qd_trace trace = draw_trace(&seed, 24, ranks);
         for (int i = 0; i < POLICIES; i++)
             assert_as_naive(&trace, ranks, policies[i]);
+        qd_trace_fini(&trace);
+    }
+}
+END_TEST
+
+static void feed(qd_core *core, const qd_event *event) {
+    qd_action_list actions;
+    ck_assert_msg(qd_core_handle(core, event, &actions) == 0, "%s", qd_error_message());
+}
+
+/* The jobs that run and end now, as the plain scheduler has it. */
+static void feed_ends(qd_core *core, const naive_job *jobs, int64_t now_ns) {
+    for (int i = 0; i < qd_core_job_count(core); i++) {
+        qd_job_view view;
+        qd_core_job(core, i, &view);
+        if (view.state != QD_STATE_RUNNING || jobs[i].start + jobs[i].duration != now_ns)
+            continue;
+        for (int k = 0, size = view.rank_count; k < size; k++)
+            feed(core, &(qd_event){.kind = QD_EVENT_MEMBER_ENDED,
+                                   .time_ns = now_ns,
+                                   .more = true,
+                                   .job = view.job,
+                                   .attempt = view.attempt,
+                                   .rank = view.ranks[k]});
+    }
+}
+
+static void feed_arrivals(qd_core *core, const naive_job *jobs, int count, int64_t now_ns) {
+    for (int i = 0; i < count; i++)
+        if (jobs[i].submit == now_ns)
+            feed(core, &(qd_event){.kind = QD_EVENT_SUBMIT,
+                                   .time_ns = now_ns,
+                                   .more = true,
+                                   .submit = {.job = i + 1,
+                                              .ranks_min = jobs[i].ranks,
+                                              .ranks_max = jobs[i].ranks,
+                                              .estimate_ns = jobs[i].duration}});
+}
+
+/* A core in which all has happened up to the last arrival. */
+static qd_core *core_at_last_arrival(const naive_job *jobs, int count, int ranks,
+                                     const char *policy) {
+    qd_core *core;
+    ck_assert_int_eq(qd_core_create(ranks, scheduling_of(policy), &core), 0);
+    for (int rank = 1; rank <= ranks; rank++)
+        feed(core, &(qd_event){.kind = QD_EVENT_WORKER_READY, .rank = rank, .more = true});
+    for (int64_t now_ns = 0; now_ns <= jobs[count - 1].submit; now_ns++) {
+        feed_ends(core, jobs, now_ns);
+        feed_arrivals(core, jobs, count, now_ns);
+        feed(core, &(qd_event){.kind = QD_EVENT_TIME, .time_ns = now_ns});
+    }
+    return core;
+}
+
+static void assert_forecast_as_naive(const qd_trace *trace, int ranks, const char *policy) {
+    naive_job jobs[64];
+    qd_forecast forecast;
+    for (int i = 0; i < trace->count; i++)
+        jobs[i] = (naive_job){.submit = trace->jobs[i].submit_ns,
+                              .duration = trace->jobs[i].duration_ns,
+                              .ranks = trace->jobs[i].ranks};
+    naive_schedule(jobs, trace->count, ranks, policy);
+    qd_core *core = core_at_last_arrival(jobs, trace->count, ranks, policy);
+    ck_assert_int_eq(qd_forecast_create(core, &forecast), 0);
+    for (int i = 0; i < forecast.count; i++) {
+        const naive_job *job = &jobs[forecast.entries[i].job - 1];
+        ck_assert_int_gt(job->start, jobs[trace->count - 1].submit);
+        /* Under EASY those behind the head may start earlier, or have to give way later. */
+        if (i == 0 || strcmp(policy, "easy") != 0)
+            ck_assert_int_eq(forecast.entries[i].start_ns, job->start);
+    }
+    qd_forecast_fini(&forecast);
+    qd_core_destroy(core);
+}
+
+START_TEST(a_forecast_comes_true_when_all_goes_as_predicted) {
+    for (uint64_t number = 0; number < DRAWN_TRACES; number++) {
+        uint64_t seed = 7000000 + number;
+        int ranks = 1 + (int)trial_draw_splitmix(&seed, 8);
+        qd_trace trace = draw_trace(&seed, 24, ranks);
+        for (int i = 0; i < POLICIES; i++)
+            assert_forecast_as_naive(&trace, ranks, policies[i]);
         qd_trace_fini(&trace);
     }
 }
@@ -237,6 +320,7 @@ int main(void) {
     tcase_set_timeout(tc, 240);
     tcase_add_test(tc, recorded_samples_run_as_a_plain_scheduler_runs_them);
     tcase_add_test(tc, drawn_traces_run_as_a_plain_scheduler_runs_them);
+    tcase_add_test(tc, a_forecast_comes_true_when_all_goes_as_predicted);
     tcase_add_test(tc, a_job_wider_than_the_cluster_is_refused_and_counted);
     tcase_add_test(tc, attained_service_lets_the_one_that_had_less_go_first);
     tcase_add_test(tc, attained_service_ends_every_job_and_loses_no_second_of_training);
