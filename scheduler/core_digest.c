@@ -78,9 +78,13 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
 static void add_shares(uint64_t *digest, const qd_shares *shares) {
     add_number(digest, shares->begin_ns);
     add_number(digest, shares->accounts);
-    for (int i = 0; i < QD_ACCOUNTS; i++)
-        if (shares->seen[i])
-            *digest = XXH64(&shares->usage[i], sizeof shares->usage[i], *digest);
+    for (int i = 0, left = shares->accounts; left > 0; i++) {
+        if (!shares->seen[i])
+            continue;
+        add_number(digest, i);
+        *digest = XXH64(&shares->usage[i], sizeof shares->usage[i], *digest);
+        left--;
+    }
 }
 
 static void add_list(uint64_t *digest, const qd_job_list *list) {

@@ -331,8 +331,8 @@ static int64_t predicted_end(const witness *w, const witness_job *job) {
     return job->start_ns + run;
 }
 
-/* When enough ranks for a job will be free, as predicted. without_new: as if nothing had started
- * now. INT64_MAX: nobody knows. */
+/* When enough ranks for the head will be free, as predicted. without_new: as if nothing behind it
+ * had started now. INT64_MAX: nobody knows. */
 static int64_t promised_start(const witness *w, const witness_job *head, bool without_new) {
     int64_t at = w->time_ns;
     for (;;) {
@@ -341,7 +341,8 @@ static int64_t promised_start(const witness *w, const witness_job *head, bool wi
         for (int i = 0; i < w->job_count; i++) {
             const witness_job *job = &w->jobs[i];
             int64_t end = predicted_end(w, job);
-            if (job->live > 0 && ((without_new && job->started_now) || end <= at))
+            bool passed = job->started_now && comes_before(w, head, job);
+            if (job->live > 0 && ((without_new && passed) || end <= at))
                 unused += job->live;
             else if (job->live > 0 && end < next)
                 next = end;
@@ -361,11 +362,8 @@ static bool the_head_is_not_delayed(witness *w) {
         passed = passed || (w->jobs[i].started_now && comes_before(w, head, &w->jobs[i]));
     if (!passed)
         return true;
-    witness before = *w; /* those that were ahead of it have started by right */
-    for (int i = 0; i < w->job_count; i++)
-        before.jobs[i].started_now &= comes_before(w, head, &w->jobs[i]);
-    int64_t promised = promised_start(&before, head, true);
-    int64_t now = promised_start(&before, head, false);
+    int64_t promised = promised_start(w, head, true);
+    int64_t now = promised_start(w, head, false);
     if (promised == INT64_MAX)
         return broken(w, "job %lld was passed though nobody knows its start",
                       (long long)head->submit.job);
