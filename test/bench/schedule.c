@@ -5,8 +5,9 @@
  * each event that the core took, and of one decision (at the end of an instant) the median, the
  * 99th of 100 and the longest, in us. For each policy 1,000 to MAX_JOBS (100,000) jobs, on a tenth
  * as many ranks.
- * {"bench": "steady", ...}: MAX_JOBS jobs on 1,000 ranks under EASY: us for each job of the first
- * and of the last tenth to end, whether jobs that have ended cost later ones anything.
+ * {"bench": "steady", ...}: MAX_JOBS jobs, 100,000 at least, on 1,000 ranks under EASY: us for each
+ * job of the first and of the last tenth to end, whether jobs that have ended cost later ones
+ * anything.
  * {"bench": "replan", ...}: a queue of `queue` jobs under conservative backfill, all planned anew
  * because a gang has ended too early; seconds, least of ROUNDS.
  */
@@ -19,7 +20,7 @@
 #include "scheduler/core.h"
 #include "scheduler/simulator.h"
 
-enum { ROUNDS = 5 };
+enum { ROUNDS = 5, STEADY_JOBS = 100000 };
 static const double load = 0.95;
 static const double longest_s = 1e5, shortest_s = 60;
 
@@ -211,7 +212,7 @@ int main(int argc, char **argv) {
         for (int jobs = 1000; !rc && jobs <= most; jobs *= 10)
             rc = run(policies[i], jobs, jobs / 10);
     if (!rc)
-        rc = steady(most, 1000);
+        rc = steady(most < STEADY_JOBS ? STEADY_JOBS : most, 1000);
     for (int queue = 1000; !rc && queue <= 10000; queue *= 10)
         rc = replan(queue, queue / 10);
     if (rc)
