@@ -13,6 +13,7 @@ typedef struct qd_command {
 int qd_command_run(int argc, char **argv);
 int qd_command_plan(int argc, char **argv);
 int qd_command_calibrate(int argc, char **argv);
+int qd_command_simulate(int argc, char **argv);
 int qd_command_util(int argc, char **argv);
 int qd_command_generate(int argc, char **argv);
 

@@ -5,7 +5,6 @@
 #include "runtime/error.h"
 #include "runtime/schema.h"
 #include "runtime/yaml.h"
-#include "scheduler/policy.h"
 
 #define AT(member) .offset = offsetof(qd_cluster, member)
 
@@ -36,17 +35,14 @@ static const qd_field stop_fields[] = {
     {0},
 };
 
-static const qd_field scheduler_fields[] = {
-    {"policy", QD_FIELD_CHOICE, 0, AT(policy), .choices = qd_policy_names, .preset = "fifo"},
-    {0},
-};
+_Static_assert(offsetof(qd_cluster, scheduling) == 0, "qd_scheduling_fields is bound to its start");
 
 static const qd_field cluster_fields[] = {
     {"workers", QD_FIELD_MAPPING, .fields = workers_fields},
     {"collectives", QD_FIELD_MAPPING, .fields = collectives_fields},
     {"liveness", QD_FIELD_MAPPING, .fields = liveness_fields},
     {"stop", QD_FIELD_MAPPING, .fields = stop_fields},
-    {"scheduler", QD_FIELD_MAPPING, .fields = scheduler_fields},
+    {"scheduler", QD_FIELD_MAPPING, .fields = qd_scheduling_fields},
     {"runs", QD_FIELD_TEXT, 0, AT(runs), .size = QD_CLUSTER_PATH_BYTES, .preset = "runs"},
     {0},
 };
@@ -77,6 +73,8 @@ int qd_cluster_parse(const char *file, const char *text, size_t length, qd_clust
     if (rc)
         return rc;
     rc = check_liveness(file, lines, &parsed);
+    if (!rc)
+        rc = qd_scheduling_check(file, &parsed.scheduling);
     qd_schema_lines_destroy(lines);
     if (!rc)
         *cluster = parsed;

@@ -10,17 +10,19 @@
 
 #include "runtime/text.h"
 #include "runtime/transport_kind.h"
+#include "scheduler/scheduling.h"
 
 #define QD_CLUSTER_PATH_BYTES 512
 
 typedef struct qd_cluster {
+    qd_scheduling scheduling;         /* scheduler: policy and its settings; first, since its
+                                         schema (scheduling.h) is bound to it alone, too */
     int64_t worker_threads;           /* workers.threads: threads of each worker, 1 .. 1024 */
     qd_transport_kind transport;      /* collectives.transport: auto, shm, mpi */
     double peer_deadline_s;           /* collectives.deadline_s: longest wait for a peer */
     double heartbeat_s;               /* liveness.heartbeat_s */
     double worker_timeout_s;          /* liveness.timeout_s: silence after which a worker is lost */
     double stop_grace_s;              /* stop.grace_s: time to save in after a signal */
-    int policy;                       /* scheduler.policy: fifo */
     char runs[QD_CLUSTER_PATH_BYTES]; /* runs: folder of the run folders */
 } qd_cluster;
 

@@ -5,8 +5,9 @@
 
 #include "runtime/error.h"
 #include "scheduler/core_internal.h"
+#include "scheduler/prediction.h"
 
-int qd_core_create(int worker_ranks, const qd_policy *policy, qd_core **out) {
+int qd_core_create(int worker_ranks, const qd_scheduling *scheduling, qd_core **out) {
     if (worker_ranks < 1)
         return qd_error_set(QD_EINTERNAL, "a scheduler of %d worker ranks; it needs at least 1",
                             worker_ranks);
@@ -14,11 +15,20 @@ int qd_core_create(int worker_ranks, const qd_policy *policy, qd_core **out) {
     int rc = core ? qd_ranks_init(&core->ranks, worker_ranks) : QD_ENOMEM;
     if (rc)
         goto out;
-    core->policy = policy;
+    core->scheduling = *scheduling;
+    core->policy = qd_policies[scheduling->policy];
     core->now_ns = INT64_MIN;
-    core->grants = calloc((size_t)worker_ranks, sizeof *core->grants);
+    core->next_look_ns = INT64_MIN;
+    qd_timetable_init(&core->timetable);
+    qd_moves_init(&core->moves);
+    qd_shares_init(&core->shares, scheduling->half_life_s);
+    rc = qd_queue_init(&core->queue, core->policy->lanes > 0 ? core->policy->lanes : 1);
+    if (rc)
+        goto out;
     core->members = calloc((size_t)worker_ranks, sizeof *core->members);
-    if (!core->grants || !core->members) {
+    core->running = calloc((size_t)worker_ranks, sizeof *core->running);
+    core->frontier = core->policy->plans ? qd_frontier_create() : NULL;
+    if (!core->members || !core->running || (core->policy->plans && !core->frontier)) {
         rc = QD_ENOMEM;
         goto out;
     }
@@ -34,9 +44,12 @@ void qd_core_destroy(qd_core *core) {
         return;
     qd_ranks_fini(&core->ranks);
     qd_jobs_fini(&core->jobs);
+    qd_queue_fini(&core->queue);
+    qd_timetable_fini(&core->timetable);
     qd_actions_fini(&core->actions);
-    free(core->grants);
+    qd_frontier_destroy(core->frontier);
     free(core->members);
+    free(core->running);
     free(core);
 }
 
@@ -60,22 +73,43 @@ static int make_room(qd_core *core, const qd_event *event) {
     size_t ranks = (size_t)core->ranks.count;
     size_t touched = qd_event_handlers[event->kind].whole_queue ? pending + active : 1;
     size_t starts = pending < ranks ? pending + 1 : ranks;
-    size_t changes = touched + starts + 1; /* a new job is PENDING first */
-    size_t orders = touched + starts;
+    size_t stops = core->policy->preempts ? active : 0;
+    size_t changes = touched + starts + stops + 1; /* a new job is PENDING first */
+    size_t orders = touched + starts + stops;
     size_t reasons = (changes + orders) * (QD_REASON_WORDS_BYTES + strlen(event->text));
     size_t kept_reasons = 2 * QD_REASON_BYTES; /* a job that ends gives what it kept since */
     /* No rank is told to end and starts another job in one event. */
     return qd_actions_begin(&core->actions, changes + orders + 1, ranks, reasons + kept_reasons);
 }
 
-/* Starts what the policy grants. The first starts wait until no worker is on its way any more, so
- * that the head of the queue does not train on one rank because the others were slower to come. */
-static void start_jobs(qd_core *core) {
-    if (core->draining || core->ranks.in_state[QD_RANK_ABSENT] > 0)
-        return;
-    int count = core->policy->grant(&core->jobs, &core->ranks, core->grants);
-    for (int i = 0; i < count; i++)
-        qd_job_start(core, qd_jobs_find(&core->jobs, core->grants[i].job), core->grants[i].ranks);
+/* Jobs that have outrun what was predicted of them are predicted anew (prediction.h). */
+static void move_overdue(qd_core *core) {
+    for (;;) {
+        qd_job_record *job = qd_timetable_first_end(&core->timetable);
+        if (!job || job->due_ns > core->now_ns)
+            return;
+        qd_timetable_moved(&core->timetable, job,
+                           qd_predicted_end_ns(job->start_ns, job->run_ns, core->now_ns));
+    }
+}
+
+/* The first starts wait until no worker is on its way any more, so that the head of the queue does
+ * not train on one rank because the others were slower to come. */
+static bool may_start(const qd_core *core) {
+    return !core->draining && core->ranks.in_state[QD_RANK_ABSENT] == 0;
+}
+
+static void decide(qd_core *core) {
+    move_overdue(core);
+    core->timetable.profile.now_free = core->ranks.in_state[QD_RANK_FREE];
+    if (may_start(core) && core->jobs.pending.count > 0)
+        core->policy->decide(core);
+}
+
+int64_t qd_core_wake_ns(const qd_core *core) {
+    if (!may_start(core) || core->jobs.pending.count == 0)
+        return QD_NEVER;
+    return core->policy->wake_ns ? core->policy->wake_ns(core) : QD_NEVER;
 }
 
 static void shut_down_when_done(qd_core *core) {
@@ -100,7 +134,8 @@ int qd_core_handle(qd_core *core, const qd_event *event, qd_action_list *actions
         return rc;
     core->now_ns = event->time_ns;
     handler->apply(core, event);
-    start_jobs(core);
+    if (!event->more)
+        decide(core);
     shut_down_when_done(core);
     if (!core->fault)
         core->fault = qd_actions_end(&core->actions, actions);
@@ -114,7 +149,7 @@ int qd_core_job_count(const qd_core *core) {
 void qd_core_job(const qd_core *core, int i, qd_job_view *view) {
     const qd_job_record *job = core->jobs.all[i];
     *view = (qd_job_view){.job = job->job,
-                          .name = job->name,
+                          .name = job->submit.name,
                           .state = job->state,
                           .reason = job->reason,
                           .attempt = job->attempt,

@@ -3,6 +3,10 @@
  * reads no clock, file, socket or MPI; time comes with each event. The live server, the replay of
  * a journal and the tests all drive this one piece of code (DESIGN 3.2).
  *
+ * All that happens at one instant is told before the core decides: ends, then arrivals, each but
+ * the last with `more` set. So what is decided does not hang on the order in which simultaneous
+ * things are told.
+ *
  * Rules it keeps, whatever comes in: a rank serves at most one attempt; a gang is started whole or
  * not at all; a rank is free again only when its worker has acknowledged the end; a word about an
  * attempt that is over changes nothing; an event that cannot be true is refused with QD_EPROTO and
@@ -16,6 +20,7 @@
 #include <stdint.h>
 
 #include "models/job.h"
+#include "scheduler/scheduling.h"
 
 /* States, named as Slurm names them. */
 typedef enum {
@@ -40,6 +45,7 @@ typedef enum {
     QD_EVENT_MEMBER_ENDED, /* job, attempt, rank, outcome, text */
     QD_EVENT_DRAIN,        /* save and stop everything, start nothing more; text: why */
     QD_EVENT_CANCEL,       /* job, text: why */
+    QD_EVENT_TIME,         /* nothing but that it is so late now */
     QD_EVENTS
 } qd_event_kind;
 
@@ -54,18 +60,26 @@ typedef enum {
     QD_OUTCOMES
 } qd_outcome;
 
-/* What the core needs to know of a job; the rest of it is none of its business. */
+/* What the core needs to know of a job; the rest of it is none of its business. Times in ns. */
 typedef struct qd_submission {
     int64_t job; /* unique, ascending, > 0 */
     char name[QD_JOB_NAME_BYTES];
     int ranks_min, ranks_max; /* 1 <= min <= max */
+    int64_t estimate_ns;      /* run time on ranks_min, a guess and no limit; 0: none */
+    int64_t deadline_ns;      /* when it is wanted, on the events' clock; 0: none */
+    int importance;           /* class: higher is more important; -100 .. 100 */
+    int nice;                 /* points off the priority, -1000000 .. 1000000 */
+    int account;              /* whose share it uses, 0 .. QD_ACCOUNTS - 1 */
 } qd_submission;
+
+enum { QD_ACCOUNTS = 1024 };
 
 #define QD_EVENT_TEXT_BYTES 512
 
 typedef struct qd_event {
     qd_event_kind kind;
     int64_t time_ns; /* of the caller's clock; never falls */
+    bool more;       /* another event of this instant follows: decide only after that one */
     int64_t job;
     int attempt;
     int rank;
@@ -104,13 +118,11 @@ typedef struct qd_action_list {
     int count;
 } qd_action_list;
 
-/* How a queue is ordered and who is started next; a row in scheduler/policy.h's table. */
-typedef struct qd_policy qd_policy;
-
 typedef struct qd_core qd_core;
 
-/* A core for world ranks 1 .. worker_ranks (>= 1), none of them ready yet. QD_ENOMEM. */
-int qd_core_create(int worker_ranks, const qd_policy *policy, qd_core **core);
+/* A core for world ranks 1 .. worker_ranks (>= 1), none of them ready yet. The settings are copied.
+ * QD_ENOMEM. */
+int qd_core_create(int worker_ranks, const qd_scheduling *scheduling, qd_core **core);
 void qd_core_destroy(qd_core *core);
 
 /*
@@ -118,6 +130,10 @@ void qd_core_destroy(qd_core *core);
  * QD_EINTERNAL (a fault of ours: the core takes no further event). *actions is untouched on error.
  */
 int qd_core_handle(qd_core *core, const qd_event *event, qd_action_list *actions);
+
+/* When the core wants to be told of the time (QD_EVENT_TIME) if nothing else happens before;
+ * INT64_MAX: never. */
+int64_t qd_core_wake_ns(const qd_core *core);
 
 /* A look at a job; pointers as in qd_action. */
 typedef struct qd_job_view {

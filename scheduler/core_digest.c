@@ -40,13 +40,51 @@ static void add_gang(uint64_t *digest, const qd_job_record *job) {
 }
 
 static void add_job(uint64_t *digest, const qd_job_record *job) {
-    const int64_t numbers[] = {job->job,   job->ranks_min, job->ranks_max,
-                               job->state, job->attempt,   job->epoch};
+    const qd_submission *s = &job->submit;
+    const qd_attained *a = &job->attained;
+    const int64_t numbers[] = {job->job,
+                               s->ranks_min,
+                               s->ranks_max,
+                               s->estimate_ns,
+                               s->deadline_ns,
+                               s->importance,
+                               s->nice,
+                               s->account,
+                               job->state,
+                               job->attempt,
+                               job->epoch,
+                               job->preempted,
+                               job->due_ns,
+                               job->entry.key,
+                               job->planned_ranks,
+                               job->start_ns,
+                               job->run_before_ns,
+                               job->pending_ns,
+                               job->waited_ns,
+                               a->queue,
+                               a->since_ns,
+                               a->service_rank_us,
+                               a->waited_ns,
+                               a->counted_ns,
+                               job->move_ns,
+                               a->claims};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         add_number(digest, numbers[i]);
-    add_text(digest, job->name);
+    add_text(digest, s->name);
     add_text(digest, job->reason);
     add_gang(digest, job);
+}
+
+static void add_shares(uint64_t *digest, const qd_shares *shares) {
+    add_number(digest, shares->begin_ns);
+    add_number(digest, shares->accounts);
+    for (int i = 0, left = shares->accounts; left > 0; i++) {
+        if (!shares->seen[i])
+            continue;
+        add_number(digest, i);
+        *digest = XXH64(&shares->usage[i], sizeof shares->usage[i], *digest);
+        left--;
+    }
 }
 
 static void add_list(uint64_t *digest, const qd_job_list *list) {
@@ -65,6 +103,11 @@ uint64_t qd_core_digest(const qd_core *core) {
     add_number(&digest, core->shut_down);
     add_text(&digest, core->drain_reason);
     add_ranks(&digest, &core->ranks);
+    add_shares(&digest, &core->shares);
+    add_number(&digest, core->timetable.stale);
+    add_number(&digest, core->planned_up_to);
+    add_number(&digest, core->saving_ranks);
+    add_number(&digest, core->next_look_ns);
     add_number(&digest, core->jobs.count);
     for (int i = 0; i < core->jobs.count; i++)
         add_job(&digest, core->jobs.all[i]);

@@ -3,6 +3,7 @@
  * that are over are true but late: they pass the check and change nothing.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/error.h"
@@ -16,6 +17,7 @@ const char *const qd_event_names[QD_EVENTS] = {
     [QD_EVENT_MEMBER_ENDED] = "MEMBER_ENDED",
     [QD_EVENT_DRAIN] = "DRAIN",
     [QD_EVENT_CANCEL] = "CANCEL",
+    [QD_EVENT_TIME] = "TIME",
 };
 
 static int check_rank(const qd_core *core, const qd_event *event) {
@@ -38,8 +40,14 @@ static int check_nothing(const qd_core *core, const qd_event *event) {
     return 0;
 }
 
+static void apply_nothing(qd_core *core, const qd_event *event) {
+    (void)core;
+    (void)event;
+}
+
 static void apply_worker_ready(qd_core *core, const qd_event *event) {
     qd_ranks_ready(&core->ranks, event->rank);
+    core->timetable.stale = true;
 }
 
 static void apply_worker_lost(qd_core *core, const qd_event *event) {
@@ -47,6 +55,7 @@ static void apply_worker_lost(qd_core *core, const qd_event *event) {
     if (before.state == QD_RANK_LOST)
         return;
     qd_ranks_lose(&core->ranks, event->rank);
+    core->timetable.stale = true;
     if (before.state == QD_RANK_HELD) {
         char text[QD_REASON_BYTES];
         snprintf(text, sizeof text, "rank %d was lost%s%s", event->rank, event->text[0] ? ": " : "",
@@ -72,6 +81,15 @@ static int check_submit(const qd_core *core, const qd_event *event) {
         return qd_error_set(QD_EPROTO,
                             "SUBMIT: job %lld: ranks %d to %d; 1 <= min <= max is needed",
                             (long long)s->job, s->ranks_min, s->ranks_max);
+    if (s->estimate_ns < 0 || s->deadline_ns < 0)
+        return qd_error_set(QD_EPROTO, "SUBMIT: job %lld: a negative estimate or deadline",
+                            (long long)s->job);
+    if (abs(s->importance) > 100 || abs(s->nice) > 1000000 || s->account < 0 ||
+        s->account >= QD_ACCOUNTS)
+        return qd_error_set(QD_EPROTO,
+                            "SUBMIT: job %lld: importance %d, nice %d, account %d; accepted: -100 "
+                            ".. 100, -1000000 .. 1000000, 0 .. %d",
+                            (long long)s->job, s->importance, s->nice, s->account, QD_ACCOUNTS - 1);
     if (!memchr(s->name, '\0', sizeof s->name))
         return qd_error_set(QD_EPROTO, "SUBMIT: job %lld: its name has no end; at most %zu bytes",
                             (long long)s->job, sizeof s->name - 1);
@@ -80,7 +98,9 @@ static int check_submit(const qd_core *core, const qd_event *event) {
 
 static int reserve_submit(qd_core *core, const qd_event *event) {
     int most = event->submit.ranks_max;
-    return qd_jobs_reserve(&core->jobs, most < core->ranks.count ? most : core->ranks.count);
+    int rc = qd_jobs_reserve(&core->jobs, most < core->ranks.count ? most : core->ranks.count);
+    size_t open = (size_t)core->jobs.pending.count + (size_t)core->jobs.active.count;
+    return rc ? rc : qd_timetable_reserve(&core->timetable, open + 1);
 }
 
 static void apply_submit(qd_core *core, const qd_event *event) {
@@ -142,4 +162,5 @@ const qd_event_handler qd_event_handlers[QD_EVENTS] = {
     [QD_EVENT_MEMBER_ENDED] = {.check = check_member_ended, .apply = apply_member_ended},
     [QD_EVENT_DRAIN] = {.check = check_nothing, .apply = apply_drain, .whole_queue = true},
     [QD_EVENT_CANCEL] = {.check = check_job, .apply = apply_cancel},
+    [QD_EVENT_TIME] = {.check = check_nothing, .apply = apply_nothing},
 };

@@ -1,31 +1,46 @@
 /*
  * core_internal.h: the core's state and the seams between the files that share it: core.c
  * (dispatch, views), core_events.c (one pair of functions for each event), lifecycle.c (what
- * happens to a job), core_digest.c. Nobody else includes this.
+ * happens to a job), core_digest.c, and the policies with what they are made of: in_order.c,
+ * easy.c, conservative.c. Nobody else includes this.
  */
 #ifndef QD_SCHEDULER_CORE_INTERNAL_H
 #define QD_SCHEDULER_CORE_INTERNAL_H
 
 #include "scheduler/actions.h"
 #include "scheduler/core.h"
+#include "scheduler/frontier.h"
 #include "scheduler/jobs.h"
+#include "scheduler/moves.h"
 #include "scheduler/policy.h"
+#include "scheduler/queue.h"
 #include "scheduler/ranks.h"
+#include "scheduler/shares.h"
+#include "scheduler/timetable.h"
 
 struct qd_core {
+    qd_scheduling scheduling;
     const qd_policy *policy;
     qd_rank_table ranks;
     qd_job_table jobs;
-    int64_t now_ns; /* time of the last event that was taken */
-    uint32_t epoch; /* of the newest attempt of any job */
+    qd_queue queue;         /* the pending jobs, as the policy orders them */
+    qd_timetable timetable; /* what is expected of the jobs that have not ended */
+    int64_t now_ns;         /* time of the last event that was taken */
+    qd_moves moves;         /* of pending jobs within the queue */
+    qd_shares shares;       /* what the accounts have used */
+    int saving_ranks;       /* held by gangs that save to make room */
+    int64_t planned_up_to;  /* job number; conservative.c */
+    int64_t next_look_ns;   /* when a policy with a quantum looks again at who runs */
+    uint32_t epoch;         /* of the newest attempt of any job */
     bool closed, draining, shut_down;
     char drain_reason[QD_EVENT_TEXT_BYTES];
 
     /* Not state: room for the event at hand. */
     qd_actions actions;
-    qd_grant *grants; /* [ranks.count] */
-    int *members;     /* [ranks.count] */
-    int fault;        /* QD_EINTERNAL once an invariant of ours was broken */
+    int *members;            /* [ranks.count] */
+    qd_frontier *frontier;   /* speeds planning up, and changes nothing; conservative.c */
+    qd_job_record **running; /* [ranks.count] */
+    int fault;               /* QD_EINTERNAL once an invariant of ours was broken */
 };
 
 /* The words of ours in a reason, numbers and final NUL included; the text of an event comes on
@@ -52,11 +67,19 @@ void qd_job_submitted(qd_core *core, const qd_submission *submission);
 void qd_job_start(qd_core *core, qd_job_record *job, int ranks); /* of a PENDING job */
 void qd_job_stop(qd_core *core, qd_job_record *job,
                  const char *text); /* of one that has not ended */
+/* Has a RUNNING job saved and put back into the queue, with its age. */
+void qd_job_preempt(qd_core *core, qd_job_record *job, const char *text);
 void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text); /* of any job */
 
 /* A member, whose rank is no longer held, has ended. exit_code: with FAILED. */
 void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, qd_outcome outcome,
                          int exit_code, const char *text);
+
+/* A pending job's place in the queue is another one now. */
+void qd_job_requeue(qd_core *core, qd_job_record *job);
+
+/* The job in whose record an entry of the queue is. */
+qd_job_record *qd_job_of_entry(const qd_queue_entry *entry);
 
 /* Ends the job if it is pending and the living workers are too few for it, now and for ever. */
 void qd_job_cancel_if_too_wide(qd_core *core, qd_job_record *job);

@@ -1,6 +1,5 @@
 #include "scheduler/jobs.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "runtime/error.h"
@@ -24,7 +23,7 @@ enum {
 static const unsigned successors[QD_STATES] = {
     [QD_STATE_PENDING] = BIT(QD_STATE_RUNNING) | BIT(QD_STATE_CANCELLED),
     [QD_STATE_RUNNING] = BIT(QD_STATE_COMPLETING) | ENDS,
-    [QD_STATE_COMPLETING] = ENDS,
+    [QD_STATE_COMPLETING] = ENDS | BIT(QD_STATE_PENDING), /* back into the queue */
 };
 
 bool qd_job_may_become(qd_job_state from, qd_job_state to) {
@@ -82,10 +81,9 @@ qd_job_record *qd_jobs_add(qd_job_table *table, const qd_submission *submission)
     qd_job_record *job = table->spare;
     table->spare = NULL;
     job->job = submission->job;
-    job->ranks_min = submission->ranks_min;
-    job->ranks_max = submission->ranks_max;
+    job->submit = *submission;
     job->state = QD_STATE_PENDING;
-    snprintf(job->name, sizeof job->name, "%s", submission->name);
+    job->due_ns = job->move_ns = QD_NEVER;
     table->all[table->count++] = job;
     link_last(&table->pending, job);
     return job;
@@ -100,6 +98,10 @@ static int compare_numbers(const void *key, const void *element) {
 qd_job_record *qd_jobs_find(const qd_job_table *table, int64_t job) {
     if (table->count == 0)
         return NULL;
+    /* Numbers mostly come without gaps. */
+    int64_t guess = job - table->all[0]->job;
+    if (guess >= 0 && guess < table->count && table->all[guess]->job == job)
+        return table->all[guess];
     qd_job_record **found =
         bsearch(&job, table->all, (size_t)table->count, sizeof(qd_job_record *), compare_numbers);
     return found ? *found : NULL;

@@ -12,21 +12,49 @@
 
 #include "scheduler/core.h"
 #include "scheduler/gang.h"
+#include "scheduler/profile.h"
+#include "scheduler/queue.h"
 
 /* A reason may quote the text of an event with a few words around it. */
 #define QD_REASON_BYTES (QD_EVENT_TEXT_BYTES + 64)
 
+/* What policy attained keeps of a job (policy_attained.c). */
+typedef struct qd_attained {
+    int queue;               /* from 0 */
+    int64_t since_ns;        /* since when it has been in that queue */
+    int64_t service_rank_us; /* rank-microseconds held since the last promotion */
+    int64_t waited_ns;       /* time waited since then */
+    int64_t counted_ns;      /* up to when the above are counted */
+    bool claims;             /* pending: ranks are being freed for it */
+    bool young;              /* running: in its first quantum; set at each look */
+} qd_attained;
+
 typedef struct qd_job_record {
     int64_t job;
-    char name[QD_JOB_NAME_BYTES];
-    int ranks_min, ranks_max;
+    qd_submission submit; /* as submitted */
     qd_job_state state;
     char reason[QD_REASON_BYTES];          /* of the state; of the coming end once that is known */
     int attempt;                           /* the newest, from 1; 0: never started */
     uint32_t epoch;                        /* of that attempt */
     qd_gang gang;                          /* of that attempt */
     struct qd_job_record *previous, *next; /* in the list of its state */
-    int ranks[]; /* [gang.size], ascending; room for the most it can ever hold */
+    bool preempted;                        /* told to save and to come back into the queue */
+
+    qd_queue_entry entry; /* while PENDING */
+    qd_tree_node due;     /* in the timetable: of ends while it holds ranks, else of starts */
+    int64_t due_ns;       /* predicted end, or planned start; QD_NEVER */
+    int64_t planned_end_ns;
+    int planned_ranks;     /* in the profile, at due_ns */
+    int64_t start_ns;      /* of the newest attempt */
+    int64_t run_ns;        /* predicted for that attempt when it started */
+    int64_t run_before_ns; /* run time of earlier attempts */
+    int64_t pending_ns;    /* since when it has been PENDING, this time */
+    int64_t waited_ns;     /* in earlier times */
+    qd_tree_node move;     /* in moves.h, unless move_ns is QD_NEVER */
+    int64_t move_ns;
+    double charged_rank_s; /* for its newest attempt; shares.h */
+    qd_attained attained;  /* policy_attained.c */
+    int ranks[];           /* [gang.size], ascending; room for the most it can ever hold */
 } qd_job_record;
 
 typedef struct qd_job_list {

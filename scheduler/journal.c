@@ -8,6 +8,7 @@
 #include "scheduler/actions.h"
 #include "scheduler/journal_event.h"
 #include "scheduler/journal_file.h"
+#include "scheduler/policy.h"
 
 typedef enum {
     BEGIN,
@@ -25,7 +26,8 @@ static const char *const sql[STATEMENTS] = {
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
     [ADD_EVENT] = "INSERT INTO event (session, sequence, " QD_JOURNAL_EVENT_COLUMNS
-                  ") VALUES (?12, ?13, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                  ") VALUES (?18, ?19, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
+                  "?13, ?14, ?15, ?16, ?17)",
     [ADD_ACTION] = "INSERT INTO action (session, sequence, position, text) VALUES (?, ?, ?, ?)",
     [ADD_JOB] = "INSERT INTO job (session, job, text) VALUES (?, ?, ?)",
     [END_SESSION] = "UPDATE session SET ended_utc = ? WHERE session = ?",
@@ -61,23 +63,32 @@ static int end(qd_journal *journal, int rc) {
     return rc;
 }
 
-static int begin_session(qd_journal *journal, int worker_ranks, const char *policy) {
+static int begin_session(qd_journal *journal, int worker_ranks, const qd_scheduling *scheduling) {
     sqlite3_stmt *add = NULL;
+    qd_text settings = {0};
     char now[32];
+    qd_scheduling_emit(scheduling, &settings);
+    if (settings.failed)
+        return qd_error_set(QD_ENOMEM, "%s: no memory for the settings", journal->path);
     qd_clock_utc(now, sizeof now);
     int rc = qd_journal_file_prepare(
         journal->db, journal->path,
-        "INSERT INTO session (began_utc, program, worker_ranks, policy) VALUES (?, ?, ?, ?)", &add);
+        "INSERT INTO session (began_utc, program, worker_ranks, policy, settings)"
+        " VALUES (?, ?, ?, ?, ?)",
+        &add);
     if (rc)
-        return rc;
+        goto out;
     sqlite3_bind_text(add, 1, now, -1, SQLITE_STATIC);
     sqlite3_bind_text(add, 2, "quadrille " QD_VERSION, -1, SQLITE_STATIC);
     sqlite3_bind_int(add, 3, worker_ranks);
-    sqlite3_bind_text(add, 4, policy, -1, SQLITE_STATIC);
+    sqlite3_bind_text(add, 4, qd_policy_names[scheduling->policy], -1, SQLITE_STATIC);
+    sqlite3_bind_text(add, 5, settings.bytes, (int)settings.length, SQLITE_STATIC);
     if (sqlite3_step(add) != SQLITE_DONE)
         rc = qd_journal_file_error(journal->db, journal->path, "write");
     sqlite3_finalize(add);
     journal->session = sqlite3_last_insert_rowid(journal->db);
+out:
+    qd_text_fini(&settings);
     return rc;
 }
 
@@ -88,7 +99,8 @@ static void finalize(qd_journal *journal) {
     free(journal);
 }
 
-int qd_journal_open(const char *path, int worker_ranks, const char *policy, qd_journal **out) {
+int qd_journal_open(const char *path, int worker_ranks, const qd_scheduling *scheduling,
+                    qd_journal **out) {
     size_t path_bytes = strlen(path) + 1;
     qd_journal *journal = calloc(1, sizeof *journal + path_bytes);
     if (!journal)
@@ -98,7 +110,7 @@ int qd_journal_open(const char *path, int worker_ranks, const char *policy, qd_j
     for (int i = 0; !rc && i < STATEMENTS; i++)
         rc = qd_journal_file_prepare(journal->db, path, sql[i], &journal->statements[i]);
     if (!rc)
-        rc = begin_session(journal, worker_ranks, policy);
+        rc = begin_session(journal, worker_ranks, scheduling);
     if (rc) {
         finalize(journal);
         return rc;

@@ -11,10 +11,11 @@
 typedef struct qd_journal qd_journal;
 
 /*
- * Opens or creates path and begins a session of worker_ranks workers under the named policy.
+ * Opens or creates path and begins a session of worker_ranks workers with these settings.
  * QD_EIO with SQLite's text; QD_EDATA for a file that is no journal of ours or of a newer format.
  */
-int qd_journal_open(const char *path, int worker_ranks, const char *policy, qd_journal **journal);
+int qd_journal_open(const char *path, int worker_ranks, const qd_scheduling *scheduling,
+                    qd_journal **journal);
 
 /* Ends the session and closes the file. */
 void qd_journal_close(qd_journal *journal);

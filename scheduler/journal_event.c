@@ -8,36 +8,62 @@
 #include "scheduler/gang.h"
 
 /* Offsets from the first column; the order of QD_JOURNAL_EVENT_COLUMNS. */
-enum { TIME_NS, KIND, JOB, ATTEMPT, RANK, OUTCOME, EXIT_CODE, NAME, RANKS_MIN, RANKS_MAX, TEXT };
+enum {
+    TIME_NS,
+    KIND,
+    MORE,
+    JOB,
+    ATTEMPT,
+    RANK,
+    OUTCOME,
+    EXIT_CODE,
+    NAME,
+    RANKS_MIN,
+    RANKS_MAX,
+    ESTIMATE_NS,
+    DEADLINE_NS,
+    IMPORTANCE,
+    NICE,
+    ACCOUNT,
+    TEXT
+};
 
 #define BIT(column) (1u << (column))
 static const unsigned columns_of[QD_EVENTS] = {
     [QD_EVENT_WORKER_READY] = BIT(RANK),
     [QD_EVENT_WORKER_LOST] = BIT(RANK) | BIT(TEXT),
-    [QD_EVENT_SUBMIT] = BIT(JOB) | BIT(NAME) | BIT(RANKS_MIN) | BIT(RANKS_MAX),
+    [QD_EVENT_SUBMIT] = BIT(JOB) | BIT(NAME) | BIT(RANKS_MIN) | BIT(RANKS_MAX) | BIT(ESTIMATE_NS) |
+                        BIT(DEADLINE_NS) | BIT(IMPORTANCE) | BIT(NICE) | BIT(ACCOUNT),
     [QD_EVENT_CLOSED] = 0,
     [QD_EVENT_MEMBER_ENDED] =
         BIT(JOB) | BIT(ATTEMPT) | BIT(RANK) | BIT(OUTCOME) | BIT(EXIT_CODE) | BIT(TEXT),
     [QD_EVENT_DRAIN] = BIT(TEXT),
     [QD_EVENT_CANCEL] = BIT(JOB) | BIT(TEXT),
+    [QD_EVENT_TIME] = 0,
 };
 
 /* Where in an event a column is kept. */
 typedef struct field {
     const char *name;
     size_t offset;
-    size_t text_bytes; /* 0: an int */
+    size_t text_bytes; /* 0: a number */
+    bool is_long;      /* an int64_t, not an int */
 } field;
 
 #define FIELD(member) offsetof(qd_event, member)
 static const field plain_columns[] = {
-    [ATTEMPT] = {"attempt", FIELD(attempt), 0},
-    [RANK] = {"rank", FIELD(rank), 0},
-    [EXIT_CODE] = {"exit_code", FIELD(exit_code), 0},
-    [NAME] = {"name", FIELD(submit.name), QD_JOB_NAME_BYTES},
-    [RANKS_MIN] = {"ranks_min", FIELD(submit.ranks_min), 0},
-    [RANKS_MAX] = {"ranks_max", FIELD(submit.ranks_max), 0},
-    [TEXT] = {"text", FIELD(text), QD_EVENT_TEXT_BYTES},
+    [ATTEMPT] = {"attempt", FIELD(attempt), 0, false},
+    [RANK] = {"rank", FIELD(rank), 0, false},
+    [EXIT_CODE] = {"exit_code", FIELD(exit_code), 0, false},
+    [NAME] = {"name", FIELD(submit.name), QD_JOB_NAME_BYTES, false},
+    [RANKS_MIN] = {"ranks_min", FIELD(submit.ranks_min), 0, false},
+    [RANKS_MAX] = {"ranks_max", FIELD(submit.ranks_max), 0, false},
+    [ESTIMATE_NS] = {"estimate_ns", FIELD(submit.estimate_ns), 0, true},
+    [DEADLINE_NS] = {"deadline_ns", FIELD(submit.deadline_ns), 0, true},
+    [IMPORTANCE] = {"importance", FIELD(submit.importance), 0, false},
+    [NICE] = {"nice", FIELD(submit.nice), 0, false},
+    [ACCOUNT] = {"account", FIELD(submit.account), 0, false},
+    [TEXT] = {"text", FIELD(text), QD_EVENT_TEXT_BYTES, false},
 };
 enum { PLAIN_COLUMNS = sizeof plain_columns / sizeof plain_columns[0] };
 
@@ -46,6 +72,11 @@ static int bind_plain(sqlite3_stmt *statement, int parameter, const field *f,
     const char *at = (const char *)event + f->offset;
     if (f->text_bytes > 0)
         return sqlite3_bind_text(statement, parameter, at, -1, SQLITE_STATIC);
+    if (f->is_long) {
+        int64_t number;
+        memcpy(&number, at, sizeof number);
+        return sqlite3_bind_int64(statement, parameter, number);
+    }
     int value;
     memcpy(&value, at, sizeof value);
     return sqlite3_bind_int(statement, parameter, value);
@@ -60,6 +91,8 @@ int qd_journal_event_bind(sqlite3_stmt *statement, int first, const qd_event *ev
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_text(statement, first + KIND, qd_event_names[event->kind], -1,
                                SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_int(statement, first + MORE, event->more);
     if (rc == SQLITE_OK && (columns & BIT(JOB)))
         rc = sqlite3_bind_int64(statement, first + JOB, job);
     if (rc == SQLITE_OK && (columns & BIT(OUTCOME)))
@@ -92,8 +125,12 @@ static int read_plain(sqlite3_stmt *statement, int index, const field *f, qd_eve
         return 0;
     }
     int64_t value = sqlite3_column_int64(statement, index);
-    if (sqlite3_column_type(statement, index) != SQLITE_INTEGER || value < INT_MIN ||
-        value > INT_MAX)
+    bool is_number = sqlite3_column_type(statement, index) == SQLITE_INTEGER;
+    if (is_number && f->is_long) {
+        memcpy(at, &value, sizeof value);
+        return 0;
+    }
+    if (!is_number || value < INT_MIN || value > INT_MAX)
         return qd_error_set(QD_EDATA, "column %s: missing, or no 32-bit number", f->name);
     int number = (int)value;
     memcpy(at, &number, sizeof number);
@@ -123,7 +160,8 @@ static int read_words(sqlite3_stmt *statement, int first, qd_event *event) {
 }
 
 int qd_journal_event_read(sqlite3_stmt *statement, int first, qd_event *event) {
-    *event = (qd_event){.time_ns = sqlite3_column_int64(statement, first + TIME_NS)};
+    *event = (qd_event){.time_ns = sqlite3_column_int64(statement, first + TIME_NS),
+                        .more = sqlite3_column_int64(statement, first + MORE) != 0};
     int rc = read_words(statement, first, event);
     for (int i = 0; !rc && i < PLAIN_COLUMNS; i++)
         if (plain_columns[i].name && (columns_of[event->kind] & BIT(i)))

@@ -10,8 +10,8 @@
 
 /* "QDRJ"; and the version of the tables below. */
 #define APPLICATION_ID "1363432010"
-#define FORMAT "1"
-enum { application_id = 0x5144524a, format = 1 };
+#define FORMAT "2"
+enum { application_id = 0x5144524a, format = 2 };
 
 static const double busy_deadline_s = 5;
 enum { BUSY_SLEEP_US = 10000 };
@@ -22,12 +22,15 @@ enum { BUSY_SLEEP_US = 10000 };
  */
 static const char create_tables[] =
     "CREATE TABLE session (session INTEGER PRIMARY KEY, began_utc TEXT NOT NULL, ended_utc TEXT,"
-    " program TEXT NOT NULL, worker_ranks INTEGER NOT NULL, policy TEXT NOT NULL) STRICT;"
+    " program TEXT NOT NULL, worker_ranks INTEGER NOT NULL, policy TEXT NOT NULL,"
+    " settings TEXT NOT NULL) STRICT;"
     "CREATE TABLE job (session INTEGER NOT NULL REFERENCES session, job INTEGER NOT NULL,"
     " text TEXT NOT NULL, PRIMARY KEY (session, job)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE event (session INTEGER NOT NULL REFERENCES session, sequence INTEGER NOT NULL,"
-    " time_ns INTEGER NOT NULL, kind TEXT NOT NULL, job INTEGER, attempt INTEGER, rank INTEGER,"
-    " outcome TEXT, exit_code INTEGER, name TEXT, ranks_min INTEGER, ranks_max INTEGER, text TEXT,"
+    " time_ns INTEGER NOT NULL, kind TEXT NOT NULL, more INTEGER NOT NULL, job INTEGER,"
+    " attempt INTEGER, rank INTEGER, outcome TEXT, exit_code INTEGER, name TEXT, ranks_min INTEGER,"
+    " ranks_max INTEGER, estimate_ns INTEGER, deadline_ns INTEGER, importance INTEGER,"
+    " nice INTEGER, account INTEGER, text TEXT,"
     " PRIMARY KEY (session, sequence)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE action (session INTEGER NOT NULL, sequence INTEGER NOT NULL,"
     " position INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (session, sequence, position),"

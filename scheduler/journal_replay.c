@@ -41,12 +41,25 @@ static int choose_session(replay *r, int64_t wanted) {
     return 0;
 }
 
+static int read_scheduling(const replay *r, sqlite3_stmt *row, qd_scheduling *scheduling) {
+    const char *settings = (const char *)sqlite3_column_text(row, 2);
+    int rc =
+        qd_scheduling_parse("settings", settings, (size_t)sqlite3_column_bytes(row, 2), scheduling);
+    int policy = rc ? rc : qd_policy_find((const char *)sqlite3_column_text(row, 1));
+    if (policy < 0)
+        return qd_error_context(QD_EDATA, "%s: session %" PRId64, r->path, r->session);
+    scheduling->policy = policy;
+    return 0;
+}
+
 /* A fresh core as the session began with. */
 static int create_core(replay *r) {
     sqlite3_stmt *statement = NULL;
+    qd_scheduling scheduling;
     bool row = false;
     int rc = qd_journal_file_prepare(
-        r->db, r->path, "SELECT worker_ranks, policy FROM session WHERE session = ?", &statement);
+        r->db, r->path, "SELECT worker_ranks, policy, settings FROM session WHERE session = ?",
+        &statement);
     if (rc)
         return rc;
     sqlite3_bind_int64(statement, 1, r->session);
@@ -58,14 +71,12 @@ static int create_core(replay *r) {
         goto out;
     }
     int64_t worker_ranks = sqlite3_column_int64(statement, 0);
-    const qd_policy *policy = qd_policy_by_name((const char *)sqlite3_column_text(statement, 1));
-    if (!policy)
-        rc = qd_error_context(QD_EDATA, "%s: session %" PRId64, r->path, r->session);
-    else if (worker_ranks < 1 || worker_ranks >= INT_MAX)
+    rc = read_scheduling(r, statement, &scheduling);
+    if (!rc && (worker_ranks < 1 || worker_ranks >= INT_MAX))
         rc = qd_error_set(QD_EDATA, "%s: session %" PRId64 " of %" PRId64 " worker ranks", r->path,
                           r->session, worker_ranks);
-    else
-        rc = qd_core_create((int)worker_ranks, policy, &r->core);
+    if (!rc)
+        rc = qd_core_create((int)worker_ranks, &scheduling, &r->core);
 out:
     sqlite3_finalize(statement);
     return rc;

@@ -3,11 +3,13 @@
  * its members that go with them. Always in this order: first the change of state, then its orders.
  */
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "runtime/error.h"
 #include "scheduler/core_internal.h"
 #include "scheduler/placement.h"
+#include "scheduler/prediction.h"
 
 static void set_reason(qd_job_record *job, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -35,13 +37,54 @@ static void announce(qd_core *core, const qd_job_record *job) {
     qd_actions_add(&core->actions, &action);
 }
 
+qd_job_record *qd_job_of_entry(const qd_queue_entry *entry) {
+    return entry ? (qd_job_record *)((char *)entry - offsetof(qd_job_record, entry)) : NULL;
+}
+
+static void take_place(qd_core *core, qd_job_record *job) {
+    job->entry.lane = core->policy->lane ? core->policy->lane(core, job) : 0;
+    job->entry.key = core->policy->key(core, job);
+    qd_queue_add(&core->queue, &job->entry);
+}
+
+/* A job that is PENDING from now on takes its place in the queue. */
+static void enter_queue(qd_core *core, qd_job_record *job) {
+    job->pending_ns = core->now_ns;
+    job->entry.job = job->job;
+    job->entry.ranks = job->submit.ranks_min;
+    job->entry.run_ns = qd_predicted_run_ns(job);
+    if (core->policy->enters)
+        core->policy->enters(core, job);
+    take_place(core, job);
+}
+
+static void leave_queue(qd_core *core, qd_job_record *job) {
+    job->waited_ns += core->now_ns - job->pending_ns;
+    if (job->due_ns > core->now_ns)
+        core->timetable.stale = true; /* others may start earlier than planned, or be planned */
+    qd_timetable_unplan(&core->timetable, job);
+    qd_queue_remove(&core->queue, &job->entry);
+    if (core->policy->leaves)
+        core->policy->leaves(core, job);
+}
+
+void qd_job_requeue(qd_core *core, qd_job_record *job) {
+    qd_queue_remove(&core->queue, &job->entry);
+    take_place(core, job);
+}
+
 /* The job's reason has been set. */
 static void change_state(qd_core *core, qd_job_record *job, qd_job_state state) {
+    if (job->state == QD_STATE_PENDING)
+        leave_queue(core, job);
     int rc = qd_jobs_set_state(&core->jobs, job, state);
-    if (rc)
+    if (rc) {
         core->fault = rc;
-    else
-        announce(core, job);
+        return;
+    }
+    if (state == QD_STATE_PENDING)
+        enter_queue(core, job);
+    announce(core, job);
 }
 
 /* Tells the members that have not ended. */
@@ -69,7 +112,8 @@ static void abort_members(qd_core *core, qd_job_record *job) {
 
 void qd_job_submitted(qd_core *core, const qd_submission *submission) {
     qd_job_record *job = qd_jobs_add(&core->jobs, submission);
-    set_reason(job, "waits for %d rank%s", job->ranks_min, plural(job->ranks_min));
+    set_reason(job, "waits for %d rank%s", job->submit.ranks_min, plural(job->submit.ranks_min));
+    enter_queue(core, job);
     announce(core, job);
     if (core->draining)
         qd_job_stop(core, job, core->drain_reason);
@@ -79,11 +123,24 @@ void qd_job_submitted(qd_core *core, const qd_submission *submission) {
 
 void qd_job_cancel_if_too_wide(qd_core *core, qd_job_record *job) {
     int alive = qd_ranks_alive(&core->ranks);
-    if (job->state != QD_STATE_PENDING || job->ranks_min <= alive)
+    if (job->state != QD_STATE_PENDING || job->submit.ranks_min <= alive)
         return;
-    set_reason(job, "needs %d rank%s, %d worker%s alive", job->ranks_min, plural(job->ranks_min),
-               alive, alive == 1 ? " is" : "s are");
+    set_reason(job, "needs %d rank%s, %d worker%s alive", job->submit.ranks_min,
+               plural(job->submit.ranks_min), alive, alive == 1 ? " is" : "s are");
     change_state(core, job, QD_STATE_CANCELLED);
+}
+
+/* For what it is predicted to use, at once: else a burst of starts would go uncounted. */
+static void charge(qd_core *core, qd_job_record *job) {
+    job->charged_rank_s = job->run_ns == QD_NEVER ? 0 : (double)job->run_ns * 1e-9 * job->gang.size;
+    qd_shares_use(&core->shares, job->submit.account, job->start_ns, job->charged_rank_s);
+}
+
+/* For what it has used instead. */
+static void settle(qd_core *core, const qd_job_record *job) {
+    double used_rank_s = (double)(core->now_ns - job->start_ns) * 1e-9 * job->gang.size;
+    qd_shares_use(&core->shares, job->submit.account, job->start_ns,
+                  used_rank_s - job->charged_rank_s);
 }
 
 void qd_job_start(qd_core *core, qd_job_record *job, int ranks) {
@@ -95,6 +152,11 @@ void qd_job_start(qd_core *core, qd_job_record *job, int ranks) {
         qd_ranks_hold(&core->ranks, job->ranks[i], job->job, job->attempt);
     set_reason(job, "runs on %d rank%s", ranks, plural(ranks));
     change_state(core, job, QD_STATE_RUNNING);
+    job->start_ns = core->now_ns;
+    job->run_ns = job->entry.run_ns;
+    charge(core, job);
+    qd_timetable_started(&core->timetable, job,
+                         qd_predicted_end_ns(job->start_ns, job->run_ns, core->now_ns));
     qd_actions_add(&core->actions, &(qd_action){.kind = QD_ACTION_START,
                                                 .job = job->job,
                                                 .attempt = job->attempt,
@@ -117,6 +179,12 @@ void qd_job_stop(qd_core *core, qd_job_record *job, const char *text) {
     if (job->state == QD_STATE_RUNNING)
         change_state(core, job, QD_STATE_COMPLETING);
     order(core, job, QD_ACTION_STOP);
+}
+
+void qd_job_preempt(qd_core *core, qd_job_record *job, const char *text) {
+    job->preempted = true;
+    core->saving_ranks += job->gang.live;
+    qd_job_stop(core, job, text);
 }
 
 void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text) {
@@ -154,8 +222,23 @@ static void note_outcome(qd_job_record *job, int rank, qd_outcome outcome, int e
     }
 }
 
+/* Saved to make room, and nothing else has happened to it since. */
+static bool comes_back(const qd_core *core, const qd_job_record *job, qd_job_state verdict) {
+    return verdict == QD_STATE_PREEMPTED && job->preempted && !core->draining;
+}
+
 static void end_job(qd_core *core, qd_job_record *job) {
     qd_job_state state = qd_gang_verdict(&job->gang);
+    qd_timetable_ended(&core->timetable, job);
+    settle(core, job);
+    job->run_before_ns += core->now_ns - job->start_ns;
+    if (comes_back(core, job, state)) {
+        state = QD_STATE_PENDING;
+        job->preempted = false;
+        job->gang = (qd_gang){0};
+        set_reason(job, "saved, waits for %d rank%s", job->submit.ranks_min,
+                   plural(job->submit.ranks_min));
+    }
     if (state == QD_STATE_COMPLETED)
         set_reason(job, "all steps done");
     else if (state == QD_STATE_PREEMPTED && !job->gang.stopped)
@@ -166,6 +249,9 @@ static void end_job(qd_core *core, qd_job_record *job) {
 void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, qd_outcome outcome,
                          int exit_code, const char *text) {
     qd_gang_member_ended(&job->gang, outcome);
+    qd_timetable_rank_left(&core->timetable, job, core->now_ns);
+    if (job->preempted)
+        core->saving_ranks--;
     note_outcome(job, rank, outcome, exit_code, text);
     if (job->gang.live == 0) {
         end_job(core, job);

@@ -10,8 +10,9 @@
 /*
  * Chooses count free ranks (1 <= count <= number of free ones) into chosen[count], ascending:
  * the lowest unbroken run that is long enough, because neighbours mostly share a node; where there
- * is none, the lowest free ranks. The table is not changed.
+ * is none, the lowest free ranks. No rank changes its state. O(count + log n) for n ranks, and for
+ * scattered ones the words of free_ranks.h that lie between.
  */
-void qd_placement_choose(const qd_rank_table *table, int count, int *chosen);
+void qd_placement_choose(qd_rank_table *table, int count, int *chosen);
 
 #endif

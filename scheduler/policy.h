@@ -1,41 +1,97 @@
 /*
- * policy.h: the table of policies: which pending jobs start now, and with how many ranks. A policy
- * only reads; which ranks they are is the placement's business (placement.h), starting them the
- * core's. A new policy is one file and one row in policy.c.
+ * policy.h: the table of policies: in which order jobs wait, and who starts (or makes room) now.
+ * Which ranks a job gets is the placement's business (placement.h), what a start means
+ * lifecycle.c's. A new policy is one file and one row in policy.c.
  */
 #ifndef QD_SCHEDULER_POLICY_H
 #define QD_SCHEDULER_POLICY_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "scheduler/core.h"
 #include "scheduler/jobs.h"
-#include "scheduler/ranks.h"
 
-/* A pending job that is to start now, with so many ranks. */
-typedef struct qd_grant {
-    int64_t job;
-    int ranks;
-} qd_grant;
+/* Who may start before the head of the queue; what a forecast goes by. */
+typedef enum {
+    QD_PASSING_NONE,     /* nobody */
+    QD_PASSING_HARMLESS, /* who does not delay it */
+    QD_PASSING_BLIND,    /* order and starts follow from what nobody can foresee */
+} qd_passing;
 
-struct qd_policy {
+typedef struct qd_policy {
     const char *name;
     const char *summary; /* one line, for people */
 
+    /* Lanes of the queue (queue.h), and a job's. 0 and NULL: there is one. */
+    int lanes;
+    int (*lane)(const qd_core *core, const qd_job_record *job);
+
+    /* The place of a pending job in its lane: lower starts earlier, equal by job number. Asked
+     * when it enters the queue and by qd_job_requeue. */
+    int64_t (*key)(const qd_core *core, const qd_job_record *job);
+
+    /* Called just before a job takes a place in the queue, and just after it has left it for good.
+     * NULL: nothing to note. */
+    void (*enters)(qd_core *core, qd_job_record *job);
+    void (*leaves)(qd_core *core, qd_job_record *job);
+
     /*
-     * Fills grants (room for ranks->count of them) in the order of the starts and returns how many
-     * there are. Each job within its bounds, all of them together within the free ranks. A pure
-     * function of the two tables: replay depends on it.
+     * Starts pending jobs (qd_job_start: of each at least its least ranks, all together no more
+     * than are free) and, if it preempts, has running ones save (qd_job_preempt). Called at the end
+     * of every instant, with jobs pending and all workers there. A pure function of the core's
+     * state: replay depends on it.
      */
-    int (*grant)(const qd_job_table *jobs, const qd_rank_table *ranks, qd_grant *grants);
-};
+    void (*decide)(qd_core *core);
 
-/* First come, first served, nothing passes; spare ranks are dealt round robin (policy_fifo.c). */
-extern const qd_policy qd_policy_fifo;
+    /* When it wants to decide again though nothing happens; QD_NEVER. NULL: never. */
+    int64_t (*wake_ns)(const qd_core *core);
 
-/* The names of all policies, in the order of the table, with NULL behind: for messages and for the
+    qd_passing passing;
+    bool preempts; /* decide may call qd_job_preempt */
+    bool plans;    /* decide is qd_decide_conservative */
+} qd_policy;
+
+extern const qd_policy qd_policy_fifo;         /* policy_fifo.c */
+extern const qd_policy qd_policy_sjf;          /* policy_sjf.c */
+extern const qd_policy qd_policy_easy;         /* policy_easy.c */
+extern const qd_policy qd_policy_conservative; /* policy_conservative.c */
+extern const qd_policy qd_policy_multifactor;  /* policy_multifactor.c */
+extern const qd_policy qd_policy_attained;     /* policy_attained.c */
+
+/* All policies, and their names in the same order with NULL behind: for messages and for the
  * choices of a cluster file. */
+extern const qd_policy *const qd_policies[];
 extern const char *const qd_policy_names[];
 
-/* The policy of that name. NULL when there is none; the error says which there are. */
-const qd_policy *qd_policy_by_name(const char *name);
+/* The index of the policy of that name. QD_ECONFIG when there is none; the error says which there
+ * are. */
+int qd_policy_find(const char *name);
+
+/*
+ * What policies are made of; each is a `decide` for a queue that is in order.
+ *
+ * qd_decide_in_order: nothing passes the head. The longest prefix whose least ranks fit starts, and
+ * what is left over is dealt among those that start, round robin, up to each one's most. O(log n)
+ * a start.
+ *
+ * qd_decide_easy: EASY backfill (Lifka, JSSPP 1995; Mu'alem and Feitelson, TPDS 2001). The head is
+ * promised the first instant at which enough ranks are predicted to be free (its shadow time). A
+ * later job, in order, starts now if it fits now and either ends by then or takes only ranks that
+ * the head will not need then. Without a known shadow time nobody passes. O(log n) a start.
+ *
+ * qd_decide_conservative: conservative backfill (the same papers). Every job is planned when it
+ * arrives, at the first start at which its ranks are free for its whole predicted run, and starts
+ * when its time has come. Plans are kept while everything goes as predicted; else all jobs are
+ * planned anew, in order. O(log n) an arrival, O(n log n) a new plan.
+ */
+void qd_decide_in_order(qd_core *core);
+void qd_decide_easy(qd_core *core);
+void qd_decide_conservative(qd_core *core);
+int64_t qd_wake_overdue_ns(const qd_core *core); /* when the next prediction has to move */
+int64_t qd_wake_conservative_ns(const qd_core *core);
+
+/* Keys of orders that several policies share. */
+int64_t qd_key_arrival(const qd_core *core, const qd_job_record *job);
 
 #endif

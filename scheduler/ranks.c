@@ -9,11 +9,15 @@ int qd_ranks_init(qd_rank_table *table, int count) {
     if (!rank)
         return qd_error_set(QD_ENOMEM, "no memory for a table of %d ranks", count);
     *table = (qd_rank_table){.count = count, .in_state[QD_RANK_ABSENT] = count, .rank = rank};
-    return 0;
+    int rc = qd_free_ranks_init(&table->free_ranks, count);
+    if (rc)
+        qd_ranks_fini(table);
+    return rc;
 }
 
 void qd_ranks_fini(qd_rank_table *table) {
     free(table->rank);
+    qd_free_ranks_fini(&table->free_ranks);
     *table = (qd_rank_table){0};
 }
 
@@ -29,6 +33,10 @@ bool qd_ranks_held_by(const qd_rank_table *table, int rank, int64_t job, int att
 static void set(qd_rank_table *table, int rank, qd_rank entry) {
     table->in_state[table->rank[rank].state]--;
     table->in_state[entry.state]++;
+    if (table->rank[rank].state == QD_RANK_FREE)
+        qd_free_ranks_remove(&table->free_ranks, rank);
+    if (entry.state == QD_RANK_FREE)
+        qd_free_ranks_add(&table->free_ranks, rank);
     table->rank[rank] = entry;
 }
 

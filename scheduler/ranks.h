@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "scheduler/free_ranks.h"
+
 typedef enum {
     QD_RANK_ABSENT, /* has not spoken yet */
     QD_RANK_FREE,   /* ready, serves nobody */
@@ -27,7 +29,8 @@ typedef struct qd_rank {
 typedef struct qd_rank_table {
     int count;                    /* worker ranks are 1 .. count */
     int in_state[QD_RANK_STATES]; /* number of ranks in each state; sums to count */
-    qd_rank *rank; /* [count + 1], by world rank; entry 0 (the scheduler) is unused */
+    qd_rank *rank;            /* [count + 1], by world rank; entry 0 (the scheduler) is unused */
+    qd_free_ranks free_ranks; /* those in state FREE */
 } qd_rank_table;
 
 /* All ranks absent. QD_ENOMEM; fini accepts a table of zeros. */

@@ -10,7 +10,6 @@
 #include "runtime/file.h"
 #include "runtime/log.h"
 #include "scheduler/farewell.h"
-#include "scheduler/policy.h"
 #include "scheduler/server_internal.h"
 
 enum { POLL_SLEEP_US = 1000 };
@@ -56,7 +55,7 @@ static int open_journal(qd_server *server) {
         rc = qd_path_join(path, sizeof path, config->cluster->runs, "journal.sqlite");
     if (rc)
         return rc;
-    return qd_journal_open(path, config->world->size - 1, qd_policy_names[config->cluster->policy],
+    return qd_journal_open(path, config->world->size - 1, &config->cluster->scheduling,
                            &server->journal);
 }
 
@@ -75,9 +74,7 @@ static int set_up(qd_server *server) {
     for (int i = 0; !rc && i < config->job_count; i++)
         rc = open_job(server, i);
     if (!rc)
-        rc = qd_core_create(config->world->size - 1,
-                            qd_policy_by_name(qd_policy_names[config->cluster->policy]),
-                            &server->core);
+        rc = qd_core_create(config->world->size - 1, &config->cluster->scheduling, &server->core);
     return rc;
 }
 
@@ -158,8 +155,19 @@ static int find_lost_workers(qd_server *server) {
     return 0;
 }
 
+/* Tells the core the time when it has asked for that. */
+static int wake_core(qd_server *server) {
+    if (qd_clock_now_ns() < qd_core_wake_ns(server->core))
+        return 0;
+    qd_event event = {.kind = QD_EVENT_TIME};
+    return qd_server_feed(server, &event);
+}
+
 static int keep_time(qd_server *server) {
     const qd_observer *o = server->config->observer;
+    int rc = wake_core(server);
+    if (rc)
+        return rc;
     if (qd_deadline_passed(server->next_tick)) {
         server->next_tick = qd_deadline_in(tick_s);
         if (o->tick)

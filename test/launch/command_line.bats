@@ -3,7 +3,7 @@
 load helpers
 
 @test "help and version go to stdout and succeed" {
-  for arguments in --help "run --help" "plan --help" "calibrate --help" "util --help" --version; do
+  for arguments in --help "run --help" "plan --help" "calibrate --help" "simulate --help" "util --help" --version; do
     run "$QUADRILLE" $arguments
     [ "$status" -eq 0 ]
     [ -n "$output" ]

@@ -264,3 +264,17 @@ same_losses() {
   [ "$status" -eq 78 ]
   [[ "$output" == *"schedule.kind plateau: there are no validation samples; set some apart in data, or choose another kind"* ]]
 }
+
+# bats test_tags=release
+@test "jobs that make room for each other end with the losses of jobs that had the worker alone" {
+  job 4000 first
+  job 4000 second
+  printf 'scheduler: {policy: attained, attained: {quantum_s: 1, limit_1: 1, limit_2: 2, limit_3: 3}}\n' > conf.yaml
+  run "$QUADRILLE" run -n 1 --progress=none --conf conf.yaml first.yaml second.yaml
+  [ "$status" -eq 0 ]
+  [ "$(grep -c '^first: started' <<< "$output")" -ge 2 ]
+  [[ "$output" == *"first: COMPLETED"* && "$output" == *"second: COMPLETED"* ]]
+  mv runs/first/steps.jsonl shared.jsonl
+  train 1 first
+  same_steps first shared.jsonl
+}

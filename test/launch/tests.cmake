@@ -14,6 +14,7 @@ function(qd_bats name)
 endfunction()
 
 qd_bats(command_line)
+qd_bats(simulate)
 qd_bats(run)
 qd_bats(generate)
 qd_bats(every_family)

@@ -13,7 +13,7 @@
 #include "runtime/text.h"
 #include "scheduler/actions.h"
 #include "scheduler/core.h"
-#include "scheduler/policy.h"
+#include "scheduling_of.h"
 
 static struct {
     qd_core *core;
@@ -22,7 +22,17 @@ static struct {
 } kit;
 
 static inline void kit_open(int worker_ranks) {
-    ck_assert_int_eq(qd_core_create(worker_ranks, qd_policy_by_name("fifo"), &kit.core), 0);
+    ck_assert_int_eq(qd_core_create(worker_ranks, scheduling_of("fifo"), &kit.core), 0);
+}
+
+/* Under other settings than the defaults of fifo; all workers there. */
+static inline void kit_open_policy(int worker_ranks, const qd_scheduling *scheduling) {
+    ck_assert_int_eq(qd_core_create(worker_ranks, scheduling, &kit.core), 0);
+    for (int rank = 1; rank <= worker_ranks; rank++) {
+        qd_event event = {.kind = QD_EVENT_WORKER_READY, .rank = rank, .more = true};
+        qd_action_list list;
+        ck_assert_int_eq(qd_core_handle(kit.core, &event, &list), 0);
+    }
 }
 
 static inline void kit_close(void) {
@@ -104,6 +114,22 @@ static inline qd_event failed(int64_t job, int rank, int exit_code, const char *
     return event;
 }
 
+/* The next event comes at that second. */
+static inline void kit_at(double seconds) {
+    kit.time_ns = (int64_t)(seconds * 1e9) - 1;
+}
+
+static inline qd_event now(void) {
+    return (qd_event){.kind = QD_EVENT_TIME};
+}
+
+/* A rigid job with an estimate. */
+static inline qd_event estimated(int64_t job, int ranks, double estimate_s) {
+    qd_event event = submit(job, ranks, ranks);
+    event.submit.estimate_ns = (int64_t)(estimate_s * 1e9);
+    return event;
+}
+
 /* A core whose workers are all ready. */
 static inline void kit_open_ready(int worker_ranks) {
     kit_open(worker_ranks);
@@ -120,6 +146,20 @@ static inline qd_job_view kit_job(int64_t job) {
     }
     ck_abort_msg("job %lld is not in the core", (long long)job);
     return (qd_job_view){0};
+}
+
+/* All members of the job's newest attempt end as told, and one decision follows. */
+static inline void kit_end(int64_t job, qd_outcome outcome) {
+    qd_job_view view = kit_job(job);
+    int count = view.rank_count;
+    int64_t at = kit.time_ns;
+    for (int i = 0; i < count; i++) {
+        qd_event event = ended(job, view.ranks[i], outcome);
+        event.attempt = view.attempt;
+        event.more = i < count - 1;
+        kit.time_ns = at;
+        kit_feed(event);
+    }
 }
 
 #define expect_state(job, expected) ck_assert_int_eq(kit_job(job).state, expected)

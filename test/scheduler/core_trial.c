@@ -8,7 +8,7 @@
 #include "scheduler/actions.h"
 #include "scheduler/policy.h"
 
-enum { MAX_WORKERS = 12, MAX_JOB_GAP = 3 };
+enum { MAX_WORKERS = 12, MAX_JOB_GAP = 3, TICK_NS = 200000000 };
 
 uint32_t trial_draw_splitmix(void *seed, uint32_t n) {
     uint64_t *state = seed;
@@ -22,14 +22,26 @@ static uint32_t draw(trial *t, uint32_t n) {
     return t->source.draw(t->source.context, n);
 }
 
+/* Quanta and limits such that a history of a hundred events meets them. */
+static void choose_policy(trial *t) {
+    int policies = 0;
+    while (qd_policy_names[policies])
+        policies++;
+    qd_scheduling_defaults(&t->scheduling);
+    t->scheduling.policy = (int)draw(t, (uint32_t)policies);
+    t->scheduling.quantum_s = 1;
+    for (int i = 0; i < QD_ATTAINED_QUEUES - 1; i++)
+        t->scheduling.limits[i] = 1 << i;
+}
+
 bool trial_begin(trial *t, trial_source source) {
     memset(t, 0, sizeof *t);
     t->source = source;
     int workers = 1 + (int)draw(t, MAX_WORKERS);
-    const qd_policy *fifo = qd_policy_by_name("fifo");
-    witness_init(&t->witness, workers);
-    return qd_core_create(workers, fifo, &t->core) == 0 &&
-           qd_core_create(workers, fifo, &t->twin) == 0;
+    choose_policy(t);
+    witness_init(&t->witness, workers, qd_policy_names[t->scheduling.policy]);
+    return qd_core_create(workers, &t->scheduling, &t->core) == 0 &&
+           qd_core_create(workers, &t->scheduling, &t->twin) == 0;
 }
 
 void trial_end(trial *t) {
@@ -71,6 +83,11 @@ static void draw_submit(trial *t, qd_event *e) {
     /* Seldom wider than the world. */
     e->submit.ranks_min = 1 + (int)draw(t, draw(t, 8) ? (workers + 1) / 2 : workers + 2);
     e->submit.ranks_max = e->submit.ranks_min + (int)draw(t, workers + 1);
+    e->submit.estimate_ns = draw(t, 4) ? (1 + draw(t, 40)) * (int64_t)TICK_NS : 0;
+    e->submit.deadline_ns = draw(t, 4) ? 0 : e->time_ns + draw(t, 100) * (int64_t)TICK_NS;
+    e->submit.importance = (int)draw(t, 5) - 2;
+    e->submit.nice = (int)draw(t, 200) - 100;
+    e->submit.account = (int)draw(t, 3);
     snprintf(e->submit.name, sizeof e->submit.name, "j%lld", (long long)e->submit.job);
 }
 
@@ -108,7 +125,7 @@ static void draw_cancel(trial *t, qd_event *e) {
 /* Late or impossible: any job, any attempt, any rank, any kind. */
 static void draw_nonsense(trial *t, qd_event *e) {
     e->kind = (qd_event_kind)(draw(t, QD_EVENTS + 2) - 1);
-    e->time_ns -= draw(t, 2);
+    e->time_ns -= draw(t, 2) * (int64_t)TICK_NS;
     e->job = draw(t, (uint32_t)last_job(t) + 2);
     e->attempt = (int)draw(t, 4) - 1;
     e->rank = (int)draw(t, (uint32_t)t->witness.worker_ranks + 3) - 1;
@@ -135,13 +152,14 @@ static const struct {
     {5, QD_EVENT_CANCEL, draw_cancel},
     {1, QD_EVENT_CLOSED, draw_text},
     {1, QD_EVENT_DRAIN, draw_text},
+    {10, QD_EVENT_TIME, draw_text},
     {15, QD_EVENT_CLOSED, draw_nonsense},
 };
-enum { WEIGHTS = 134, KINDS = sizeof kinds / sizeof kinds[0] };
+enum { WEIGHTS = 144, KINDS = sizeof kinds / sizeof kinds[0] };
 
 qd_event trial_draw_event(trial *t) {
     int64_t now = t->witness.time_ns < 0 ? 0 : t->witness.time_ns;
-    qd_event e = {.time_ns = now + draw(t, 3)};
+    qd_event e = {.time_ns = now + draw(t, 3) * (int64_t)TICK_NS, .more = draw(t, 4) == 0};
     uint32_t at = draw(t, WEIGHTS);
     int i = 0;
     for (; i < KINDS - 1 && at >= kinds[i].weight; i++)
@@ -193,6 +211,8 @@ bool trial_step(trial *t, const qd_event *e) {
         return broken(t, e, "the same events led to two states");
     if (rc)
         return true;
+    if (!e->more && qd_core_wake_ns(t->core) <= e->time_ns)
+        return broken(t, e, "it wants to be woken at once");
     if (!same_actions(&t->actions, &twin_actions))
         return broken(t, e, "the same events led to different actions");
     if (!witness_see(&t->witness, e, &t->actions, t->core))
@@ -209,8 +229,9 @@ bool trial_finish(trial *t, bool by_drain) {
     e = (qd_event){.kind = by_drain ? QD_EVENT_DRAIN : QD_EVENT_CLOSED, .time_ns = e.time_ns};
     if (!trial_step(t, &e))
         return false;
-    /* Each answer frees a rank of a job; each job runs once, on all workers at most. */
-    int most = (t->witness.job_count + 1) * t->witness.worker_ranks;
+    /* Each answer frees a rank of a job; each job runs once, on all workers at most, and is seldom
+     * preempted as time stands still. */
+    int most = 4 * (t->witness.job_count + 1) * t->witness.worker_ranks;
     for (int i = 0; i < most && !t->witness.shut_down; i++) {
         e = (qd_event){.kind = QD_EVENT_MEMBER_ENDED, .time_ns = e.time_ns};
         draw_answer_of_member(t, &e);

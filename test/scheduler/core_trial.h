@@ -20,13 +20,14 @@ uint32_t trial_draw_splitmix(void *seed, uint32_t n);
 typedef struct trial {
     trial_source source;
     witness witness;
+    qd_scheduling scheduling;
     qd_core *core, *twin;
     qd_action_list actions; /* of the last event, from core */
     bool taken;             /* the last event was not refused */
     char broken[512];       /* what went wrong; "" while all is well */
 } trial;
 
-/* A world of 1 to 12 workers. */
+/* A world of 1 to 12 workers, under any of the policies. */
 bool trial_begin(trial *t, trial_source source);
 void trial_end(trial *t);
 

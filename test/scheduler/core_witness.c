@@ -2,13 +2,16 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/error.h"
 
-void witness_init(witness *w, int worker_ranks) {
+void witness_init(witness *w, int worker_ranks, const char *policy) {
     memset(w, 0, sizeof *w);
     w->worker_ranks = worker_ranks;
+    w->policy = policy;
+    w->preempts = strcmp(policy, "attained") == 0;
     w->time_ns = INT64_MIN;
 }
 
@@ -82,7 +85,10 @@ bool witness_expects(const witness *w, const qd_event *e) {
     case QD_EVENT_SUBMIT:
         return !w->closed && e->submit.ranks_min >= 1 &&
                e->submit.ranks_min <= e->submit.ranks_max &&
-               memchr(e->submit.name, 0, sizeof e->submit.name) &&
+               memchr(e->submit.name, 0, sizeof e->submit.name) && e->submit.estimate_ns >= 0 &&
+               e->submit.deadline_ns >= 0 && abs(e->submit.importance) <= 100 &&
+               abs(e->submit.nice) <= 1000000 && e->submit.account >= 0 &&
+               e->submit.account < QD_ACCOUNTS &&
                e->submit.job > (w->job_count ? w->jobs[w->job_count - 1].submit.job : 0);
     case QD_EVENT_MEMBER_ENDED:
         return rank_exists && expects_member_ended(w, e);
@@ -90,6 +96,7 @@ bool witness_expects(const witness *w, const qd_event *e) {
         return witness_find(w, e->job) != NULL;
     case QD_EVENT_CLOSED:
     case QD_EVENT_DRAIN:
+    case QD_EVENT_TIME:
         return true;
     default:
         return false;
@@ -151,7 +158,7 @@ static void note_event(witness *w, const qd_event *e) {
         note_cancel(w, e);
     else if (e->kind == QD_EVENT_CLOSED)
         w->closed = true;
-    else
+    else if (e->kind == QD_EVENT_DRAIN)
         w->draining = true;
 }
 
@@ -185,6 +192,7 @@ static bool see_start(witness *w, witness_job *job, const qd_action *a) {
     w->epoch = a->epoch;
     job->attempt = a->attempt;
     job->size = job->live = job->granted = a->rank_count;
+    job->start_ns = w->time_ns;
     job->started_now = true;
     return true;
 }
@@ -196,7 +204,9 @@ static bool see_order(witness *w, witness_job *job, const qd_action *a) {
     bool *told = a->kind == QD_ACTION_STOP ? &job->stopped : &job->aborted;
     if (*told || job->aborted)
         return broken(w, "job %lld was told twice to end", (long long)a->job);
-    if (a->kind == QD_ACTION_STOP && !w->draining)
+    if (a->kind == QD_ACTION_STOP && !w->draining && w->preempts && job->state != QD_STATE_PENDING)
+        job->makes_room = true;
+    else if (a->kind == QD_ACTION_STOP && !w->draining)
         return broken(w, "job %lld was stopped without a drain", (long long)a->job);
     if (a->attempt != job->attempt || count != a->rank_count ||
         memcmp(live, a->ranks, (size_t)count * sizeof live[0]) != 0)
@@ -207,8 +217,8 @@ static bool see_order(witness *w, witness_job *job, const qd_action *a) {
 }
 
 /* The end that the members' words add up to. */
-static qd_job_state right_end(const witness_job *job) {
-    if (job->attempt == 0)
+static qd_job_state right_end(const witness *w, const witness_job *job) {
+    if (job->size == 0)
         return QD_STATE_CANCELLED;
     if (job->ended[QD_OUTCOME_DONE] == job->size)
         return QD_STATE_COMPLETED;
@@ -216,7 +226,19 @@ static qd_job_state right_end(const witness_job *job) {
         return QD_STATE_CANCELLED;
     if (job->ended[QD_OUTCOME_FAILED])
         return QD_STATE_FAILED;
-    return job->ended[QD_OUTCOME_ABORTED] ? QD_STATE_CANCELLED : QD_STATE_PREEMPTED;
+    if (job->ended[QD_OUTCOME_ABORTED])
+        return QD_STATE_CANCELLED;
+    return job->makes_room && !w->draining ? QD_STATE_PENDING : QD_STATE_PREEMPTED;
+}
+
+/* Saved, and back in the queue. */
+static void requeue(const witness *w, witness_job *job) {
+    job->run_before_ns += w->time_ns - job->start_ns;
+    job->size = job->live = 0;
+    job->members = 0;
+    memset(job->ended, 0, sizeof job->ended);
+    job->stopped = job->aborted = job->makes_room = false;
+    job->state = QD_STATE_PENDING;
 }
 
 static bool see_state(witness *w, witness_job *job, const qd_action *a) {
@@ -225,11 +247,17 @@ static bool see_state(witness *w, witness_job *job, const qd_action *a) {
     if (!a->reason || !a->reason[0])
         return broken(w, "job %lld is %s for no reason", (long long)a->job,
                       qd_job_state_names[a->state]);
+    bool ended = job->size > 0 && job->live == 0;
+    if (a->state == QD_STATE_PENDING && ended && right_end(w, job) == QD_STATE_PENDING) {
+        requeue(w, job);
+        return true;
+    }
     if (a->state == job->state || (a->state == QD_STATE_PENDING && job->state != QD_STATES))
         return broken(w, "job %lld became %s", (long long)a->job, qd_job_state_names[a->state]);
-    if (over(a->state) && (job->live > 0 || a->state != right_end(job)))
+    if (over(a->state) && (job->live > 0 || a->state != right_end(w, job)))
         return broken(w, "job %lld ended as %s with %d members left, not as %s", (long long)a->job,
-                      qd_job_state_names[a->state], job->live, qd_job_state_names[right_end(job)]);
+                      qd_job_state_names[a->state], job->live,
+                      qd_job_state_names[right_end(w, job)]);
     if (a->state == QD_STATE_FAILED &&
         (a->exit_code != job->exit_code ||
          (job->first_failure[0] && strcmp(a->reason, job->first_failure) != 0)))
@@ -264,30 +292,130 @@ static bool see_action(witness *w, const qd_event *event, const qd_action *a) {
 
 /* ---- what must hold between events ---- */
 
+static int64_t estimate(const witness_job *job) {
+    return job->submit.estimate_ns > 0 ? job->submit.estimate_ns : INT64_MAX;
+}
+
+/* Whether a comes before b in the queues that nobody may pass. */
+static bool comes_before(const witness *w, const witness_job *a, const witness_job *b) {
+    bool shortest = strcmp(w->policy, "sjf") == 0;
+    if (shortest && estimate(a) != estimate(b))
+        return estimate(a) < estimate(b);
+    return a->submit.job < b->submit.job;
+}
+
+static const witness_job *find_head(const witness *w) {
+    const witness_job *head = NULL;
+    for (int i = 0; i < w->job_count; i++)
+        if (w->jobs[i].state == QD_STATE_PENDING && (!head || comes_before(w, &w->jobs[i], head)))
+            head = &w->jobs[i];
+    return head;
+}
+
 static bool nobody_was_passed(witness *w) {
-    bool passed = false;
-    for (int i = 0; i < w->job_count; i++) {
-        passed = passed || w->jobs[i].state == QD_STATE_PENDING;
-        if (passed && w->jobs[i].started_now)
+    const witness_job *head = find_head(w);
+    for (int i = 0; head && i < w->job_count; i++)
+        if (w->jobs[i].started_now && comes_before(w, head, &w->jobs[i]))
             return broken(w, "job %lld passed one that waits", (long long)w->jobs[i].submit.job);
+    return true;
+}
+
+/* When a job that holds ranks is predicted to end: once a prediction has passed, it grows by half
+ * and one ns until it lies ahead. */
+static int64_t predicted_end(const witness *w, const witness_job *job) {
+    int64_t run = estimate(job);
+    if (run == INT64_MAX)
+        return run;
+    while (job->start_ns + run <= w->time_ns)
+        run += run / 2 + 1;
+    return job->start_ns + run;
+}
+
+/* When enough ranks for the head will be free, as predicted. without_new: as if nothing behind it
+ * had started now. INT64_MAX: nobody knows. */
+static int64_t promised_start(const witness *w, const witness_job *head, bool without_new) {
+    int64_t at = w->time_ns;
+    for (;;) {
+        int64_t next = INT64_MAX;
+        int unused = count_ranks(w, is_free);
+        for (int i = 0; i < w->job_count; i++) {
+            const witness_job *job = &w->jobs[i];
+            int64_t end = predicted_end(w, job);
+            bool passed = job->started_now && comes_before(w, head, job);
+            if (job->live > 0 && ((without_new && passed) || end <= at))
+                unused += job->live;
+            else if (job->live > 0 && end < next)
+                next = end;
+        }
+        if (unused >= head->submit.ranks_min || next == INT64_MAX)
+            return unused >= head->submit.ranks_min ? at : INT64_MAX;
+        at = next;
+    }
+}
+
+/* Backfill: what starts behind the head leaves it the start that it was promised. Only jobs behind
+ * the present head can have started without it: those before it are not pending any more. */
+static bool the_head_is_not_delayed(witness *w) {
+    const witness_job *head = find_head(w);
+    bool passed = false;
+    for (int i = 0; head && i < w->job_count; i++)
+        passed = passed || (w->jobs[i].started_now && comes_before(w, head, &w->jobs[i]));
+    if (!passed)
+        return true;
+    int64_t promised = promised_start(w, head, true);
+    int64_t now = promised_start(w, head, false);
+    if (promised == INT64_MAX)
+        return broken(w, "job %lld was passed though nobody knows its start",
+                      (long long)head->submit.job);
+    if (now > promised)
+        return broken(w, "job %lld was delayed by backfill from %lld to %lld",
+                      (long long)head->submit.job, (long long)promised, (long long)now);
+    return true;
+}
+
+/* Nobody waits for what will never be. */
+static bool nobody_waits_for_ever(witness *w) {
+    int alive = count_ranks(w, is_alive);
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_job *job = &w->jobs[i];
+        if (job->state == QD_STATE_PENDING && (w->draining || job->submit.ranks_min > alive))
+            return broken(w, "job %lld waits for ever", (long long)job->submit.job);
     }
     return true;
 }
 
-/* Nobody who could start waits, and nobody waits for what will never be. */
-static bool nobody_waits_for_nothing(witness *w) {
-    int alive = count_ranks(w, is_alive), unused = count_ranks(w, is_free);
-    bool may_start = !w->draining && count_ranks(w, is_on_its_way) == 0;
-    bool head = true;
+static bool may_start(const witness *w) {
+    return !w->draining && count_ranks(w, is_on_its_way) == 0;
+}
+
+static bool the_head_does_not_wait_for_nothing(witness *w) {
+    const witness_job *head = find_head(w);
+    if (head && may_start(w) && head->submit.ranks_min <= count_ranks(w, is_free))
+        return broken(w, "job %lld waits though it fits", (long long)head->submit.job);
+    return true;
+}
+
+/* Whoever the head is, it would fit. */
+static bool not_all_wait_though_each_fits(witness *w) {
+    int widest = 0;
+    for (int i = 0; i < w->job_count; i++)
+        if (w->jobs[i].state == QD_STATE_PENDING && w->jobs[i].submit.ranks_min > widest)
+            widest = w->jobs[i].submit.ranks_min;
+    if (widest > 0 && may_start(w) && widest <= count_ranks(w, is_free))
+        return broken(w, "%d ranks idle and each job would fit", count_ranks(w, is_free));
+    return true;
+}
+
+/* Where ranks are given to whoever fits. */
+static bool nobody_waits_beside_idle_ranks(witness *w) {
+    bool saving = false;
+    for (int i = 0; i < w->job_count; i++)
+        saving = saving || (w->jobs[i].makes_room && w->jobs[i].live > 0);
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *job = &w->jobs[i];
-        if (job->state != QD_STATE_PENDING)
-            continue;
-        if (w->draining || job->submit.ranks_min > alive)
-            return broken(w, "job %lld waits for ever", (long long)job->submit.job);
-        if (head && may_start && job->submit.ranks_min <= unused)
-            return broken(w, "job %lld waits though it fits", (long long)job->submit.job);
-        head = false;
+        if (job->state == QD_STATE_PENDING && may_start(w) && !saving &&
+            job->submit.ranks_min <= count_ranks(w, is_free))
+            return broken(w, "job %lld waits beside idle ranks", (long long)job->submit.job);
     }
     return true;
 }
@@ -324,7 +452,7 @@ static bool members_know_their_orders(witness *w) {
             return broken(w, "job %lld trains on after a drain", (long long)job->submit.job);
         bool part_ended = job->live < job->size || job->stopped || job->aborted;
         qd_job_state right = job->size == 0   ? QD_STATE_PENDING
-                             : job->live == 0 ? right_end(job)
+                             : job->live == 0 ? right_end(w, job)
                              : part_ended     ? QD_STATE_COMPLETING
                                               : QD_STATE_RUNNING;
         if (job->state != right && !(job->size == 0 && job->state == QD_STATE_CANCELLED))
@@ -360,6 +488,27 @@ static bool views_agree(witness *w, const qd_core *core) {
     return true;
 }
 
+/* What each policy promises at the end of an instant. */
+static const struct {
+    const char *policy;
+    bool (*promises[4])(witness *w);
+} promises[] = {
+    {"fifo", {nobody_was_passed, the_head_does_not_wait_for_nothing, spare_ranks_are_dealt_fairly}},
+    {"sjf", {nobody_was_passed, the_head_does_not_wait_for_nothing}},
+    {"easy", {the_head_is_not_delayed, the_head_does_not_wait_for_nothing}},
+    {"conservative", {the_head_is_not_delayed, the_head_does_not_wait_for_nothing}},
+    {"multifactor", {not_all_wait_though_each_fits}},
+    {"attained", {nobody_waits_beside_idle_ranks}},
+};
+
+static bool decided_rightly(witness *w) {
+    for (size_t i = 0; i < sizeof promises / sizeof promises[0]; i++)
+        for (int k = 0; strcmp(promises[i].policy, w->policy) == 0 && promises[i].promises[k]; k++)
+            if (!promises[i].promises[k](w))
+                return false;
+    return true;
+}
+
 bool witness_see(witness *w, const qd_event *event, const qd_action_list *actions,
                  const qd_core *core) {
     bool was_shut_down = w->shut_down;
@@ -375,6 +524,6 @@ bool witness_see(witness *w, const qd_event *event, const qd_action_list *action
             return false;
     }
     w->shut_down = w->shut_down || was_shut_down;
-    return nobody_was_passed(w) && nobody_waits_for_nothing(w) && spare_ranks_are_dealt_fairly(w) &&
+    return (event->more || decided_rightly(w)) && nobody_waits_for_ever(w) &&
            members_know_their_orders(w) && shutdown_comes_when_due(w) && views_agree(w, core);
 }

@@ -27,6 +27,8 @@ typedef struct witness_job {
     int ended[QD_OUTCOMES];
     bool cancelled; /* a CANCEL came while it ran, before any failure */
     bool stopped, aborted;
+    bool makes_room; /* stopped by a policy that preempts */
+    int64_t start_ns, run_before_ns;
     char first_failure[QD_EVENT_TEXT_BYTES + 64];
     int exit_code;
     bool started_now; /* by the present event */
@@ -35,6 +37,8 @@ typedef struct witness_job {
 
 typedef struct witness {
     int worker_ranks;
+    const char *policy;
+    bool preempts;
     witness_rank ranks[WITNESS_MAX_RANKS + 1]; /* by world rank */
     witness_job jobs[WITNESS_MAX_JOBS];        /* in order of submission */
     int job_count;
@@ -44,7 +48,7 @@ typedef struct witness {
     char broken[256]; /* the rule that was broken; "" while all is well */
 } witness;
 
-void witness_init(witness *w, int worker_ranks);
+void witness_init(witness *w, int worker_ranks, const char *policy);
 
 /* Whether the core must take the event (true) or refuse it, by the rules and the witness's books.
  */

@@ -34,7 +34,7 @@ START_TEST(the_file_we_ship_holds_the_defaults) {
     ck_assert_double_eq(defaults.heartbeat_s, 1);
     ck_assert_double_eq(defaults.worker_timeout_s, 15);
     ck_assert_double_eq(defaults.stop_grace_s, 25);
-    ck_assert_int_eq(defaults.policy, 0);
+    ck_assert_int_eq(defaults.scheduling.policy, 0);
     ck_assert_str_eq(defaults.runs, "runs");
 }
 END_TEST

@@ -2,6 +2,7 @@
 #include <limits.h>
 
 #include "core_kit.h"
+#include "scheduler/jobs.h"
 
 #define PENDING_1(job) "JOB_STATE job " job " attempt 0 PENDING: waits for 1 rank\n"
 #define PENDING_2(job) "JOB_STATE job " job " attempt 0 PENDING: waits for 2 ranks\n"
@@ -541,8 +542,8 @@ END_TEST
 START_TEST(impossible_kinds_outcomes_and_texts_are_refused) {
     kit_open_ready(1);
     kit_feed(submit(1, 1, 1));
-    kit_refused((qd_event){.kind = QD_EVENTS}, "event kind 7; they are 0 to 6");
-    kit_refused((qd_event){.kind = (qd_event_kind)-1}, "event kind -1; they are 0 to 6");
+    kit_refused((qd_event){.kind = QD_EVENTS}, "event kind 8; they are 0 to 7");
+    kit_refused((qd_event){.kind = (qd_event_kind)-1}, "event kind -1; they are 0 to 7");
     kit_refused(ended(1, 1, QD_OUTCOMES), "MEMBER_ENDED: outcome 4; they are 0 to 3");
     kit_refused(ended(1, 1, (qd_outcome)-1), "MEMBER_ENDED: outcome -1; they are 0 to 3");
     qd_event event = drain("");
@@ -603,7 +604,7 @@ START_TEST(states_change_only_along_the_table) {
     static const char *const legal[] = {
         "PENDING RUNNING",   "PENDING CANCELLED",    "RUNNING COMPLETING",   "RUNNING COMPLETED",
         "RUNNING FAILED",    "RUNNING CANCELLED",    "RUNNING PREEMPTED",    "COMPLETING COMPLETED",
-        "COMPLETING FAILED", "COMPLETING CANCELLED", "COMPLETING PREEMPTED",
+        "COMPLETING FAILED", "COMPLETING CANCELLED", "COMPLETING PREEMPTED", "COMPLETING PENDING",
     };
     for (int from = 0; from < QD_STATES; from++)
         for (int to = 0; to < QD_STATES; to++) {
@@ -620,7 +621,7 @@ END_TEST
 
 START_TEST(a_world_without_workers_is_refused) {
     qd_core *core = NULL;
-    ck_assert_int_eq(qd_core_create(0, qd_policy_by_name("fifo"), &core), QD_EINTERNAL);
+    ck_assert_int_eq(qd_core_create(0, scheduling_of("fifo"), &core), QD_EINTERNAL);
     ck_assert_ptr_null(core);
     qd_core_destroy(NULL);
 }

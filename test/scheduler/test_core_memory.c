@@ -1,12 +1,13 @@
 /*
- * The core without memory: in a scenario that meets every kind of event, the n-th allocation fails,
- * for every n. The event at hand must be refused with QD_ENOMEM and leave the state as it was; told
- * again, it must lead to what it leads to with memory. malloc, calloc and realloc are wrapped by
- * the linker (see tests.cmake).
+ * The core without memory, under each policy: in a scenario that meets every kind of event, the
+ * n-th allocation fails, for every n. The event at hand must be refused with QD_ENOMEM and leave
+ * the state as it was; told again, it must lead to what it leads to with memory. malloc, calloc and
+ * realloc are wrapped by the linker (see tests.cmake).
  */
 #include <stdlib.h>
 
 #include "core_kit.h"
+#include "scheduler/policy.h"
 
 void *__real_malloc(size_t bytes);
 void *__real_calloc(size_t count, size_t bytes);
@@ -36,6 +37,7 @@ void *__wrap_realloc(void *block, size_t bytes) {
 
 enum { WORKERS = 6, MAX_EVENTS = 128 };
 
+static int policy; /* index into qd_policy_names */
 static qd_event scenario[MAX_EVENTS];
 static int scenario_events;
 
@@ -48,11 +50,11 @@ static void add(qd_event event) {
 /* More jobs than the first table of jobs has room for, and each kind of event and outcome. */
 static void make_scenario(void) {
     scenario_events = 0;
-    add(submit(1, 2, 3));
+    add(submit(1, 3, 3));
     for (int rank = 1; rank <= WORKERS; rank++)
         add(ready(rank));
     for (int job = 2; job <= 40; job++)
-        add(submit(job, 1 + job % 3, 4));
+        add(estimated(job, 1 + job % 3, job * 1e-9));
     add(ended(1, 1, QD_OUTCOME_DONE));
     add(ended(1, 2, QD_OUTCOME_DONE));
     add(failed(1, 3, QD_EIO, "disk full"));
@@ -95,7 +97,7 @@ static bool feed_without_memory(qd_core *core, const qd_event *event, long faili
 static qd_core *core_after(int events) {
     qd_core *core;
     qd_text ignored = {0};
-    ck_assert_int_eq(qd_core_create(WORKERS, qd_policy_by_name("fifo"), &core), 0);
+    ck_assert_int_eq(qd_core_create(WORKERS, scheduling_of(qd_policy_names[policy]), &core), 0);
     for (int i = 0; i < events; i++)
         ck_assert_int_eq(feed(core, &scenario[i], &ignored), 0);
     qd_text_fini(&ignored);
@@ -103,6 +105,7 @@ static qd_core *core_after(int events) {
 }
 
 START_TEST(an_event_without_memory_changes_nothing_and_can_be_told_again) {
+    policy = _i;
     int refusals = 0;
     make_scenario();
     for (int i = 0; i < scenario_events; i++)
@@ -130,6 +133,7 @@ START_TEST(an_event_without_memory_changes_nothing_and_can_be_told_again) {
 END_TEST
 
 START_TEST(every_allocation_of_the_whole_scenario_may_fail) {
+    policy = _i;
     make_scenario();
     for (long failing = 0;; failing++) {
         qd_core *core = core_after(0), *reference = core_after(scenario_events);
@@ -156,10 +160,11 @@ START_TEST(every_allocation_of_the_whole_scenario_may_fail) {
 END_TEST
 
 START_TEST(a_core_that_cannot_be_made_leaves_nothing) {
+    policy = _i;
     for (long failing = 0;; failing++) {
         qd_core *core = NULL;
         allocations_left = failing;
-        int rc = qd_core_create(WORKERS, qd_policy_by_name("fifo"), &core);
+        int rc = qd_core_create(WORKERS, scheduling_of(qd_policy_names[policy]), &core);
         allocations_left = -1;
         if (rc == 0) {
             ck_assert_int_gt(failing, 0);
@@ -173,13 +178,17 @@ START_TEST(a_core_that_cannot_be_made_leaves_nothing) {
 END_TEST
 
 int main(void) {
+    int policies = 0;
+    while (qd_policy_names[policies])
+        policies++;
     Suite *suite = suite_create("core memory");
     TCase *tc = tcase_create("memory");
     tcase_set_timeout(tc, 60);
     suite_add_tcase(suite, tc);
-    tcase_add_test(tc, an_event_without_memory_changes_nothing_and_can_be_told_again);
-    tcase_add_test(tc, every_allocation_of_the_whole_scenario_may_fail);
-    tcase_add_test(tc, a_core_that_cannot_be_made_leaves_nothing);
+    tcase_add_loop_test(tc, an_event_without_memory_changes_nothing_and_can_be_told_again, 0,
+                        policies);
+    tcase_add_loop_test(tc, every_allocation_of_the_whole_scenario_may_fail, 0, policies);
+    tcase_add_loop_test(tc, a_core_that_cannot_be_made_leaves_nothing, 0, policies);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int bad = srunner_ntests_failed(runner);

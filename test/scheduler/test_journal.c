@@ -86,8 +86,9 @@ static void record(qd_journal *journal, qd_core *core, qd_event event) {
 static uint64_t record_small_session(void) {
     qd_journal *journal;
     qd_core *core;
-    ck_assert_msg(qd_journal_open(path, 1, "fifo", &journal) == 0, "%s", qd_error_message());
-    ck_assert_int_eq(qd_core_create(1, qd_policy_by_name("fifo"), &core), 0);
+    ck_assert_msg(qd_journal_open(path, 1, scheduling_of("fifo"), &journal) == 0, "%s",
+                  qd_error_message());
+    ck_assert_int_eq(qd_core_create(1, scheduling_of("fifo"), &core), 0);
     record(journal, core, ready(1));
     record(journal, core, submit(1, 1, 1));
     record(journal, core, failed(1, 1, QD_EIO, "disk full"));
@@ -107,7 +108,7 @@ static void assert_replay_fails(int64_t session, int code, const char *words) {
 
 static void assert_open_fails(int code, const char *words) {
     qd_journal *journal = NULL;
-    ck_assert_int_eq(qd_journal_open(path, 1, "fifo", &journal), code);
+    ck_assert_int_eq(qd_journal_open(path, 1, scheduling_of("fifo"), &journal), code);
     ck_assert_ptr_null(journal);
     assert_message_has(path);
     assert_message_has(words);
@@ -123,8 +124,8 @@ START_TEST(replay_equals_the_live_state_at_every_prefix) {
         uint64_t seed = 100 * (uint64_t)_i + history;
         qd_journal *journal;
         ck_assert(trial_begin(&t, (trial_source){trial_draw_splitmix, &seed}));
-        ck_assert_msg(qd_journal_open(path, t.witness.worker_ranks, "fifo", &journal) == 0, "%s",
-                      qd_error_message());
+        ck_assert_msg(qd_journal_open(path, t.witness.worker_ranks, &t.scheduling, &journal) == 0,
+                      "%s", qd_error_message());
         for (int i = 0; i < 60; i++) {
             qd_event event = trial_draw_event(&t);
             ck_assert_msg(trial_step(&t, &event), "%s", t.broken);
@@ -142,7 +143,7 @@ END_TEST
 
 START_TEST(an_empty_session_replays_to_a_fresh_core) {
     qd_journal *journal;
-    ck_assert_int_eq(qd_journal_open(path, 3, "fifo", &journal), 0);
+    ck_assert_int_eq(qd_journal_open(path, 3, scheduling_of("fifo"), &journal), 0);
     kit_open(3);
     ck_assert_uint_eq(replayed_digest(0), qd_core_digest(kit.core));
     kit_close();
@@ -154,8 +155,8 @@ START_TEST(two_sessions_share_a_file) {
     uint64_t first = record_small_session();
     qd_journal *journal;
     qd_core *core;
-    ck_assert_int_eq(qd_journal_open(path, 2, "fifo", &journal), 0);
-    ck_assert_int_eq(qd_core_create(2, qd_policy_by_name("fifo"), &core), 0);
+    ck_assert_int_eq(qd_journal_open(path, 2, scheduling_of("fifo"), &journal), 0);
+    ck_assert_int_eq(qd_core_create(2, scheduling_of("fifo"), &core), 0);
     record(journal, core, ready(2));
     ck_assert_uint_eq(replayed_digest(1), first);
     ck_assert_uint_eq(replayed_digest(2), qd_core_digest(core));
@@ -200,7 +201,9 @@ START_TEST(events_that_are_none_are_named) {
     record_small_session();
     meddle("UPDATE event SET kind = 'FORGET' WHERE sequence = 2");
     assert_replay_fails(0, QD_EDATA, "event 2: column kind: no event is called 'FORGET'");
-    meddle("UPDATE event SET kind = 'SUBMIT', ranks_max = 5000000000 WHERE sequence = 2");
+    meddle("UPDATE event SET kind = 'SUBMIT', ranks_max = 5000000000, estimate_ns = 0, deadline_ns "
+           "= 0,"
+           " importance = 0, nice = 0, account = 0 WHERE sequence = 2");
     assert_replay_fails(0, QD_EDATA, "event 2: column ranks_max: missing, or no 32-bit number");
     meddle("UPDATE event SET ranks_max = 1, name = NULL WHERE sequence = 2");
     assert_replay_fails(0, QD_EDATA, "event 2: column name: missing, or longer than 63 bytes");
@@ -215,7 +218,9 @@ END_TEST
 START_TEST(a_session_of_an_unknown_policy_or_size_is_refused) {
     record_small_session();
     meddle("UPDATE session SET policy = 'lottery'");
-    assert_replay_fails(0, QD_EDATA, "session 1: no scheduling policy 'lottery'; there are: fifo");
+    assert_replay_fails(0, QD_EDATA,
+                        "session 1: no scheduling policy 'lottery'; there are: fifo, sjf, easy, "
+                        "conservative, multifactor, attained");
     meddle("UPDATE session SET policy = 'fifo', worker_ranks = 0");
     assert_replay_fails(0, QD_EDATA, "session 1 of 0 worker ranks");
 }
@@ -249,7 +254,7 @@ END_TEST
 
 START_TEST(the_text_of_a_job_is_kept_beside_its_events) {
     qd_journal *journal;
-    ck_assert_int_eq(qd_journal_open(path, 1, "fifo", &journal), 0);
+    ck_assert_int_eq(qd_journal_open(path, 1, scheduling_of("fifo"), &journal), 0);
     ck_assert_int_eq(qd_journal_record_job(journal, 7, "name: seven\nseed: 1\n"), 0);
     ck_assert_str_eq(ask("SELECT text FROM job WHERE session = 1 AND job = 7"),
                      "name: seven\nseed: 1\n");
@@ -280,8 +285,8 @@ static void record_for_ever(int tell) {
     qd_journal *journal;
     qd_core *core;
     qd_action_list actions;
-    if (qd_journal_open(path, 1, "fifo", &journal) ||
-        qd_core_create(1, qd_policy_by_name("fifo"), &core))
+    if (qd_journal_open(path, 1, scheduling_of("fifo"), &journal) ||
+        qd_core_create(1, scheduling_of("fifo"), &core))
         _exit(1);
     for (int64_t i = 0;; i++) {
         qd_event event = i == 0 ? ready(1) : submit(i, 1, 1);
@@ -361,9 +366,9 @@ END_TEST
 
 START_TEST(a_journal_of_a_newer_format_is_refused) {
     record_small_session();
-    meddle("PRAGMA user_version = 2");
-    assert_open_fails(QD_EDATA, "a journal of format 2; this quadrille knows format 1");
-    assert_replay_fails(0, QD_EDATA, "a journal of format 2; this quadrille knows format 1");
+    meddle("PRAGMA user_version = 3");
+    assert_open_fails(QD_EDATA, "a journal of format 3; this quadrille knows format 2");
+    assert_replay_fails(0, QD_EDATA, "a journal of format 3; this quadrille knows format 2");
 }
 END_TEST
 
@@ -424,10 +429,10 @@ START_TEST(a_read_only_folder_is_refused_for_writing_and_fine_for_replay) {
             _exit(3);
         qd_core_destroy(core);
         qd_journal *journal = NULL;
-        if (qd_journal_open(path, 1, "fifo", &journal) != QD_EIO ||
+        if (qd_journal_open(path, 1, scheduling_of("fifo"), &journal) != QD_EIO ||
             !strstr(qd_error_message(), "readonly database"))
             _exit(4);
-        if (qd_journal_open(other, 1, "fifo", &journal) != QD_EIO ||
+        if (qd_journal_open(other, 1, scheduling_of("fifo"), &journal) != QD_EIO ||
             !strstr(qd_error_message(), "open: Permission denied"))
             _exit(5);
         _exit(0);
@@ -447,8 +452,8 @@ START_TEST(a_record_that_finds_no_room_is_an_error_and_leaves_the_journal_whole)
     qd_action_list actions;
     struct rlimit before, limit;
     int rc = 0;
-    ck_assert_int_eq(qd_journal_open(path, 1, "fifo", &journal), 0);
-    ck_assert_int_eq(qd_core_create(1, qd_policy_by_name("fifo"), &core), 0);
+    ck_assert_int_eq(qd_journal_open(path, 1, scheduling_of("fifo"), &journal), 0);
+    ck_assert_int_eq(qd_core_create(1, scheduling_of("fifo"), &core), 0);
     record(journal, core, ready(1));
     signal(SIGXFSZ, SIG_IGN);
     ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);

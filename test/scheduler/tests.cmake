@@ -12,3 +12,14 @@ target_sources(test_journal PRIVATE scheduler/core_witness.c scheduler/core_tria
 
 qd_test(scheduler test_cluster qd_scheduler)
 qd_test(scheduler test_broken_files qd_scheduler)
+
+qd_test(scheduler test_trace qd_scheduler ZLIB::ZLIB)
+
+qd_test(scheduler test_plan_structures qd_scheduler)
+target_sources(test_plan_structures PRIVATE scheduler/core_witness.c scheduler/core_trial.c)
+
+qd_test(scheduler test_simulator qd_scheduler)
+target_sources(test_simulator PRIVATE scheduler/core_witness.c scheduler/core_trial.c scheduler/naive_scheduler.c)
+
+qd_test(scheduler test_backfill qd_scheduler)
+qd_test(scheduler test_multifactor qd_scheduler)

@@ -1,0 +1,50 @@
+#include "scheduler/core_internal.h"
+#include "scheduler/policy.h"
+
+static void start(qd_core *core, const qd_queue_entry *entry) {
+    core->timetable.profile.now_free -= entry->ranks;
+    qd_job_start(core, qd_job_of_entry(entry), entry->ranks);
+}
+
+/* Starts jobs behind the head that leave it its promise. */
+static void backfill(qd_core *core, const qd_queue_entry *head) {
+    const qd_profile *profile = &core->timetable.profile;
+    int64_t shadow = qd_profile_first_with(profile, core->now_ns, head->ranks);
+    if (shadow == QD_NEVER)
+        return;
+    int64_t spare = qd_profile_free_at(profile, shadow) - head->ranks;
+    const qd_queue_entry *last = head;
+    qd_queue_entry place; /* of the last one that left the queue */
+    for (;;) {
+        int64_t now_free = profile->now_free;
+        qd_gap gap = {.ranks = now_free,
+                      .beyond = spare < now_free ? spare : now_free,
+                      .window_ns = shadow - core->now_ns};
+        qd_queue_entry *next = qd_queue_fitting(&core->queue, last, &gap);
+        if (!next)
+            return;
+        place = *next;
+        if (next->run_ns > gap.window_ns)
+            spare -= next->ranks;
+        start(core, next);
+        last = &place;
+    }
+}
+
+void qd_decide_easy(qd_core *core) {
+    for (;;) {
+        const qd_queue_entry *head = qd_queue_first(&core->queue);
+        if (!head)
+            return;
+        if (head->ranks > core->timetable.profile.now_free) {
+            backfill(core, head);
+            return;
+        }
+        start(core, head);
+    }
+}
+
+int64_t qd_wake_overdue_ns(const qd_core *core) {
+    const qd_job_record *job = qd_timetable_first_end(&core->timetable);
+    return job ? job->due_ns : QD_NEVER;
+}

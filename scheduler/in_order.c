@@ -1,0 +1,34 @@
+#include "scheduler/core_internal.h"
+
+/* The jobs that start are the first `count` of the queue; extra ranks of each are kept in
+ * planned_ranks until it starts. */
+static void deal(qd_core *core, int count, int64_t spare) {
+    for (bool dealt = true; spare > 0 && dealt;) {
+        dealt = false;
+        const qd_queue_entry *entry = qd_queue_first(&core->queue);
+        for (int i = 0; i < count && spare > 0; i++, entry = qd_queue_next(&core->queue, entry)) {
+            qd_job_record *job = qd_job_of_entry(entry);
+            if (job->planned_ranks == job->submit.ranks_max)
+                continue;
+            job->planned_ranks++;
+            spare--;
+            dealt = true;
+        }
+    }
+}
+
+void qd_decide_in_order(qd_core *core) {
+    int64_t free_ranks = core->ranks.in_state[QD_RANK_FREE];
+    int count = 0;
+    const qd_queue_entry *entry = qd_queue_first(&core->queue);
+    for (; entry && entry->ranks <= free_ranks; entry = qd_queue_next(&core->queue, entry)) {
+        qd_job_of_entry(entry)->planned_ranks = entry->ranks;
+        free_ranks -= entry->ranks;
+        count++;
+    }
+    deal(core, count, free_ranks);
+    for (; count > 0; count--) {
+        qd_job_record *job = qd_job_of_entry(qd_queue_first(&core->queue));
+        qd_job_start(core, job, job->planned_ranks);
+    }
+}

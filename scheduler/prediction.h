@@ -1,0 +1,23 @@
+/*
+ * prediction.h: when a running job will end. A prediction is not a limit: a job that outruns it
+ * lives on, and the prediction moves. Today it comes from the estimate given at submission; what is
+ * measured (steps left times step time) will replace it here, and nowhere else.
+ */
+#ifndef QD_SCHEDULER_PREDICTION_H
+#define QD_SCHEDULER_PREDICTION_H
+
+#include "scheduler/jobs.h"
+
+/* Run time of a fresh attempt on the least ranks, what was done before subtracted; QD_NEVER: nobody
+ * knows. > 0. */
+int64_t qd_predicted_run_ns(const qd_job_record *job);
+
+/*
+ * The end of an attempt that began at start_ns and was predicted to run for run_ns (or QD_NEVER),
+ * seen from now_ns: start + run while that lies ahead. Once it has passed, the prediction grows by
+ * half as often as it takes to lie ahead again, so that it is never now or in the past, and its
+ * error stays within half of the time that has been run.
+ */
+int64_t qd_predicted_end_ns(int64_t start_ns, int64_t run_ns, int64_t now_ns);
+
+#endif

@@ -1,0 +1,76 @@
+#include "scheduler/scheduling.h"
+
+#include "runtime/error.h"
+#include "scheduler/policy.h"
+
+#define AT(member) .offset = offsetof(qd_scheduling, member)
+#define WEIGHT(name, member, value)                                                                \
+    { name, QD_FIELD_INT, 0, AT(member), .min = 0, .max = 1000000, .preset = value }
+#define SECONDS(name, member, value)                                                               \
+    { name, QD_FIELD_REAL, 0, AT(member), .min = 1, .max = 1e9, .preset = value }
+
+/* conf/cluster.yaml repeats these defaults, each with its reason; a test holds the two together. */
+
+static const qd_field weights_fields[] = {
+    WEIGHT("class", weight_class, "10000"), WEIGHT("urgency", weight_urgency, "5000"),
+    WEIGHT("age", weight_age, "1000"),      WEIGHT("fair_share", weight_fair_share, "2000"),
+    WEIGHT("size", weight_size, "0"),       {0},
+};
+
+static const qd_field attained_fields[] = {
+    SECONDS("quantum_s", quantum_s, "1800"),
+    SECONDS("limit_1", limits[0], "3600"),
+    SECONDS("limit_2", limits[1], "36000"),
+    SECONDS("limit_3", limits[2], "360000"),
+    {"promotion", QD_FIELD_REAL, 0, AT(promotion), .min = 1, .max = 1e6, .preset = "4"},
+    {0},
+};
+
+const qd_field qd_scheduling_fields[] = {
+    {"policy", QD_FIELD_CHOICE, 0, AT(policy), .choices = qd_policy_names, .preset = "fifo"},
+    {"weights", QD_FIELD_MAPPING, .fields = weights_fields},
+    SECONDS("age_s", age_s, "604800"),
+    SECONDS("urgency_s", urgency_s, "86400"),
+    SECONDS("half_life_s", half_life_s, "604800"),
+    {"attained", QD_FIELD_MAPPING, .fields = attained_fields},
+    {0},
+};
+
+void qd_scheduling_defaults(qd_scheduling *scheduling) {
+    qd_schema_defaults(qd_scheduling_fields, scheduling, sizeof *scheduling);
+}
+
+int qd_scheduling_of(const char *policy, qd_scheduling *scheduling) {
+    int index = qd_policy_find(policy);
+    if (index < 0)
+        return index;
+    qd_scheduling_defaults(scheduling);
+    scheduling->policy = index;
+    return 0;
+}
+
+void qd_scheduling_emit(const qd_scheduling *scheduling, qd_text *out) {
+    qd_schema_emit(qd_scheduling_fields, scheduling, out);
+}
+
+int qd_scheduling_check(const char *file, const qd_scheduling *s) {
+    for (int i = 1; i < QD_ATTAINED_QUEUES - 1; i++)
+        if (s->limits[i] <= s->limits[i - 1])
+            return qd_error_set(QD_ECONFIG,
+                                "%s: scheduler.attained.limit_%d %g is not above limit_%d %g; they "
+                                "must rise",
+                                file, i + 1, s->limits[i], i, s->limits[i - 1]);
+    return 0;
+}
+
+int qd_scheduling_parse(const char *file, const char *text, size_t length,
+                        qd_scheduling *scheduling) {
+    qd_scheduling parsed;
+    int rc =
+        qd_schema_parse(qd_scheduling_fields, file, text, length, &parsed, sizeof parsed, NULL);
+    if (!rc)
+        rc = qd_scheduling_check(file, &parsed);
+    if (!rc)
+        *scheduling = parsed;
+    return rc;
+}

@@ -1,0 +1,49 @@
+/*
+ * scheduling.h: by which policy a session schedules, and the settings of all policies: the
+ * `scheduler` part of the cluster file. Plain numbers; written into the journal, since a replay
+ * needs the same ones.
+ */
+#ifndef QD_SCHEDULER_SCHEDULING_H
+#define QD_SCHEDULER_SCHEDULING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/schema.h"
+#include "runtime/text.h"
+
+/* Queues of attained service; the last one is without a limit. */
+enum { QD_ATTAINED_QUEUES = 4 };
+
+typedef struct qd_scheduling {
+    int policy; /* scheduler.policy: index into qd_policy_names */
+    /* scheduler.weights: of the factors of policy multifactor (policy_multifactor.c), each >= 0 */
+    int64_t weight_class, weight_urgency, weight_age, weight_fair_share, weight_size;
+    double age_s;       /* scheduler.age_s: waiting so long counts weight_age */
+    double urgency_s;   /* scheduler.urgency_s: slack below which urgency begins to grow */
+    double half_life_s; /* scheduler.half_life_s: of the usage that fair share counts */
+    double quantum_s;   /* scheduler.attained.quantum_s: time between two looks at who runs */
+    /* scheduler.attained.limits: rank-seconds at which a job leaves queue i for i + 1; rising */
+    double limits[QD_ATTAINED_QUEUES - 1];
+    double promotion; /* scheduler.attained.promotion: back to the first queue after waiting so
+                         many times as long as it has run */
+} qd_scheduling;
+
+/* All defaults: fifo. */
+void qd_scheduling_defaults(qd_scheduling *scheduling);
+
+/* The defaults with the policy of that name. QD_ECONFIG: there is none; the error names them. */
+int qd_scheduling_of(const char *policy, qd_scheduling *scheduling);
+
+/* As text and back, for the journal. file: for messages. QD_ECONFIG. */
+void qd_scheduling_emit(const qd_scheduling *scheduling, qd_text *out);
+int qd_scheduling_parse(const char *file, const char *text, size_t length,
+                        qd_scheduling *scheduling);
+
+/* Rules over several keys. QD_ECONFIG. */
+int qd_scheduling_check(const char *file, const qd_scheduling *scheduling);
+
+/* The schema, bound to a qd_scheduling; for the cluster file, where it is a part. */
+extern const qd_field qd_scheduling_fields[];
+
+#endif

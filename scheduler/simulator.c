@@ -1,0 +1,302 @@
+#include "scheduler/simulator.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/clock.h"
+#include "runtime/error.h"
+#include "scheduler/core.h"
+#include "scheduler/simulator_ends.h"
+
+enum { PROGRESS_EVERY = 1024 };
+
+/* What the workers of a job know. */
+typedef struct live_job {
+    int attempt;
+    int64_t left_ns;  /* training to be done when the attempt started */
+    int64_t since_ns; /* when it began to train in this attempt */
+    int64_t start_ns, pending_ns;
+} live_job;
+
+typedef struct simulator {
+    const qd_simulation_config *config;
+    qd_simulation *result;
+    qd_core *core;
+    live_job *live; /* [trace->count] */
+    qd_ends ends;   /* of gangs */
+    qd_event event; /* filled in again and again: a fresh one would have to be cleared */
+    int64_t now_ns;
+    int arrived, ended, waiting;
+    int64_t *decision_ns; /* [decisions] */
+    size_t decisions, decision_capacity;
+} simulator;
+
+/* Room for one more element; NULL and QD_ENOMEM set when there is none. */
+static void *room(void *block, size_t count, size_t *capacity, size_t element_bytes) {
+    if (count < *capacity)
+        return block;
+    size_t wanted = *capacity ? 2 * *capacity : 1024;
+    void *fresh = realloc(block, wanted * element_bytes);
+    if (!fresh) {
+        qd_error_set(QD_ENOMEM, "no memory for a simulation's %zu records", wanted);
+        return NULL;
+    }
+    *capacity = wanted;
+    return fresh;
+}
+
+/* ---- what is kept for the report ---- */
+
+static int keep_segment(simulator *s, const qd_job_view *view, int first, int count) {
+    qd_simulation *r = s->result;
+    void *segments = room(r->segments, r->segment_count, &r->segment_capacity, sizeof *r->segments);
+    if (!segments)
+        return QD_ENOMEM;
+    r->segments = segments;
+    int job = (int)view->job - 1;
+    r->segments[r->segment_count++] =
+        (qd_simulated_segment){s->live[job].start_ns, s->now_ns, job, first, count};
+    return 0;
+}
+
+/* An attempt that ends now, cut into rows of neighbouring ranks. */
+static int keep_segments(simulator *s, const qd_job_view *view) {
+    int rc = 0;
+    for (int i = 0, end; !rc && i < view->rank_count; i = end) {
+        for (end = i + 1; end < view->rank_count; end++)
+            if (view->ranks[end] != view->ranks[end - 1] + 1)
+                break;
+        rc = keep_segment(s, view, view->ranks[i], end - i);
+    }
+    return rc;
+}
+
+static int keep_queue_length(simulator *s) {
+    qd_simulation *r = s->result;
+    if (!s->config->keep_segments)
+        return 0;
+    void *queue = room(r->queue, r->queue_count, &r->queue_capacity, sizeof *r->queue);
+    if (!queue)
+        return QD_ENOMEM;
+    r->queue = queue;
+    r->queue[r->queue_count++] = (qd_queue_sample){s->now_ns, s->waiting};
+    return 0;
+}
+
+static int keep_decision(simulator *s, int64_t took_ns) {
+    void *times = room(s->decision_ns, s->decisions, &s->decision_capacity, sizeof *s->decision_ns);
+    if (!times)
+        return QD_ENOMEM;
+    s->decision_ns = times;
+    s->decision_ns[s->decisions++] = took_ns;
+    return 0;
+}
+
+/* ---- what the workers do when they are told ---- */
+
+static int start(simulator *s, const qd_action *action) {
+    int i = (int)action->job - 1;
+    live_job *live = &s->live[i];
+    qd_simulated_job *job = &s->result->jobs[i];
+    int64_t waited = s->now_ns - live->pending_ns;
+    live->attempt = action->attempt;
+    live->start_ns = s->now_ns;
+    live->since_ns = s->now_ns + (action->attempt > 1 ? s->config->restart_ns : 0);
+    job->start_ns = action->attempt == 1 ? s->now_ns : job->start_ns;
+    job->wait_ns += waited;
+    job->longest_wait_ns = waited > job->longest_wait_ns ? waited : job->longest_wait_ns;
+    s->waiting--;
+    return qd_ends_push(
+        &s->ends, (qd_end){live->since_ns + live->left_ns, i, action->attempt, QD_OUTCOME_DONE});
+}
+
+static int save(simulator *s, const qd_action *action) {
+    int i = (int)action->job - 1;
+    live_job *live = &s->live[i];
+    int64_t trained = s->now_ns - live->since_ns;
+    live->left_ns -= trained > 0 ? trained : 0;
+    s->result->jobs[i].preemptions++;
+    qd_ends_cancel(&s->ends, i, action->attempt);
+    return qd_ends_push(
+        &s->ends, (qd_end){s->now_ns + s->config->save_ns, i, action->attempt, QD_OUTCOME_SAVED});
+}
+
+static void change(simulator *s, const qd_action *action) {
+    int i = (int)action->job - 1;
+    if (action->state == QD_STATE_PENDING) {
+        s->live[i].pending_ns = s->now_ns;
+        s->waiting++;
+    } else if (action->state == QD_STATE_CANCELLED) {
+        s->waiting--;
+        s->result->refused++;
+        s->ended++;
+    } else if (action->state == QD_STATE_COMPLETED) {
+        s->result->jobs[i].end_ns = s->now_ns;
+        s->ended++;
+    }
+}
+
+static int act(simulator *s, const qd_action *action) {
+    switch (action->kind) {
+    case QD_ACTION_START:
+        return start(s, action);
+    case QD_ACTION_STOP:
+        return save(s, action);
+    case QD_ACTION_JOB_STATE:
+        change(s, action);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+/* ---- the clock ---- */
+
+static int feed(simulator *s, bool more) {
+    qd_action_list actions;
+    s->event.time_ns = s->now_ns;
+    s->event.more = more;
+    s->result->events++;
+    int rc = qd_core_handle(s->core, &s->event, &actions);
+    for (int i = 0; !rc && i < actions.count; i++)
+        rc = act(s, &actions.actions[i]);
+    return rc;
+}
+
+/* All members of a gang report. */
+static int end_gang(simulator *s, const qd_end *end) {
+    qd_job_view view;
+    qd_simulated_job *job = &s->result->jobs[end->job];
+    qd_core_job(s->core, end->job, &view);
+    job->held_ns += s->now_ns - s->live[end->job].start_ns;
+    int rc = s->config->keep_segments ? keep_segments(s, &view) : 0;
+    int count = view.rank_count;
+    s->event.kind = QD_EVENT_MEMBER_ENDED;
+    s->event.job = view.job;
+    s->event.attempt = end->attempt;
+    s->event.outcome = end->outcome;
+    for (int i = 0; !rc && i < count; i++) {
+        s->event.rank = view.ranks[i];
+        rc = feed(s, true);
+    }
+    return rc;
+}
+
+static int arrive(simulator *s) {
+    const qd_trace_job *job = &s->config->trace->jobs[s->arrived];
+    s->live[s->arrived].left_ns = job->duration_ns;
+    s->arrived++;
+    s->event.kind = QD_EVENT_SUBMIT;
+    s->event.submit.job = s->arrived;
+    s->event.submit.ranks_min = s->event.submit.ranks_max = job->ranks;
+    /* 0 would stand for unknown. */
+    s->event.submit.estimate_ns = job->duration_ns > 0 ? job->duration_ns : 1;
+    return feed(s, true);
+}
+
+/* All that happens at now_ns, then the decision. */
+static int instant(simulator *s) {
+    const qd_trace *trace = s->config->trace;
+    int rc = 0;
+    for (qd_end end; !rc && qd_ends_pop(&s->ends, s->now_ns, &end);)
+        rc = end_gang(s, &end);
+    while (!rc && s->arrived < trace->count && trace->jobs[s->arrived].submit_ns == s->now_ns)
+        rc = arrive(s);
+    if (rc)
+        return rc;
+    int64_t from = s->config->time_decisions ? qd_clock_now_ns() : 0;
+    s->event.kind = QD_EVENT_TIME;
+    rc = feed(s, false);
+    if (!rc && s->config->time_decisions)
+        rc = keep_decision(s, qd_clock_now_ns() - from);
+    return rc ? rc : keep_queue_length(s);
+}
+
+static int64_t next_instant(const simulator *s) {
+    const qd_trace *trace = s->config->trace;
+    int64_t next = qd_core_wake_ns(s->core);
+    int64_t end = qd_ends_first_ns(&s->ends);
+    if (next < s->now_ns)
+        next = s->now_ns;
+    if (end < next)
+        next = end;
+    if (s->arrived < trace->count && trace->jobs[s->arrived].submit_ns < next)
+        next = trace->jobs[s->arrived].submit_ns;
+    return next;
+}
+
+static int bring_workers(simulator *s) {
+    int rc = 0;
+    s->event.kind = QD_EVENT_WORKER_READY;
+    for (int rank = 1; !rc && rank <= s->config->ranks; rank++) {
+        s->event.rank = rank;
+        rc = feed(s, true);
+    }
+    return rc;
+}
+
+static int run(simulator *s) {
+    const qd_trace *trace = s->config->trace;
+    s->now_ns = trace->jobs[0].submit_ns;
+    int rc = bring_workers(s);
+    for (int64_t told = 0; !rc && s->ended < trace->count; told++) {
+        s->now_ns = next_instant(s);
+        if (s->now_ns == INT64_MAX)
+            return qd_error_set(QD_EINTERNAL, "the simulation came to rest with %d of %d jobs left",
+                                trace->count - s->ended, trace->count);
+        rc = instant(s);
+        if (s->config->progress && told % PROGRESS_EVERY == 0)
+            s->config->progress(s->config->context, s->ended);
+    }
+    return rc;
+}
+
+static int compare_times(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void sum_up_decisions(simulator *s) {
+    if (s->decisions == 0)
+        return;
+    qsort(s->decision_ns, s->decisions, sizeof *s->decision_ns, compare_times);
+    s->result->decision_p50_s = (double)s->decision_ns[s->decisions / 2] * 1e-9;
+    s->result->decision_p99_s = (double)s->decision_ns[s->decisions * 99 / 100] * 1e-9;
+    s->result->decision_max_s = (double)s->decision_ns[s->decisions - 1] * 1e-9;
+}
+
+int qd_simulate(const qd_simulation_config *config, qd_simulation *out) {
+    qd_simulation result = {.job_count = config->trace->count};
+    simulator s = {.config = config, .result = &result};
+    size_t jobs = (size_t)config->trace->count;
+    int64_t from = qd_clock_now_ns();
+    result.jobs = calloc(jobs, sizeof *result.jobs);
+    s.live = calloc(jobs, sizeof *s.live);
+    int rc = result.jobs && s.live ? qd_ends_init(&s.ends, config->trace->count) : QD_ENOMEM;
+    if (rc)
+        rc = qd_error_set(QD_ENOMEM, "no memory to simulate %zu jobs", jobs);
+    for (size_t i = 0; !rc && i < jobs; i++)
+        result.jobs[i].start_ns = result.jobs[i].end_ns = -1;
+    if (!rc)
+        rc = qd_core_create(config->ranks, config->scheduling, &s.core);
+    if (!rc)
+        rc = run(&s);
+    sum_up_decisions(&s);
+    result.seconds = (double)(qd_clock_now_ns() - from) * 1e-9;
+    qd_core_destroy(s.core);
+    qd_ends_fini(&s.ends);
+    free(s.live);
+    free(s.decision_ns);
+    if (rc)
+        qd_simulation_fini(&result);
+    else
+        *out = result;
+    return rc;
+}
+
+void qd_simulation_fini(qd_simulation *simulation) {
+    free(simulation->jobs);
+    free(simulation->segments);
+    free(simulation->queue);
+    *simulation = (qd_simulation){0};
+}

@@ -1,0 +1,72 @@
+/*
+ * simulator.h: a recorded trace under a policy, on a virtual clock: the scheduler's core (core.h)
+ * as the live server drives it, with workers that train for as long as the trace says, save when
+ * they are told to, and never fail. Exact and driven by events: nothing is rounded, nothing is
+ * sampled.
+ *
+ * At one instant ends come first, then arrivals, then one decision. The core is told the trace's
+ * run times as estimates; a policy that is blind to them does not look.
+ */
+#ifndef QD_SCHEDULER_SIMULATOR_H
+#define QD_SCHEDULER_SIMULATOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "scheduler/scheduling.h"
+#include "scheduler/trace.h"
+
+typedef struct qd_simulation_config {
+    const qd_trace *trace; /* one job at least */
+    int ranks;
+    const qd_scheduling *scheduling;
+    int64_t save_ns;    /* from being told to make room until the ranks are free */
+    int64_t restart_ns; /* from the start of a later attempt until it trains again */
+    /* Called now and then, with the jobs that have ended. NULL: not. */
+    void (*progress)(void *context, int ended);
+    void *context;
+    bool keep_segments; /* for a Gantt chart */
+    bool time_decisions;
+} qd_simulation_config;
+
+/* What became of a job; times in ns. */
+typedef struct qd_simulated_job {
+    int64_t start_ns, end_ns; /* of the first attempt, of the last; -1: never ran */
+    int64_t wait_ns;          /* in the queue, all times together */
+    int64_t longest_wait_ns;  /* the longest of them */
+    int64_t held_ns;          /* in gangs, restarts and saves included */
+    int preemptions;
+} qd_simulated_job;
+
+/* One attempt on a row of neighbouring ranks. */
+typedef struct qd_simulated_segment {
+    int64_t from_ns, to_ns;
+    int job; /* index into the trace */
+    int first_rank, rank_count;
+} qd_simulated_segment;
+
+/* How long the queue was from at_ns on. */
+typedef struct qd_queue_sample {
+    int64_t at_ns;
+    int length;
+} qd_queue_sample;
+
+typedef struct qd_simulation {
+    qd_simulated_job *jobs; /* [trace->count] */
+    int job_count;
+    int refused; /* jobs that are wider than the cluster */
+    int64_t events;
+    double seconds; /* that the simulation took, by a real clock */
+    /* Time that the core took for one decision, real seconds; with time_decisions. */
+    double decision_p50_s, decision_p99_s, decision_max_s;
+    qd_simulated_segment *segments;
+    size_t segment_count, segment_capacity;
+    qd_queue_sample *queue; /* with keep_segments */
+    size_t queue_count, queue_capacity;
+} qd_simulation;
+
+/* QD_ENOMEM, or what the core says. Owner of *simulation: the caller (fini). */
+int qd_simulate(const qd_simulation_config *config, qd_simulation *simulation);
+void qd_simulation_fini(qd_simulation *simulation);
+
+#endif

@@ -1,0 +1,336 @@
+/*
+ * The simulator, and with it the core and its policies, against a plain scheduler of arrays and
+ * loops (naive_scheduler.h) on samples of recorded traces and on drawn ones; and against published
+ * figures on whole traces, where QD_TRACES names their folder.
+ */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core_trial.h"
+#include "naive_scheduler.h"
+#include "runtime/error.h"
+#include "scheduler/forecast.h"
+#include "scheduler/simulation_metrics.h"
+#include "scheduling_of.h"
+
+static const char *const policies[] = {"fifo", "sjf", "easy", "conservative"};
+enum { POLICIES = sizeof policies / sizeof policies[0] };
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { DRAWN_TRACES = 200 };
+#else
+enum { DRAWN_TRACES = 2000 };
+#endif
+static const int64_t minute_ns = 60000000000;
+
+static qd_trace load(const char *path) {
+    qd_trace trace;
+    ck_assert_msg(qd_trace_load(path, &trace) == 0, "%s", qd_error_message());
+    return trace;
+}
+
+static qd_simulation simulate(const qd_trace *trace, int ranks, const char *policy) {
+    qd_simulation simulation;
+    qd_simulation_config config = {.trace = trace,
+                                   .ranks = ranks,
+                                   .scheduling = scheduling_of(policy),
+                                   .save_ns = minute_ns,
+                                   .restart_ns = minute_ns};
+    ck_assert_msg(qd_simulate(&config, &simulation) == 0, "%s", qd_error_message());
+    return simulation;
+}
+
+static void assert_as_naive(const qd_trace *trace, int ranks, const char *policy) {
+    naive_job *jobs = calloc((size_t)trace->count, sizeof *jobs);
+    for (int i = 0; i < trace->count; i++)
+        jobs[i] = (naive_job){.submit = trace->jobs[i].submit_ns,
+                              .duration = trace->jobs[i].duration_ns,
+                              .ranks = trace->jobs[i].ranks};
+    naive_schedule(jobs, trace->count, ranks, policy);
+    qd_simulation simulation = simulate(trace, ranks, policy);
+    for (int i = 0; i < trace->count; i++) {
+        ck_assert_msg(simulation.jobs[i].start_ns == jobs[i].start,
+                      "%s, %s, %d ranks: job %d starts at %lld, not at %lld", trace->name, policy,
+                      ranks, i, (long long)simulation.jobs[i].start_ns, (long long)jobs[i].start);
+        ck_assert_int_eq(simulation.jobs[i].end_ns, jobs[i].start + jobs[i].duration);
+    }
+    qd_simulation_fini(&simulation);
+    free(jobs);
+}
+
+START_TEST(recorded_samples_run_as_a_plain_scheduler_runs_them) {
+    qd_trace philly = load(QD_TEST_DATA "/traces/philly-sample.csv");
+    qd_trace lublin = load(QD_TEST_DATA "/traces/lublin-sample.swf.gz");
+    ck_assert_int_eq(philly.count, 400);
+    ck_assert_int_eq(lublin.count, 300);
+    ck_assert_str_eq(lublin.name, "lublin-sample");
+    for (int i = 0; i < POLICIES; i++) {
+        assert_as_naive(&philly, philly.widest, policies[i]);
+        assert_as_naive(&lublin, lublin.widest, policies[i]);
+    }
+    qd_trace_fini(&philly);
+    qd_trace_fini(&lublin);
+}
+END_TEST
+
+/* Small numbers, so that many things happen at one instant. */
+static qd_trace draw_trace(uint64_t *seed, int count, int ranks) {
+    qd_trace trace = {.name = "drawn"};
+    int64_t at = 0;
+    for (int i = 0; i < count; i++) {
+        at += trial_draw_splitmix(seed, 4);
+        ck_assert_int_eq(qd_trace_add(&trace, at, 1 + trial_draw_splitmix(seed, 12),
+                                      1 + trial_draw_splitmix(seed, (uint32_t)ranks)),
+                         0);
+    }
+    return trace;
+}
+
+START_TEST(drawn_traces_run_as_a_plain_scheduler_runs_them) {
+    for (uint64_t number = 0; number < DRAWN_TRACES; number++) {
+        uint64_t seed = number;
+        int ranks = 1 + (int)trial_draw_splitmix(&seed, 8);
+        qd_trace trace = draw_trace(&seed, 24, ranks);
+        for (int i = 0; i < POLICIES; i++)
+            assert_as_naive(&trace, ranks, policies[i]);
+        qd_trace_fini(&trace);
+    }
+}
+END_TEST
+
+static void feed(qd_core *core, const qd_event *event) {
+    qd_action_list actions;
+    ck_assert_msg(qd_core_handle(core, event, &actions) == 0, "%s", qd_error_message());
+}
+
+/* The jobs that run and end now, as the plain scheduler has it. */
+static void feed_ends(qd_core *core, const naive_job *jobs, int64_t now_ns) {
+    for (int i = 0; i < qd_core_job_count(core); i++) {
+        qd_job_view view;
+        qd_core_job(core, i, &view);
+        if (view.state != QD_STATE_RUNNING || jobs[i].start + jobs[i].duration != now_ns)
+            continue;
+        for (int k = 0, size = view.rank_count; k < size; k++)
+            feed(core, &(qd_event){.kind = QD_EVENT_MEMBER_ENDED,
+                                   .time_ns = now_ns,
+                                   .more = true,
+                                   .job = view.job,
+                                   .attempt = view.attempt,
+                                   .rank = view.ranks[k]});
+    }
+}
+
+static void feed_arrivals(qd_core *core, const naive_job *jobs, int count, int64_t now_ns) {
+    for (int i = 0; i < count; i++)
+        if (jobs[i].submit == now_ns)
+            feed(core, &(qd_event){.kind = QD_EVENT_SUBMIT,
+                                   .time_ns = now_ns,
+                                   .more = true,
+                                   .submit = {.job = i + 1,
+                                              .ranks_min = jobs[i].ranks,
+                                              .ranks_max = jobs[i].ranks,
+                                              .estimate_ns = jobs[i].duration}});
+}
+
+/* A core in which all has happened up to the last arrival. */
+static qd_core *core_at_last_arrival(const naive_job *jobs, int count, int ranks,
+                                     const char *policy) {
+    qd_core *core;
+    ck_assert_int_eq(qd_core_create(ranks, scheduling_of(policy), &core), 0);
+    for (int rank = 1; rank <= ranks; rank++)
+        feed(core, &(qd_event){.kind = QD_EVENT_WORKER_READY, .rank = rank, .more = true});
+    for (int64_t now_ns = 0; now_ns <= jobs[count - 1].submit; now_ns++) {
+        feed_ends(core, jobs, now_ns);
+        feed_arrivals(core, jobs, count, now_ns);
+        feed(core, &(qd_event){.kind = QD_EVENT_TIME, .time_ns = now_ns});
+    }
+    return core;
+}
+
+static void assert_forecast_as_naive(const qd_trace *trace, int ranks, const char *policy) {
+    naive_job jobs[64];
+    qd_forecast forecast;
+    for (int i = 0; i < trace->count; i++)
+        jobs[i] = (naive_job){.submit = trace->jobs[i].submit_ns,
+                              .duration = trace->jobs[i].duration_ns,
+                              .ranks = trace->jobs[i].ranks};
+    naive_schedule(jobs, trace->count, ranks, policy);
+    qd_core *core = core_at_last_arrival(jobs, trace->count, ranks, policy);
+    ck_assert_int_eq(qd_forecast_create(core, &forecast), 0);
+    for (int i = 0; i < forecast.count; i++) {
+        const naive_job *job = &jobs[forecast.entries[i].job - 1];
+        ck_assert_int_gt(job->start, jobs[trace->count - 1].submit);
+        /* Under EASY those behind the head may start earlier, or have to give way later. */
+        if (i == 0 || strcmp(policy, "easy") != 0)
+            ck_assert_int_eq(forecast.entries[i].start_ns, job->start);
+    }
+    qd_forecast_fini(&forecast);
+    qd_core_destroy(core);
+}
+
+START_TEST(a_forecast_comes_true_when_all_goes_as_predicted) {
+    for (uint64_t number = 0; number < DRAWN_TRACES; number++) {
+        uint64_t seed = 7000000 + number;
+        int ranks = 1 + (int)trial_draw_splitmix(&seed, 8);
+        qd_trace trace = draw_trace(&seed, 24, ranks);
+        for (int i = 0; i < POLICIES; i++)
+            assert_forecast_as_naive(&trace, ranks, policies[i]);
+        qd_trace_fini(&trace);
+    }
+}
+END_TEST
+
+START_TEST(a_job_wider_than_the_cluster_is_refused_and_counted) {
+    qd_trace trace = {.name = "wide"};
+    qd_simulation_metrics metrics;
+    ck_assert_int_eq(qd_trace_add(&trace, 0, 10, 5), 0);
+    ck_assert_int_eq(qd_trace_add(&trace, 1, 10, 4), 0);
+    qd_simulation simulation = simulate(&trace, 4, "easy");
+    ck_assert_int_eq(qd_simulation_measure(&trace, 4, &simulation, &metrics), 0);
+    ck_assert_int_eq(metrics.refused, 1);
+    ck_assert_int_eq(metrics.completed, 1);
+    ck_assert_int_eq(simulation.jobs[1].end_ns, 11);
+    qd_simulation_fini(&simulation);
+    qd_trace_fini(&trace);
+}
+END_TEST
+
+/* One rank, quantum 1800 s, limits 3600 .. : A (2 h) comes first; B (1 h) at 2000 s. At the look at
+ * 3600 s A has had 3600 rank-seconds and sinks; it saves until 3660, B runs from there for an hour;
+ * A comes back at 7260, restarts for 60 s and has 3600 s left. */
+START_TEST(attained_service_lets_the_one_that_had_less_go_first) {
+    qd_trace trace = {.name = "two"};
+    const int64_t s = 1000000000;
+    ck_assert_int_eq(qd_trace_add(&trace, 0, 7200 * s, 1), 0);
+    ck_assert_int_eq(qd_trace_add(&trace, 2000 * s, 3600 * s, 1), 0);
+    qd_simulation r = simulate(&trace, 1, "attained");
+    ck_assert_int_eq(r.jobs[1].start_ns, 3660 * s);
+    ck_assert_int_eq(r.jobs[1].end_ns, 7260 * s);
+    ck_assert_int_eq(r.jobs[0].end_ns, (7260 + 60 + 3600) * s);
+    ck_assert_int_eq(r.jobs[0].preemptions, 1);
+    ck_assert_int_eq(r.jobs[0].longest_wait_ns, 3600 * s);
+    ck_assert_int_eq(r.jobs[0].held_ns, (3660 + 60 + 3600) * s);
+    qd_simulation_fini(&r);
+    qd_trace_fini(&trace);
+}
+END_TEST
+
+START_TEST(attained_service_ends_every_job_and_loses_no_second_of_training) {
+    qd_trace trace = load(QD_TEST_DATA "/traces/philly-sample.csv");
+    qd_simulation r = simulate(&trace, 16, "attained");
+    int preemptions = 0;
+    for (int i = 0; i < trace.count; i++) {
+        const qd_simulated_job *job = &r.jobs[i];
+        preemptions += job->preemptions;
+        ck_assert_int_eq(job->end_ns, trace.jobs[i].submit_ns + job->wait_ns + job->held_ns);
+        /* A save and a restart each, but for those told to save while they restarted. */
+        ck_assert_int_le(job->held_ns,
+                         trace.jobs[i].duration_ns + 2 * minute_ns * job->preemptions);
+        ck_assert_int_ge(job->held_ns, trace.jobs[i].duration_ns + minute_ns * job->preemptions);
+    }
+    ck_assert_int_gt(preemptions, 0);
+    qd_simulation_fini(&r);
+    qd_trace_fini(&trace);
+}
+END_TEST
+
+/* ---- whole traces ---- */
+
+/* Figures of an independent, exact, event-driven program, with the definitions of the four policies
+ * in policy.h; of seconds and utilization to the digits given. */
+static const struct {
+    const char *trace;
+    int ranks;
+    const char *policy;
+    double mean_jct, median_jct, p99_jct, mean_wait, makespan, utilization;
+} published[] = {
+    {"lublin_256.swf.gz", 256, "fifo", 2393306.5, 2416712, 4714445, 2388443.8, 12482549, 0.6549},
+    {"lublin_256.swf.gz", 256, "sjf", 280167.0, 2583, 7138237, 275304.2, 11359058, 0.7197},
+    {"lublin_256.swf.gz", 256, "easy", 102018.8, 25581, 858722, 97156.0, 8730698, 0.9363},
+    {"lublin_256.swf.gz", 256, "conservative", 136430.3, 22621, 827557, 131567.5, 8729497, 0.9365},
+    {"philly-6c71a0.csv.gz", 48, "fifo", 818597.1, 831367, 1160406, 802561.7, 7749024, 0.7956},
+    {"philly-6c71a0.csv.gz", 48, "sjf", 51116.9, 7157, 880540, 35081.5, 7749024, 0.7956},
+    {"philly-6c71a0.csv.gz", 48, "easy", 701285.9, 760676, 1069752, 685250.5, 7749024, 0.7956},
+    {"philly-6c71a0.csv.gz", 48, "conservative", 697717.0, 756827, 1066420, 681681.6, 7749024,
+     0.7956},
+    {"philly-all.csv.gz", 448, "fifo", 977157.1, 938828, 1583893, 964021.2, 9780657, 0.8036},
+    {"philly-all.csv.gz", 448, "sjf", 32827.4, 3326, 468043, 19691.5, 11428447, 0.6877},
+    {"philly-all.csv.gz", 448, "easy", 882579.4, 885301, 1553081, 869443.5, 9745661, 0.8065},
+    {"philly-all.csv.gz", 448, "conservative", 885528.5, 884535, 1556047, 872392.5, 9745903,
+     0.8064},
+};
+enum { PUBLISHED = sizeof published / sizeof published[0] };
+
+/* False, said so, when there are none. */
+static bool find_traces(const char *file, qd_trace *trace) {
+    const char *folder = getenv("QD_TRACES");
+    char path[1024];
+    if (!folder) {
+        printf("skipped: QD_TRACES names no folder with %s\n", file);
+        return false;
+    }
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    *trace = load(path);
+    return true;
+}
+
+static qd_simulation_metrics measure(const qd_trace *trace, int ranks, const char *policy) {
+    qd_simulation_metrics metrics;
+    qd_simulation simulation = simulate(trace, ranks, policy);
+    ck_assert_int_eq(qd_simulation_measure(trace, ranks, &simulation, &metrics), 0);
+    qd_simulation_fini(&simulation);
+    return metrics;
+}
+
+START_TEST(whole_traces_give_the_published_figures) {
+    qd_trace trace;
+    if (!find_traces(published[_i].trace, &trace))
+        return;
+    qd_simulation_metrics m = measure(&trace, published[_i].ranks, published[_i].policy);
+    ck_assert_double_le(fabs(m.mean_jct_s - published[_i].mean_jct), 0.05 + 1e-9);
+    ck_assert_double_eq(m.median_jct_s, published[_i].median_jct);
+    ck_assert_double_eq(m.p99_jct_s, published[_i].p99_jct);
+    ck_assert_double_le(fabs(m.mean_wait_s - published[_i].mean_wait), 0.05 + 1e-9);
+    ck_assert_double_eq(m.makespan_s, published[_i].makespan);
+    ck_assert_double_le(fabs(m.utilization - published[_i].utilization), 0.00005 + 1e-9);
+    qd_trace_fini(&trace);
+}
+END_TEST
+
+START_TEST(attained_service_is_far_faster_than_fifo_and_starves_nobody) {
+    qd_trace trace;
+    if (!find_traces("philly-all.csv.gz", &trace))
+        return;
+    qd_simulation_metrics fifo = measure(&trace, 448, "fifo");
+    qd_simulation_metrics easy = measure(&trace, 448, "easy");
+    qd_simulation_metrics attained = measure(&trace, 448, "attained");
+    ck_assert_double_ge(fifo.mean_jct_s / attained.mean_jct_s, 25);
+    ck_assert_double_ge(easy.mean_jct_s / attained.mean_jct_s, 22);
+    ck_assert_double_le(attained.makespan_s / fifo.makespan_s, 1.05);
+    ck_assert_double_le(attained.longest_wait_s, fifo.longest_wait_s);
+    ck_assert_double_ge(attained.goodput, 0.98);
+    qd_trace_fini(&trace);
+}
+END_TEST
+
+int main(void) {
+    TCase *tc = tcase_create("simulator");
+    tcase_set_timeout(tc, 240);
+    tcase_add_test(tc, recorded_samples_run_as_a_plain_scheduler_runs_them);
+    tcase_add_test(tc, drawn_traces_run_as_a_plain_scheduler_runs_them);
+    tcase_add_test(tc, a_forecast_comes_true_when_all_goes_as_predicted);
+    tcase_add_test(tc, a_job_wider_than_the_cluster_is_refused_and_counted);
+    tcase_add_test(tc, attained_service_lets_the_one_that_had_less_go_first);
+    tcase_add_test(tc, attained_service_ends_every_job_and_loses_no_second_of_training);
+    tcase_add_loop_test(tc, whole_traces_give_the_published_figures, 0, PUBLISHED);
+    tcase_add_test(tc, attained_service_is_far_faster_than_fifo_and_starves_nobody);
+    Suite *suite = suite_create("scheduler/simulator");
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
