@@ -105,15 +105,15 @@ YAML
   gpt fp32
   sed -i 's/evaluate_every: 2, //' grid.in
   echo 'log: {every: 1}' >> grid.in
-  on 1x1 600 > /dev/null
+  on 1x1 1500 > /dev/null
   cp runs/grid/steps.jsonl one
-  sed "s/STEPS/600/; s/LAYOUT/dp: 2, tp: 2/" grid.in > grid.yaml
+  sed "s/STEPS/1500/; s/LAYOUT/dp: 2, tp: 2/" grid.in > grid.yaml
   begin first 4 grid
   wait_for_step first $((RANDOM % 100 + 1))
   kill -TERM $launcher
   ended
   [ $status -eq 75 ]
-  on 1x4 600 --resume
+  on 1x4 1500 --resume
   cmp runs/grid/steps.jsonl one
 }
 
