@@ -81,4 +81,5 @@ def main():
                 measure(options, model, dtype, threads)
 
 
-main()
+if __name__ == "__main__":
+    main()

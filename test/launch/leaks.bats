@@ -9,7 +9,7 @@ load helpers
   train 3 small --resume
 }
 
-@test "nothing leaks on a grid of data and tensor parallelism" {
+@test "nothing leaks on a grid of pipeline and tensor parallelism" {
   head -c 20000 "$QD_SOURCE_DIR/conf/data/tinyshakespeare.txt" > text.txt
   cat > grid.yaml <<YAML
 name: grid
@@ -17,8 +17,8 @@ model: {family: gpt, vocabulary: 259, layers: 2, heads: 5, width: 35, context: 2
 data: {format: text, folder: ., file: text.txt, stride: 24}
 train: {batch: 8, steps: 4, evaluate_every: 2, recompute: 1, precision: bf16}
 optimizer: {kind: adamw, learning_rate: 0.01, clip: 1}
-slots: {data: 2, tensor: 2}
-layout: {dp: 2, tp: 2}
+slots: {data: 2, tensor: 2, pipeline: 2}
+layout: {dp: 1, pp: 2, tp: 2, schedule: zb-h1}
 YAML
   train 4 grid
 }
