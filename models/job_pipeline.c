@@ -60,7 +60,7 @@ static int check_cut(const qd_job *job) {
     qd_pipeline_stages *cut = NULL;
     int rc = qd_family_build_part(job, 1, 0, &graph);
     if (!rc)
-        rc = qd_part_graph_cut(graph, (int)job->slots_pipeline, &cut);
+        rc = qd_part_graph_cut(job, &cut);
     if (!rc && cut->shared_count && job->layout_zero > 0)
         rc = qd_error_set(QD_ECONFIG,
                           "layout.zero %" PRId64 " does not go with %s, which several parts of the "

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/family.h"
 #include "runtime/align.h"
 #include "runtime/error.h"
 
@@ -143,7 +144,7 @@ void qd_part_graph_share(int parts, int of_table, int at, int *first, int *end) 
     *end = (at + 1) * parts / of_table;
 }
 
-int qd_part_graph_cut(const qd_graph *whole, int parts, qd_pipeline_stages **cut) {
+static int cut_whole(const qd_graph *whole, int parts, qd_pipeline_stages **cut) {
     qd_timeline *timeline = NULL;
     double *cost = calloc((size_t)whole->node_count + 1, sizeof *cost);
     int rc = cost ? qd_timeline_create(whole, &timeline)
@@ -154,5 +155,14 @@ int qd_part_graph_cut(const qd_graph *whole, int parts, qd_pipeline_stages **cut
     }
     qd_timeline_destroy(timeline);
     free(cost);
+    return rc;
+}
+
+int qd_part_graph_cut(const qd_job *job, qd_pipeline_stages **cut) {
+    qd_graph *whole = NULL;
+    int rc = qd_family_build(job, &whole);
+    if (!rc)
+        rc = cut_whole(whole, (int)job->slots_pipeline, cut);
+    qd_graph_destroy(whole);
     return rc;
 }

@@ -10,6 +10,7 @@
 #define QD_MODELS_PART_GRAPH_H
 
 #include "models/graph.h"
+#include "models/job.h"
 #include "models/pipeline_stages.h"
 
 /* Part number `part` of the cut of `whole`. Owner of *graph: the caller (qd_graph_destroy).
@@ -24,8 +25,9 @@ int qd_part_graph_param(const qd_graph *whole, const qd_param *param);
  * `of_table` parts (models/pipeline.h) has. */
 void qd_part_graph_share(int parts, int of_table, int at, int *first, int *end);
 
-/* The cut that a job's slots.pipeline asks for, by the FLOPs of the nodes: the same on every grid.
- * QD_ECONFIG when the model has fewer places to cut, QD_ENOMEM. */
-int qd_part_graph_cut(const qd_graph *whole, int parts, qd_pipeline_stages **cut);
+/* The cut that a job's slots.pipeline asks for, by the FLOPs of the nodes of all tensor slots: the
+ * same for every member of every grid, whose graphs have the same nodes and values. QD_ECONFIG when
+ * the model has fewer places to cut, QD_ENOMEM. Owner of *cut: the caller. */
+int qd_part_graph_cut(const qd_job *job, qd_pipeline_stages **cut);
 
 #endif

@@ -125,7 +125,7 @@ static int build_graph(qd_engine *e, const qd_engine_place *place) {
         e->graph = whole;
         return 0;
     }
-    rc = qd_part_graph_cut(whole, place->parts, &cut);
+    rc = qd_part_graph_cut(&e->job, &cut);
     if (!rc) {
         rc = qd_part_graph_create(whole, cut, place->part, &e->graph);
         qd_pipeline_stages_destroy(cut);

@@ -144,7 +144,7 @@ static int build(qd_stage *s) {
     int rc = qd_family_build_part(c->job, c->grid.tp, c->place.t, &s->whole);
     s->parts = c->job->slots_pipeline > 1 ? (int)c->job->slots_pipeline : 1;
     if (!rc && s->parts > 1)
-        rc = qd_part_graph_cut(s->whole, s->parts, &s->cut);
+        rc = qd_part_graph_cut(c->job, &s->cut);
     if (!rc)
         rc = qd_stage_table(c->job, &c->grid, c->end_slot - c->first_slot, &s->table);
     if (!rc)

@@ -191,7 +191,7 @@ static int plan_pipeline(const part *whole, qd_trainer_memory *memory) {
     qd_pipeline_stages *parts = NULL;
     qd_pipeline_table *table = NULL;
     qd_grid grid = {.pp = (int)whole->job->layout_pp};
-    int rc = qd_part_graph_cut(whole->graph, (int)whole->job->slots_pipeline, &parts);
+    int rc = qd_part_graph_cut(whole->job, &parts);
     if (!rc)
         rc = qd_stage_table(whole->job, &grid, most_slots(whole->starts, whole->members), &table);
     if (!rc)
