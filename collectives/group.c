@@ -112,13 +112,14 @@ int qd_group_create(const qd_group_config *config, qd_group **out) {
     return 0;
 }
 
-static void free_operations(qd_operation *first) {
-    while (first) {
-        qd_operation *next = first->next;
-        free(first->bounds);
-        free(first->transfers);
-        free(first);
-        first = next;
+/* All that were made, also those whose starter never came to wait for them. */
+static void free_operations(qd_operation *last) {
+    while (last) {
+        qd_operation *before = last->made;
+        free(last->bounds);
+        free(last->transfers);
+        free(last);
+        last = before;
     }
 }
 
@@ -137,10 +138,9 @@ void qd_group_destroy(qd_group *group) {
     for (qd_operation *op = group->pipeline.first; op; op = op->next)
         qd_operation_end(op, QD_ECANCELLED);
     qd_streams_fail(group, QD_ECANCELLED);
-    free_operations(group->pipeline.first);
-    free_operations(group->free);
     qd_fast_destroy(group->fast);
     qd_streams_destroy(group->streams);
+    free_operations(group->made);
     qd_lanes_destroy(group->lanes);
     qd_shm_segment_destroy(group->segment);
     free_reductions(group);

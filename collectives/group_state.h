@@ -44,6 +44,7 @@ struct qd_group {
     qd_pipeline pipeline;
     qd_reduction *reductions; /* of the ranges used so far, kept because steps repeat them */
     qd_operation *free;       /* handles to use again */
+    qd_operation *made;       /* the last one that was; see qd_operation.made */
     qd_wait wait;             /* since something last moved */
     int spins;                /* looks before a wait gives the core away */
     int64_t next_poll_ns;

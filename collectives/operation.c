@@ -19,6 +19,8 @@ static qd_operation *allocate(qd_group *group) {
     }
     op->bounds = bounds;
     op->transfers = transfers;
+    op->made = group->made;
+    group->made = op;
     return op;
 }
 
@@ -36,6 +38,7 @@ int qd_operation_new(qd_group *group, qd_call_kind kind, int64_t count, qd_opera
     int64_t *bounds = op->bounds;
     qd_transfer *transfers = op->transfers;
     *op = (qd_operation){.group = group,
+                         .made = op->made,
                          .bounds = bounds,
                          .transfers = transfers,
                          .chunks = 1,

@@ -22,6 +22,7 @@ struct qd_group;
 struct qd_operation {
     struct qd_group *group;
     qd_operation *next; /* in the group's queue, or among its free ones */
+    qd_operation *made; /* before it by this group, whose they are to the end */
     qd_signature signature;
     qd_reduction *reduction; /* NULL: nothing is added */
     float *parts[QD_TREE_MAX_COVER];

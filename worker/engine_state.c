@@ -118,8 +118,9 @@ static void add_rows(state_list *l, int first, int end, int vector, int64_t home
         int64_t to = blocks->offset[end - 1] + blocks->elements[end - 1] - param->offset;
         bool cut = param->cut_dim >= 0 && l->member->graph->tensor_members > 1;
         *tensor = held_of(l->member, param);
-        tensor->replica = cut ? 0 : l->member->graph->tensor_member;
-        tensor->replicas = cut ? 1 : l->member->graph->tensor_members;
+        /* Tensor members cut what all of them hold at different rows; the first one's are all. */
+        tensor->replica = 0;
+        tensor->replicas = cut || l->member->graph->tensor_member == 0 ? 1 : -1;
         if (param->shape.dims > 0) {
             int64_t row = qd_shape_elements(&param->shape) / param->shape.dim[0];
             tensor->slice.offset[0] += at / row;

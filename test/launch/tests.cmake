@@ -7,10 +7,14 @@ if(QD_SANITIZE)
   set(QD_TEST_GRIDS 2)
 endif()
 
+# What a run has saved, whoever wrote which part.
+add_executable(checkpoint_tensors launch/checkpoint_tensors.c)
+target_link_libraries(checkpoint_tensors PRIVATE qd_worker)
+
 function(qd_bats name)
   add_test(NAME launch/${name} COMMAND ${BATS} ${QD_BATS_OPTIONS} ${CMAKE_CURRENT_SOURCE_DIR}/launch/${name}.bats)
   set_tests_properties(launch/${name} PROPERTIES TIMEOUT 900 RUN_SERIAL TRUE ENVIRONMENT
-    "QUADRILLE=$<TARGET_FILE:quadrille>;QD_TEST_DATA=${CMAKE_CURRENT_SOURCE_DIR}/data;QD_SOURCE_DIR=${CMAKE_SOURCE_DIR};QD_BUILD_DIR=${CMAKE_BINARY_DIR};QD_TEST_GRIDS=${QD_TEST_GRIDS};ASAN_OPTIONS=detect_leaks=0;${QD_MPIRUN_ENVIRONMENT}")
+    "QUADRILLE=$<TARGET_FILE:quadrille>;CHECKPOINT_TENSORS=$<TARGET_FILE:checkpoint_tensors>;QD_TEST_DATA=${CMAKE_CURRENT_SOURCE_DIR}/data;QD_SOURCE_DIR=${CMAKE_SOURCE_DIR};QD_BUILD_DIR=${CMAKE_BINARY_DIR};QD_TEST_GRIDS=${QD_TEST_GRIDS};ASAN_OPTIONS=detect_leaks=0;${QD_MPIRUN_ENVIRONMENT}")
 endfunction()
 
 qd_bats(command_line)
