@@ -94,6 +94,8 @@ YAML
     set -- $pair
     on "$1" 2
     on "$2" 4 --resume
+    # It did go on, and not begin anew.
+    [ "$(jq -s 'map(.steps) | add' runs/grid/rank-1.jsonl)" -eq 4 ]
     # The last evaluation of the first run is beside those of the second.
     grep '"bits"' runs/grid/steps.jsonl | cmp - <(grep '"bits"' one)
   done

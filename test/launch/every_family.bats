@@ -36,6 +36,7 @@ same_on() {
   done
 }
 
+# bats test_tags=release
 @test "every job file runs, and with the same bits on three workers as on one" {
   small_data
   for file in "$QD_SOURCE_DIR"/conf/jobs/*.yaml; do
