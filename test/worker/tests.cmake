@@ -81,3 +81,16 @@ foreach(gang ${QD_GANGS})
   set_tests_properties(worker/test_gang_${gang} PROPERTIES TIMEOUT 300 PROCESSORS 2
     ENVIRONMENT "${QD_MPI_TEST_ENVIRONMENT}")
 endforeach()
+
+# Pipelines whose stages sleep: as many processes as the widest has stages.
+add_executable(test_pipeline_driver worker/test_pipeline_driver.c)
+target_include_directories(test_pipeline_driver PRIVATE ${CMAKE_SOURCE_DIR}/test/collectives)
+target_link_libraries(test_pipeline_driver PRIVATE qd_worker)
+set(stages 8)
+if(QD_SANITIZE)
+  set(stages 2)
+endif()
+add_test(NAME worker/test_pipeline_driver COMMAND mpirun --oversubscribe -mca btl self,vader -n ${stages}
+  $<TARGET_FILE:test_pipeline_driver> shm)
+set_tests_properties(worker/test_pipeline_driver PROPERTIES TIMEOUT 120 PROCESSORS 2 LABELS threads
+  ENVIRONMENT "${QD_MPI_TEST_ENVIRONMENT}")
