@@ -77,23 +77,34 @@ static int open_unit(qd_stage *s, int part, int in_flight) {
     return 0;
 }
 
+static int count_gradients(const qd_graph *graph, const int *values, int count) {
+    int gradients = 0;
+    for (int i = 0; i < count; i++)
+        gradients += graph->values[values[i]].needs_grad;
+    return gradients;
+}
+
+static qd_operation **make_operations(int count) {
+    qd_operation **operations = calloc((size_t)count + 1, sizeof(qd_operation *));
+    if (!operations)
+        qd_error_set(QD_ENOMEM, "no memory for %d messages", count);
+    return operations;
+}
+
 /* A message has a value for each that is handed over; back go those gradients that there are. */
-static int count_values(qd_stage *s, qd_stage_chunk *chunk) {
+static int make_messages(qd_stage *s, qd_stage_chunk *chunk) {
     const qd_graph *last = qd_engine_graph(s->units[chunk->end - 1].engine);
     const qd_graph *first = qd_engine_graph(s->units[chunk->first].engine);
     if (last->handed_count > QD_STAGE_MOST_HANDED || first->taken_count > QD_STAGE_MOST_HANDED)
         return qd_error_set(QD_ECONFIG, "a part of the model hands on more than %d values",
                             QD_STAGE_MOST_HANDED);
     chunk->values[QD_PIPELINE_OUTPUTS] = last->handed_count;
-    for (int i = 0; i < first->taken_count; i++)
-        chunk->values[QD_PIPELINE_GRADIENTS] += first->values[first->taken[i]].needs_grad;
-    for (int way = 0; way < QD_PIPELINE_CHANNELS; way++) {
-        size_t count = (size_t)(chunk->in_flight * chunk->values[way]);
-        chunk->sends[way] = calloc(count + 1, sizeof(qd_operation *));
-        if (!chunk->sends[way])
-            return qd_error_set(QD_ENOMEM, "no memory for %zu messages", count);
-    }
-    return 0;
+    chunk->values[QD_PIPELINE_GRADIENTS] = count_gradients(first, first->taken, first->taken_count);
+    chunk->returned = count_gradients(last, last->handed, last->handed_count);
+    bool made = (chunk->returns = make_operations(chunk->in_flight * chunk->returned));
+    for (int way = 0; way < QD_PIPELINE_CHANNELS && made; way++)
+        made = (chunk->sends[way] = make_operations(chunk->in_flight * chunk->values[way]));
+    return made ? 0 : QD_ENOMEM;
 }
 
 static int open_chunk(qd_stage *s, int number) {
@@ -106,7 +117,7 @@ static int open_chunk(qd_stage *s, int number) {
     for (int part = first; part < end && !rc; part++)
         rc = open_unit(s, part, chunk->in_flight);
     chunk->end = s->unit_count;
-    return rc ? rc : count_values(s, chunk);
+    return rc ? rc : make_messages(s, chunk);
 }
 
 static int make_buffers(qd_stage *s) {
@@ -175,9 +186,11 @@ void qd_stage_destroy(qd_stage *s) {
         qd_engine_destroy(s->units[u].engine);
         free(s->units[u].params);
     }
-    for (int c = 0; s->chunks && c < s->table->chunks; c++)
+    for (int c = 0; s->chunks && c < s->table->chunks; c++) {
+        free(s->chunks[c].returns);
         for (int way = 0; way < QD_PIPELINE_CHANNELS; way++)
             free(s->chunks[c].sends[way]);
+    }
     free(s->units);
     free(s->chunks);
     free(s->bounds);

@@ -24,8 +24,11 @@ typedef struct qd_stage_chunk {
     int in_flight;
     qd_batch batch;                             /* of the slot whose micro-batches go forward */
     int64_t next_slot;                          /* that the batch is asked for, counted from 0 */
+    int forwards;                               /* done in this step */
     qd_operation **sends[QD_PIPELINE_CHANNELS]; /* [in_flight][values] under way */
     int values[QD_PIPELINE_CHANNELS];           /* that a message has */
+    qd_operation **returns;                     /* [in_flight][returned] gradients that come back */
+    int returned;
 } qd_stage_chunk;
 
 struct qd_stage {
@@ -38,6 +41,7 @@ struct qd_stage {
     int unit_count;
     qd_stage_chunk *chunks;    /* [table->chunks] */
     const qd_stage_feed *feed; /* while it runs */
+    int next_return;           /* place in the stage's list up to which gradients are asked for */
     qd_group *group[QD_PIPELINE_CHANNELS];
     const qd_tensor_exchange *tensor_exchange;
     int64_t *bounds; /* [pp + 1] */

@@ -5,18 +5,22 @@
 
 /* ---- between stages ---- */
 
-static int wait_for_sends(qd_stage *s, qd_stage_chunk *chunk, qd_pipeline_way way,
-                          int micro_batch) {
-    int values = chunk->values[way], rc = 0;
-    qd_operation **sends = chunk->sends[way] + micro_batch % chunk->in_flight * values;
+static int wait_for(qd_stage *s, qd_operation **operations, int count) {
     qd_span_kind before = qd_span_enter(s->config.spans, QD_SPAN_PIPELINE);
-    for (int i = 0; i < values; i++) {
-        int ended = qd_operation_wait(sends[i]);
-        sends[i] = NULL;
+    int rc = 0;
+    for (int i = 0; i < count; i++) {
+        int ended = qd_operation_wait(operations[i]);
+        operations[i] = NULL;
         rc = rc ? rc : ended;
     }
     qd_span_enter(s->config.spans, before);
     return rc;
+}
+
+static int wait_for_sends(qd_stage *s, qd_stage_chunk *chunk, qd_pipeline_way way,
+                          int micro_batch) {
+    int values = chunk->values[way];
+    return wait_for(s, chunk->sends[way] + micro_batch % chunk->in_flight * values, values);
 }
 
 /* What the chunk takes, or hands on, this way. */
@@ -36,20 +40,51 @@ static int open_handovers(qd_stage *s, const qd_stage_chunk *chunk, bool taken, 
     return opened;
 }
 
-/* Of outputs from the stage before, of gradients from the one behind. */
-static int take(void *context, const qd_pipeline_action *action, qd_pipeline_way way) {
-    qd_stage *s = context;
+static int take_outputs(qd_stage *s, const qd_pipeline_action *action) {
     const qd_stage_chunk *chunk = &s->chunks[action->chunk];
     qd_handover open[QD_STAGE_MOST_HANDED];
-    bool forward = way == QD_PIPELINE_OUTPUTS;
-    int step = forward ? -1 : 1, stages = s->table->stages, rc = 0;
-    int from = (s->config.place.p + step + stages) % stages;
-    int count = open_handovers(s, chunk, forward, action->micro_batch, way, open);
+    int stages = s->table->stages, from = (s->config.place.p + stages - 1) % stages, rc = 0;
+    int count = open_handovers(s, chunk, true, action->micro_batch, QD_PIPELINE_OUTPUTS, open);
     qd_span_kind before = qd_span_enter(s->config.spans, QD_SPAN_PIPELINE);
     for (int i = 0; i < count && !rc; i++)
-        rc = qd_receive(s->group[way], from, open[i].value, (int64_t)open[i].bytes);
+        rc = qd_receive(s->group[QD_PIPELINE_OUTPUTS], from, open[i].value, (int64_t)open[i].bytes);
     qd_span_enter(s->config.spans, before);
     return rc;
+}
+
+static int ask_for(qd_stage *s, const qd_pipeline_action *action) {
+    const qd_stage_chunk *chunk = &s->chunks[action->chunk];
+    qd_handover open[QD_STAGE_MOST_HANDED];
+    int from = (s->config.place.p + 1) % s->table->stages, rc = 0;
+    int count = open_handovers(s, chunk, false, action->micro_batch, QD_PIPELINE_GRADIENTS, open);
+    qd_operation **returns = chunk->returns + action->micro_batch % chunk->in_flight * count;
+    for (int i = 0; i < count && !rc; i++)
+        rc = qd_receive_start(s->group[QD_PIPELINE_GRADIENTS], from, open[i].value,
+                              (int64_t)open[i].bytes, &returns[i]);
+    return rc;
+}
+
+/* Gradients that come back have their place from forward on, and are received in the order in which
+ * they are sent. */
+static int ask_for_gradients(qd_stage *s) {
+    const qd_pipeline_stage *list = &s->table->stage[s->config.place.p];
+    int rc = 0;
+    for (; s->next_return < list->count && !rc; s->next_return++) {
+        const qd_pipeline_action *action = &list->actions[s->next_return];
+        if (!qd_pipeline_takes(s->table, s->config.place.p, action, QD_PIPELINE_GRADIENTS))
+            continue;
+        if (action->micro_batch >= s->chunks[action->chunk].forwards)
+            break;
+        rc = ask_for(s, action);
+    }
+    return rc;
+}
+
+static int take_gradients(qd_stage *s, const qd_pipeline_action *action) {
+    const qd_stage_chunk *chunk = &s->chunks[action->chunk];
+    int count = chunk->returned, rc = ask_for_gradients(s);
+    qd_operation **returns = chunk->returns + action->micro_batch % chunk->in_flight * count;
+    return rc ? rc : wait_for(s, returns, count);
 }
 
 static int send(void *context, const qd_pipeline_action *action, qd_pipeline_way way) {
@@ -100,6 +135,13 @@ static int find_batch(qd_stage *s, int number, int micro_batch) {
     return s->feed->next(s->feed->context, number, &chunk->batch);
 }
 
+/*
+ * With several chunks, a stage that asked for gradients only when it needs them could leave another
+ * waiting to be rid of them, for the place where the next micro-batch is to stand, and both for
+ * each other: interleaved, 2 stages of 3 chunks and 5 micro-batches, where messages are longer than
+ * a channel. With one chunk no schedule does; and gpipe would wait for its first gradient, while
+ * others are at work, as long as all forwards take.
+ */
 static int forward(qd_stage *s, const qd_pipeline_action *action) {
     qd_stage_chunk *chunk = &s->chunks[action->chunk];
     int rc = find_batch(s, action->chunk, action->micro_batch);
@@ -109,7 +151,8 @@ static int forward(qd_stage *s, const qd_pipeline_action *action) {
         if (!rc)
             rc = qd_engine_forward(s->units[u].engine, action->micro_batch, &chunk->batch);
     }
-    return rc;
+    chunk->forwards++;
+    return rc || s->table->chunks == 1 ? rc : ask_for_gradients(s);
 }
 
 typedef int backward_call(qd_engine *engine, int64_t micro_batch);
@@ -155,21 +198,22 @@ static int run(void *context, const qd_pipeline_action *action) {
     return 0;
 }
 
-/* What stood in the pool before has left. */
-static int take_into_pool(void *context, const qd_pipeline_action *action, qd_pipeline_way way) {
+static int take(void *context, const qd_pipeline_action *action, qd_pipeline_way way) {
     qd_stage *s = context;
-    int rc = 0;
-    if (action->kind == QD_PIPELINE_FORWARD)
-        rc = wait_for_sends(s, &s->chunks[action->chunk], QD_PIPELINE_GRADIENTS,
-                            action->micro_batch);
-    return rc ? rc : take(context, action, way);
+    if (way == QD_PIPELINE_GRADIENTS)
+        return take_gradients(s, action);
+    /* What stood in the pool before has left. */
+    int rc =
+        wait_for_sends(s, &s->chunks[action->chunk], QD_PIPELINE_GRADIENTS, action->micro_batch);
+    return rc ? rc : take_outputs(s, action);
 }
 
 int qd_stage_run(qd_stage *s, const qd_stage_feed *feed) {
-    qd_pipeline_driver driver = {.context = s, .take = take_into_pool, .run = run, .send = send};
+    qd_pipeline_driver driver = {.context = s, .take = take, .run = run, .send = send};
     s->feed = feed;
+    s->next_return = 0;
     for (int c = 0; c < s->table->chunks; c++)
-        s->chunks[c].next_slot = 0;
+        s->chunks[c].next_slot = s->chunks[c].forwards = 0;
     int rc = qd_pipeline_drive(s->table, s->config.place.p, &driver);
     for (int c = 0; c < s->table->chunks && !rc; c++)
         for (int i = 0; i < s->chunks[c].in_flight && !rc; i++)
@@ -185,7 +229,7 @@ static int evaluate_chunk(qd_stage *s, int number, const qd_batch *batch, int64_
     qd_pipeline_action action = {.kind = QD_PIPELINE_FORWARD, .chunk = number};
     int rc = 0;
     if (qd_pipeline_takes(s->table, s->config.place.p, &action, QD_PIPELINE_OUTPUTS))
-        rc = take(s, &action, QD_PIPELINE_OUTPUTS);
+        rc = take_outputs(s, &action);
     for (int u = chunk->first; u < chunk->end && !rc; u++) {
         if (u > chunk->first)
             rc = hand_over(s, u - 1, u, 0);

@@ -77,6 +77,26 @@ YAML
 }
 
 # bats test_tags=release
+# What a channel between two ranks holds at once is half a MiB (collectives/stream.c).
+# bats test_tags=release
+@test "stages of several chunks do not wait for each other in a circle, however long their messages" {
+  texts
+  cat > grid.in <<YAML
+name: grid
+model: {family: gpt, vocabulary: 259, layers: 3, heads: 2, width: 64, context: 64}
+data: {format: text, folder: ., file: text.txt, stride: 24}
+train: {batch: 240, steps: STEPS}
+optimizer: {kind: sgd, learning_rate: 0.1}
+slots: {data: 5, pipeline: 6}
+layout: {LAYOUT}
+log: {every: 1}
+YAML
+  on 1x1 2
+  cp runs/grid/steps.jsonl one
+  on 1x1p2t 2
+  cmp runs/grid/steps.jsonl one
+}
+
 @test "three tensor slots on two ranks, one of which holds two" {
   texts
   gpt fp32

@@ -1,10 +1,11 @@
 # grids.bash: the same job, in grid.in, on many grids. A grid is DPxTP, then pSTAGES with the letter of a schedule
-# (f 1f1b, g gpipe, i interleaved with 2 chunks, b zb-h1), then zZERO: 2x1p2bz1.
+# (f 1f1b, g gpipe, i interleaved with 2 chunks, t with 3, b zb-h1), then zZERO: 2x1p2bz1.
 
 # on GRID STEPS OPTION...: runs the job so.
 on() {
-  local -A schedules=([f]="1f1b" [g]="gpipe" [i]="interleaved, chunks: 2" [b]="zb-h1")
-  [[ "$1" =~ ^([0-9]+)x([0-9]+)(p([0-9]+)([fgib]))?(z([0-9]))?$ ]]
+  local -A schedules=([f]="1f1b" [g]="gpipe" [i]="interleaved, chunks: 2" [t]="interleaved, chunks: 3"
+    [b]="zb-h1")
+  [[ "$1" =~ ^([0-9]+)x([0-9]+)(p([0-9]+)([fgitb]))?(z([0-9]))?$ ]]
   local dp=${BASH_REMATCH[1]} tp=${BASH_REMATCH[2]} pp=${BASH_REMATCH[4]:-1} zero=${BASH_REMATCH[7]:-0} steps=$2
   local layout="dp: $dp, tp: $tp, pp: $pp, schedule: ${schedules[${BASH_REMATCH[5]:-f}]}, zero: $zero, bucket_mib: 0.01"
   shift 2
