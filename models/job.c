@@ -225,8 +225,8 @@ static const qd_field optimizer_fields[] = {
     {0},
 };
 
-/* What is required of a kind (every, decay_steps) is in job_rules.c: a required key would make the
- * section itself required. */
+/* What is required of a kind (every, decay_steps) is in job_rules_schedule.c: a required key makes
+ * the section itself required. */
 static const qd_field schedule_fields[] = {
     {"kind", QD_FIELD_CHOICE, RESULT, AT(schedule.kind), .choices = schedules,
      .preset = "constant"},
@@ -253,7 +253,7 @@ static const qd_field schedule_fields[] = {
 };
 
 /* slots, ranks.max and layout.dp have defaults that follow from each other, and
- * some of the optimizers have some of their own: job_rules.c. */
+ * some of the optimizers have some of their own: the files job_rules_*.c. */
 enum { MAX_PARTS = 1024 };
 
 static const qd_field slots_fields[] = {

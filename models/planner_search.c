@@ -1,200 +1,24 @@
 #include "models/planner_search.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "models/pipeline.h"
-#include "runtime/error.h"
+#include "models/planner_candidates.h"
+#include "models/planner_shortlist.h"
 
-enum {
-    MOST_COUNTS = 512,
-    MOST_SIZES = 40, /* of micro-batches that are tried, else every second one is left out */
-    MOST_STAGES = 256,
-    MOST_CHUNKS = 4,
-    MOST_PIPELINES = 3 * MOST_COUNTS,
-    MOST_RANKS_OF_DATA = 65536,
-};
-
-/* Numbers to try, ascending. */
-typedef struct counts {
-    int64_t n[MOST_COUNTS];
-    int count;
-} counts;
-
-typedef struct pipeline {
-    int pp, chunks;
-} pipeline;
-
-typedef struct pipeline_list {
-    pipeline at[MOST_PIPELINES];
-    int count;
-} pipeline_list;
-
-static void add(counts *c, int64_t n) {
-    if (c->count < MOST_COUNTS && (c->count == 0 || c->n[c->count - 1] < n))
-        c->n[c->count++] = n;
-}
-
-static int ascending(const void *a, const void *b) {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static void divisors(int64_t of, counts *c) {
-    int64_t found[MOST_COUNTS];
-    int n = 0;
-    for (int64_t d = 1; d * d <= of; d++) {
-        if (of % d != 0 || n > MOST_COUNTS - 2)
-            continue;
-        found[n++] = d;
-        found[n++] = of / d;
-    }
-    qsort(found, (size_t)n, sizeof *found, ascending);
-    c->count = 0;
-    for (int i = 0; i < n; i++)
-        add(c, found[i]);
-}
-
-static void thin(counts *c, int most) {
-    while (c->count > most) {
-        int kept = 0;
-        for (int i = 0; i < c->count; i++)
-            if (i % 2 == 0 || i == c->count - 1)
-                c->n[kept++] = c->n[i];
-        c->count = kept;
-    }
-}
-
-static void pinned(int64_t pin, counts *c) {
-    if (pin == QD_PLAN_FREE)
-        return;
-    c->count = 0;
-    add(c, pin);
-}
-
-/* ---- what is tried ---- */
-
-/* Stages: those that share the blocks evenly, and powers of two. */
-static void stage_counts(const qd_planner *p, const qd_search *s, counts *c) {
-    int blocks = p->profile->one->block_count;
-    int64_t most = p->most_parts < s->ranks ? p->most_parts : s->ranks;
-    c->count = 0;
-    for (int64_t n = 1; n <= most && n <= MOST_STAGES; n++) {
-        bool power = (n & (n - 1)) == 0, even = blocks > 0 && blocks % n == 0;
-        if (power || even || n == 3 || (blocks == 0 && n <= 16))
-            add(c, n);
-    }
-    pinned(s->pins.pp, c);
-}
-
-static int by_parts(const void *left, const void *right) {
-    const pipeline *a = left, *b = right;
-    int x = a->pp * a->chunks, y = b->pp * b->chunks;
-    return x != y ? (x > y) - (x < y) : (a->pp > b->pp) - (a->pp < b->pp);
-}
-
-/* Those of as many parts follow each other, since parts are measured once. */
-static void pipelines(const qd_planner *p, const qd_search *s, pipeline_list *list) {
-    counts stages;
-    stage_counts(p, s, &stages);
-    list->count = 0;
-    for (int i = 0; i < stages.count; i++)
-        for (int chunks = 1; chunks <= (stages.n[i] > 1 ? MOST_CHUNKS : 1); chunks *= 2)
-            if (stages.n[i] * chunks <= p->most_parts)
-                list->at[list->count++] = (pipeline){(int)stages.n[i], chunks};
-    qsort(list->at, (size_t)list->count, sizeof *list->at, by_parts);
-}
-
-/* Tensor ranks within a node; `across`: beyond it, which only serves who fits nowhere else. */
-static void tensor_counts(const qd_planner *p, const qd_search *s, bool across, counts *c) {
-    int64_t devices = p->hardware->devices;
-    c->count = 0;
-    for (int64_t n = 1; n <= p->profile->most_tp && n <= s->ranks; n++) {
-        bool inside = devices % n == 0, beyond = n > devices && n % devices == 0;
-        if (across ? beyond && (n & (n - 1)) == 0 : inside)
-            add(c, n);
-    }
-    if (s->pins.tp != QD_PLAN_FREE && !across && s->pins.tp <= p->profile->most_tp)
-        pinned(s->pins.tp, c);
-    else if (s->pins.tp != QD_PLAN_FREE)
-        c->count = 0;
-}
-
-static void recompute_counts(const qd_planner *p, const qd_search *s, counts *c) {
-    c->count = 0;
-    add(c, 0);
-    add(c, p->profile->one->block_count);
-    if (s->pins.recompute <= p->profile->one->block_count)
-        pinned(s->pins.recompute, c);
-}
-
-static void sample_counts(const qd_planner *p, const qd_search *s, counts *c) {
-    divisors(p->profile->job->train.batch, c);
-    if (s->pins.micro_batches == QD_PLAN_FREE && s->pins.slots == QD_PLAN_FREE)
-        thin(c, MOST_SIZES);
-    while (c->count > 0 && c->n[0] < p->profile->least_samples)
-        memmove(c->n, c->n + 1, (size_t)--c->count * sizeof *c->n);
-}
-
-static void data_counts(const qd_planner *p, const qd_search *s, counts *c) {
-    divisors(s->pins.slots == QD_PLAN_FREE ? p->profile->job->train.batch : s->pins.slots, c);
-    if (s->pins.slots != QD_PLAN_FREE && s->ranks < s->pins.slots) { /* uneven shares */
-        add(c, s->ranks);
-        qsort(c->n, (size_t)c->count, sizeof *c->n, ascending);
-    }
-    pinned(s->pins.dp, c);
-}
-
-/* ---- lists ---- */
-
-static int64_t ranks_of(const qd_plan_layout *l) {
-    return (int64_t)l->dp * l->pp * l->tp;
-}
-
-static bool same_grid(const qd_plan_layout *a, const qd_plan_layout *b) {
-    return a->dp == b->dp && a->pp == b->pp && a->tp == b->tp;
-}
-
-/* Differences in the last digits decide nothing: the plan that was tried first stays. */
-static bool better(const qd_search *s, const qd_plan *a, const qd_plan *b) {
-    if (s->aim == QD_SEARCH_FEWEST_RANKS && ranks_of(&a->layout) != ranks_of(&b->layout))
-        return ranks_of(&a->layout) < ranks_of(&b->layout);
-    return a->step_s < b->step_s * (1 - 1e-9);
-}
-
-static bool wanted(const qd_search *s, const qd_search_list *list, const qd_plan *plan) {
-    return list->count < QD_SEARCH_KEPT || better(s, plan, &list->plans[list->count - 1]);
-}
-
-/* One plan of a grid, the better one. */
-static void keep(const qd_search *s, qd_search_list *list, const qd_plan *plan) {
-    int at = 0;
-    for (; at < list->count; at++)
-        if (same_grid(&list->plans[at].layout, &plan->layout))
-            break;
-    if (at < list->count && !better(s, plan, &list->plans[at]))
-        return;
-    if (at == list->count && list->count < QD_SEARCH_KEPT)
-        list->count++;
-    else if (at == list->count)
-        at--; /* the worst one goes */
-    for (; at > 0 && better(s, plan, &list->plans[at - 1]); at--)
-        list->plans[at] = list->plans[at - 1];
-    list->plans[at] = *plan;
-}
+enum { MOST_RANKS_OF_DATA = 65536 };
 
 static void consider(const qd_plan_case *c, const qd_plan_layout *layout, qd_search *s) {
     qd_plan plan;
     qd_plan_predict_time(c, layout, &plan);
     s->tried++;
-    if (!wanted(s, &s->fit, &plan))
+    if (!qd_search_wanted(s, &s->fit, &plan))
         return;
     qd_plan_predict_memory(c, layout, &plan);
     if (plan.fits)
-        keep(s, &s->fit, &plan);
-    else if (wanted(s, &s->unfit, &plan))
-        keep(s, &s->unfit, &plan);
+        qd_search_keep(s, &s->fit, &plan);
+    else if (qd_search_wanted(s, &s->unfit, &plan))
+        qd_search_keep(s, &s->unfit, &plan);
     if (s->fit.count == 0 &&
         (s->leanest.memory_bytes == 0 || plan.memory_bytes < s->leanest.memory_bytes))
         s->leanest = plan;
@@ -205,8 +29,8 @@ static void consider(const qd_plan_case *c, const qd_plan_layout *layout, qd_sea
 typedef struct loops {
     qd_planner *planner;
     qd_search *search;
-    counts data, samples;
-    pipeline_list pipelines;
+    qd_plan_counts data, samples;
+    qd_plan_pipelines pipelines;
     int tp, recompute;
     int64_t micro_samples;
     int gpipe, one_f_one_b, interleaved, zb_h1; /* indices of schedules */
@@ -287,7 +111,7 @@ static bool hopeless(const loops *l, const qd_plan_case *c) {
 
 static int try_pipelines(loops *l, bool *hope) {
     for (int i = 0; i < l->pipelines.count; i++) {
-        pipeline p = l->pipelines.at[i];
+        qd_plan_pipeline p = l->pipelines.at[i];
         qd_plan_case c;
         if ((int64_t)p.pp * l->tp > l->search->ranks)
             continue;
@@ -315,9 +139,9 @@ static int try_samples(loops *l) {
 }
 
 static int try_tensor(loops *l, bool across) {
-    counts tensor, recompute;
-    tensor_counts(l->planner, l->search, across, &tensor);
-    recompute_counts(l->planner, l->search, &recompute);
+    qd_plan_counts tensor, recompute;
+    qd_plan_tensor_counts(l->planner, l->search, across, &tensor);
+    qd_plan_recompute_counts(l->planner, l->search, &recompute);
     for (int t = 0; t < tensor.count; t++)
         for (int r = 0; r < recompute.count; r++) {
             l->tp = (int)tensor.n[t];
@@ -356,7 +180,7 @@ static int refine(qd_planner *p, qd_search *s) {
         int rc = s->pins.recompute == QD_PLAN_FREE ? recompute_less(p, &all.plans[i]) : 0;
         if (rc)
             return rc;
-        keep(s, &s->fit, &all.plans[i]);
+        qd_search_keep(s, &s->fit, &all.plans[i]);
     }
     return 0;
 }
@@ -371,45 +195,11 @@ int qd_planner_search(qd_planner *planner, qd_search *search) {
     search->fit.count = search->unfit.count = 0;
     search->leanest = (qd_plan){0};
     search->tried = 0;
-    data_counts(planner, search, &l.data);
-    pipelines(planner, search, &l.pipelines);
-    sample_counts(planner, search, &l.samples);
+    qd_plan_data_counts(planner, search, &l.data);
+    qd_plan_list_pipelines(planner, search, &l.pipelines);
+    qd_plan_sample_counts(planner, search, &l.samples);
     int rc = try_tensor(&l, false);
     if (!rc && search->fit.count == 0)
         rc = try_tensor(&l, true);
     return rc ? rc : refine(planner, search);
-}
-
-/* ---- choosing ---- */
-
-static void add_losers(const qd_planner *p, const qd_search_list *list, int first, int most,
-                       bool only_faster, qd_plan_choice *choice) {
-    for (int i = first; i < list->count && choice->loser_count < most; i++) {
-        qd_plan_loser *loser = &choice->losers[choice->loser_count];
-        bool chosen_grid = same_grid(&list->plans[i].layout, &choice->best.layout);
-        if (only_faster && (chosen_grid || list->plans[i].step_s >= choice->best.step_s))
-            continue;
-        loser->plan = list->plans[i];
-        qd_plan_reason(p, &choice->best, &loser->plan, loser->reason);
-        choice->loser_count++;
-    }
-}
-
-int qd_planner_choose(qd_planner *planner, int64_t ranks, const qd_plan_pins *pins,
-                      qd_plan_choice *choice) {
-    qd_search *s = calloc(1, sizeof *s);
-    if (!s)
-        return qd_error_set(QD_ENOMEM, "no memory to choose a layout");
-    s->ranks = ranks;
-    s->pins = *pins;
-    int rc = qd_planner_search(planner, s);
-    if (!rc && s->fit.count == 0)
-        rc = qd_plan_refuse(planner, s);
-    if (!rc) {
-        *choice = (qd_plan_choice){.best = s->fit.plans[0], .tried = s->tried};
-        add_losers(planner, &s->fit, 1, QD_PLAN_MOST - 2, false, choice);
-        add_losers(planner, &s->unfit, 0, QD_PLAN_MOST, true, choice);
-    }
-    free(s);
-    return rc;
 }

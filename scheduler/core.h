@@ -65,6 +65,7 @@ typedef struct qd_submission {
     int64_t job; /* unique, ascending, > 0 */
     char name[QD_JOB_NAME_BYTES];
     int ranks_min, ranks_max; /* 1 <= min <= max */
+    int ranks_step; /* any gang has min ranks and a multiple of it, max too; 0 counts as 1 */
     int64_t estimate_ns;      /* run time on ranks_min, a guess and no limit; 0: none */
     int64_t deadline_ns;      /* when it is wanted, on the events' clock; 0: none */
     int importance;           /* class: higher is more important; -100 .. 100 */

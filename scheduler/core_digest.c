@@ -45,6 +45,7 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
     const int64_t numbers[] = {job->job,
                                s->ranks_min,
                                s->ranks_max,
+                               s->ranks_step,
                                s->estimate_ns,
                                s->deadline_ns,
                                s->importance,

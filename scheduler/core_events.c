@@ -90,6 +90,10 @@ static int check_submit(const qd_core *core, const qd_event *event) {
                             "SUBMIT: job %lld: importance %d, nice %d, account %d; accepted: -100 "
                             ".. 100, -1000000 .. 1000000, 0 .. %d",
                             (long long)s->job, s->importance, s->nice, s->account, QD_ACCOUNTS - 1);
+    if (s->ranks_step < 0 ||
+        (s->ranks_step > 1 && (s->ranks_max - s->ranks_min) % s->ranks_step != 0))
+        return qd_error_set(QD_EPROTO, "SUBMIT: job %lld: ranks %d to %d in steps of %d",
+                            (long long)s->job, s->ranks_min, s->ranks_max, s->ranks_step);
     if (!memchr(s->name, '\0', sizeof s->name))
         return qd_error_set(QD_EPROTO, "SUBMIT: job %lld: its name has no end; at most %zu bytes",
                             (long long)s->job, sizeof s->name - 1);

@@ -1,17 +1,18 @@
 #include "scheduler/core_internal.h"
 
-/* The jobs that start are the first `count` of the queue; extra ranks of each are kept in
- * planned_ranks until it starts. */
+/* The jobs that start are the first `count` of the queue; extra ranks of each, dealt step by step,
+ * round robin, are kept in planned_ranks until it starts. */
 static void deal(qd_core *core, int count, int64_t spare) {
     for (bool dealt = true; spare > 0 && dealt;) {
         dealt = false;
         const qd_queue_entry *entry = qd_queue_first(&core->queue);
         for (int i = 0; i < count && spare > 0; i++, entry = qd_queue_next(&core->queue, entry)) {
             qd_job_record *job = qd_job_of_entry(entry);
-            if (job->planned_ranks == job->submit.ranks_max)
+            int step = job->submit.ranks_step;
+            if (job->planned_ranks == job->submit.ranks_max || step > spare)
                 continue;
-            job->planned_ranks++;
-            spare--;
+            job->planned_ranks += step;
+            spare -= step;
             dealt = true;
         }
     }

@@ -82,6 +82,7 @@ qd_job_record *qd_jobs_add(qd_job_table *table, const qd_submission *submission)
     table->spare = NULL;
     job->job = submission->job;
     job->submit = *submission;
+    job->submit.ranks_step = submission->ranks_step > 0 ? submission->ranks_step : 1;
     job->state = QD_STATE_PENDING;
     job->due_ns = job->move_ns = QD_NEVER;
     table->all[table->count++] = job;

@@ -31,7 +31,7 @@ typedef struct qd_attained {
 
 typedef struct qd_job_record {
     int64_t job;
-    qd_submission submit; /* as submitted */
+    qd_submission submit; /* as submitted, its step 1 or more */
     qd_job_state state;
     char reason[QD_REASON_BYTES];          /* of the state; of the coming end once that is known */
     int attempt;                           /* the newest, from 1; 0: never started */

@@ -20,6 +20,7 @@ enum {
     NAME,
     RANKS_MIN,
     RANKS_MAX,
+    RANKS_STEP,
     ESTIMATE_NS,
     DEADLINE_NS,
     IMPORTANCE,
@@ -32,7 +33,7 @@ enum {
 static const unsigned columns_of[QD_EVENTS] = {
     [QD_EVENT_WORKER_READY] = BIT(RANK),
     [QD_EVENT_WORKER_LOST] = BIT(RANK) | BIT(TEXT),
-    [QD_EVENT_SUBMIT] = BIT(JOB) | BIT(NAME) | BIT(RANKS_MIN) | BIT(RANKS_MAX) | BIT(ESTIMATE_NS) |
+    [QD_EVENT_SUBMIT] = BIT(JOB) | BIT(NAME) | BIT(RANKS_MIN) | BIT(RANKS_MAX) | BIT(RANKS_STEP) | BIT(ESTIMATE_NS) |
                         BIT(DEADLINE_NS) | BIT(IMPORTANCE) | BIT(NICE) | BIT(ACCOUNT),
     [QD_EVENT_CLOSED] = 0,
     [QD_EVENT_MEMBER_ENDED] =
@@ -58,6 +59,7 @@ static const field plain_columns[] = {
     [NAME] = {"name", FIELD(submit.name), QD_JOB_NAME_BYTES, false},
     [RANKS_MIN] = {"ranks_min", FIELD(submit.ranks_min), 0, false},
     [RANKS_MAX] = {"ranks_max", FIELD(submit.ranks_max), 0, false},
+    [RANKS_STEP] = {"ranks_step", FIELD(submit.ranks_step), 0, false},
     [ESTIMATE_NS] = {"estimate_ns", FIELD(submit.estimate_ns), 0, true},
     [DEADLINE_NS] = {"deadline_ns", FIELD(submit.deadline_ns), 0, true},
     [IMPORTANCE] = {"importance", FIELD(submit.importance), 0, false},

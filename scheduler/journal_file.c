@@ -29,7 +29,7 @@ static const char create_tables[] =
     "CREATE TABLE event (session INTEGER NOT NULL REFERENCES session, sequence INTEGER NOT NULL,"
     " time_ns INTEGER NOT NULL, kind TEXT NOT NULL, more INTEGER NOT NULL, job INTEGER,"
     " attempt INTEGER, rank INTEGER, outcome TEXT, exit_code INTEGER, name TEXT, ranks_min INTEGER,"
-    " ranks_max INTEGER, estimate_ns INTEGER, deadline_ns INTEGER, importance INTEGER,"
+    " ranks_max INTEGER, ranks_step INTEGER, estimate_ns INTEGER, deadline_ns INTEGER, importance INTEGER,"
     " nice INTEGER, account INTEGER, text TEXT,"
     " PRIMARY KEY (session, sequence)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE action (session INTEGER NOT NULL, sequence INTEGER NOT NULL,"

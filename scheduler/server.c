@@ -95,7 +95,11 @@ static int submit_jobs(qd_server *server) {
         const qd_job *job = &server->config->jobs[i];
         qd_event event = {.kind = QD_EVENT_SUBMIT};
         event.submit = (qd_submission){
-            .job = i + 1, .ranks_min = (int)job->ranks_min, .ranks_max = (int)job->ranks_max};
+            .job = i + 1,
+            .ranks_min = (int)job->ranks_min,
+            .ranks_max = (int)job->ranks_max,
+            .ranks_step = job->layout_dp ? 0 : (int)qd_job_copy_ranks(job),
+        };
         memcpy(event.submit.name, job->name, sizeof event.submit.name);
         rc = qd_journal_record_job(server->journal, i + 1, server->jobs[i].text);
         if (!rc)

@@ -122,6 +122,22 @@ YAML
 }
 
 # bats test_tags=release
+@test "with dp: auto a job gets whole tensor groups of the ranks that there are" {
+  texts
+  gpt fp32
+  on 1x1 4
+  cp runs/grid/steps.jsonl one
+  for workers in 3 8; do
+    sed "s/STEPS/4/; s/dp: DP/dp: auto/; s/tp: TP/tp: 2/" grid.in > grid.yaml
+    train $workers grid | grep -q "(dp $((workers / 2)), tp 2, 4 data slots)"
+    cmp runs/grid/steps.jsonl one
+  done
+  sed -i '$ a ranks: {min: 3, max: 3}' grid.yaml
+  run train 3 grid
+  [ "$status" -eq 78 ]
+  [[ "$output" == *"no multiple of layout.tp 2 lies between ranks.min 3 and ranks.max 3"*"raise ranks.max to 4"* ]]
+}
+
 @test "stopped at a random step on one grid and resumed on others: bitwise the same" {
   texts
   gpt fp32

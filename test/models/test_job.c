@@ -22,6 +22,11 @@
     "name: a\n"                                                                                    \
     "model: {family: gpt, layers: 3, heads: 1, width: 8, context: 8, vocabulary: 9}\n"             \
     "data: {format: text, folder: d, file: f}\n"
+#define HEAD_GPT                                                                                   \
+    "name: a\n"                                                                                    \
+    "model: {family: gpt, layers: 1, heads: 4, width: 8, context: 8, vocabulary: 9}\n"             \
+    "data: {format: text, folder: d, file: f}\n"
+#define TRAIN_GPT "train: {batch: 24, steps: 1}\n"
 #define TRAIN "train: {batch: 128, steps: 100}\n"
 
 static int parse(const char *text, qd_job *job) {
@@ -113,6 +118,29 @@ START_TEST(slots_ranks_and_layout_follow_from_each_other) {
                       "%s: slots %ld, ranks %ld .. %ld, dp %ld", cases[i].lines,
                       (long)job.slots_data, (long)job.ranks_min, (long)job.ranks_max,
                       (long)job.layout_dp);
+    }
+}
+END_TEST
+
+START_TEST(ranks_of_tensor_groups_are_rounded_to_whole_groups) {
+    static const struct {
+        const char *lines;
+        int64_t slots, min, max;
+    } cases[] = {
+        {"layout: {tp: 2}\n", 8, 2, 16},
+        {"layout: {tp: 2}\nranks: {min: 3, max: 7}\n", 3, 4, 6},
+        {"layout: {tp: 4}\nranks: {min: 1, max: 4}\n", 1, 4, 4},
+        {"layout: {tp: 2}\nslots: {data: 4}\nranks: {max: 5}\n", 4, 2, 4},
+        {"layout: {dp: 2, tp: 2}\nranks: {max: 5}\n", 2, 4, 4},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[2048];
+        snprintf(text, sizeof text, HEAD_GPT TRAIN_GPT SGD "%s", cases[i].lines);
+        qd_job job = accepted(text);
+        ck_assert_msg(job.slots_data == cases[i].slots && job.ranks_min == cases[i].min &&
+                          job.ranks_max == cases[i].max,
+                      "%s: slots %ld, ranks %ld .. %ld", cases[i].lines, (long)job.slots_data,
+                      (long)job.ranks_min, (long)job.ranks_max);
     }
 }
 END_TEST
@@ -319,6 +347,7 @@ int main(void) {
     tcase_add_test(tc, every_job_file_we_ship_is_accepted);
     tcase_add_test(tc, what_is_left_out_has_the_documented_default);
     tcase_add_test(tc, slots_ranks_and_layout_follow_from_each_other);
+    tcase_add_test(tc, ranks_of_tensor_groups_are_rounded_to_whole_groups);
     tcase_add_test(tc, default_slots_are_the_largest_divisor_of_the_batch_up_to_eight);
     tcase_add_test(tc, a_linear_model_has_an_empty_list_of_layers);
     tcase_add_test(tc, an_emitted_job_parses_back_to_the_same_job);

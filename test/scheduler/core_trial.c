@@ -88,6 +88,10 @@ static void draw_submit(trial *t, qd_event *e) {
     e->submit.importance = (int)draw(t, 5) - 2;
     e->submit.nice = (int)draw(t, 200) - 100;
     e->submit.account = (int)draw(t, 3);
+    if (draw(t, 3) == 0) { /* a gang of whole groups */
+        e->submit.ranks_step = 1 + (int)draw(t, 3);
+        e->submit.ranks_max -= (e->submit.ranks_max - e->submit.ranks_min) % e->submit.ranks_step;
+    }
     snprintf(e->submit.name, sizeof e->submit.name, "j%lld", (long long)e->submit.job);
 }
 
@@ -133,7 +137,8 @@ static void draw_nonsense(trial *t, qd_event *e) {
     e->exit_code = (int)draw(t, 3) - 1;
     e->submit = (qd_submission){.job = e->job,
                                 .ranks_min = (int)draw(t, 4) - 1,
-                                .ranks_max = draw(t, 3) ? (int)draw(t, 4) - 1 : INT_MAX};
+                                .ranks_max = draw(t, 3) ? (int)draw(t, 4) - 1 : INT_MAX,
+                                .ranks_step = (int)draw(t, 5) - 1};
     if (draw(t, 8) == 0)
         memset(e->text, 'x', sizeof e->text);
     if (draw(t, 8) == 0)

@@ -66,6 +66,15 @@ static bool is_on_its_way(const witness_rank *r) {
 
 /* ---- what may come in ---- */
 
+static int step_of(const qd_submission *s) {
+    return s->ranks_step > 1 ? s->ranks_step : 1;
+}
+
+/* Of ranks, beyond the least. */
+static int steps_of(const witness_job *job) {
+    return (job->granted - job->submit.ranks_min) / step_of(&job->submit);
+}
+
 static bool expects_member_ended(const witness *w, const qd_event *e) {
     const witness_job *job = witness_find(w, e->job);
     if (!job || e->attempt < 1 || e->attempt > job->attempt || (int)e->outcome < 0 ||
@@ -84,7 +93,8 @@ bool witness_expects(const witness *w, const qd_event *e) {
         return rank_exists;
     case QD_EVENT_SUBMIT:
         return !w->closed && e->submit.ranks_min >= 1 &&
-               e->submit.ranks_min <= e->submit.ranks_max &&
+               e->submit.ranks_min <= e->submit.ranks_max && e->submit.ranks_step >= 0 &&
+               (e->submit.ranks_max - e->submit.ranks_min) % step_of(&e->submit) == 0 &&
                memchr(e->submit.name, 0, sizeof e->submit.name) && e->submit.estimate_ns >= 0 &&
                e->submit.deadline_ns >= 0 && abs(e->submit.importance) <= 100 &&
                abs(e->submit.nice) <= 1000000 && e->submit.account >= 0 &&
@@ -177,7 +187,8 @@ static bool see_start(witness *w, witness_job *job, const qd_action *a) {
         return broken(w, "job %lld started after a drain", (long long)a->job);
     if (count_ranks(w, is_on_its_way) > 0)
         return broken(w, "job %lld started before all workers had come", (long long)a->job);
-    if (a->rank_count < job->submit.ranks_min || a->rank_count > job->submit.ranks_max)
+    if (a->rank_count < job->submit.ranks_min || a->rank_count > job->submit.ranks_max ||
+        (a->rank_count - job->submit.ranks_min) % step_of(&job->submit) != 0)
         return broken(w, "job %lld got %d ranks", (long long)a->job, a->rank_count);
     if (a->attempt != job->attempt + 1 || a->epoch <= w->epoch || job->live > 0)
         return broken(w, "job %lld: attempt %d, epoch %u", (long long)a->job, a->attempt, a->epoch);
@@ -427,13 +438,14 @@ static bool spare_ranks_are_dealt_fairly(witness *w) {
         const witness_job *a = &w->jobs[i];
         if (!a->started_now || a->granted == a->submit.ranks_max)
             continue;
-        if (count_ranks(w, is_free) > 0)
+        if (count_ranks(w, is_free) >= step_of(&a->submit))
             return broken(w, "ranks idle beside job %lld", (long long)a->submit.job);
         for (int j = 0; j < w->job_count; j++) {
             const witness_job *b = &w->jobs[j];
-            int more = (b->granted - b->submit.ranks_min) - (a->granted - a->submit.ranks_min);
-            if (b->started_now && more > (j < i ? 1 : 0))
-                return broken(w, "job %lld got %d spare ranks more than job %lld",
+            int more = steps_of(b) - steps_of(a);
+            bool alike = step_of(&b->submit) == step_of(&a->submit);
+            if (b->started_now && alike && more > (j < i ? 1 : 0))
+                return broken(w, "job %lld got %d spare steps more than job %lld",
                               (long long)b->submit.job, more, (long long)a->submit.job);
         }
     }

@@ -67,13 +67,18 @@ START_TEST(an_unknown_policy_is_refused_and_the_known_ones_are_named) {
 }
 END_TEST
 
-/* What fifo starts of a queue given as {min, max} pairs, jobs numbered from 1; -1 ends both. */
-static void assert_granted(int free_ranks, const int *bounds, const int *expected) {
+/* What fifo starts of a queue given as {min, max} pairs, jobs numbered from 1, steps NULL or that
+ * of each; -1 ends all. */
+static void assert_granted_in_steps(int free_ranks, const int *steps, const int *bounds,
+                                    const int *expected) {
     qd_text lines = {0};
     int rank = 1;
     kit_open(free_ranks);
-    for (int64_t job = 1; bounds[2 * (job - 1)] > 0; job++)
-        kit_feed(submit(job, bounds[2 * (job - 1)], bounds[2 * job - 1]));
+    for (int64_t job = 1; bounds[2 * (job - 1)] > 0; job++) {
+        qd_event event = submit(job, bounds[2 * (job - 1)], bounds[2 * job - 1]);
+        event.submit.ranks_step = steps ? steps[job - 1] : 0;
+        kit_feed(event);
+    }
     for (int r = 1; r <= free_ranks; r++)
         kit_feed(ready(r));
     qd_text_add(&lines, "%s", "");
@@ -90,6 +95,18 @@ static void assert_granted(int free_ranks, const int *bounds, const int *expecte
     qd_text_fini(&lines);
     kit_close();
 }
+
+static void assert_granted(int free_ranks, const int *bounds, const int *expected) {
+    assert_granted_in_steps(free_ranks, NULL, bounds, expected);
+}
+
+START_TEST(fifo_deals_whole_groups_and_leaves_what_is_none_to_others) {
+    assert_granted_in_steps(7, (int[]){2, -1}, (int[]){2, 8, -1}, (int[]){6, -1});
+    assert_granted_in_steps(7, (int[]){4, -1}, (int[]){4, 8, -1}, (int[]){4, -1});
+    assert_granted_in_steps(8, (int[]){4, 1, -1}, (int[]){4, 8, 1, 8, -1}, (int[]){4, 4, -1});
+    assert_granted_in_steps(8, (int[]){2, 2, -1}, (int[]){2, 8, 2, 2, -1}, (int[]){6, 2, -1});
+}
+END_TEST
 
 START_TEST(fifo_starts_the_longest_prefix_that_fits) {
     assert_granted(8, (int[]){4, 4, 3, 3, 2, 2, 1, 1, -1}, (int[]){4, 3, -1});
@@ -128,6 +145,7 @@ int main(void) {
     tcase_add_test(tc, fifo_deals_spare_ranks_round_robin_in_order);
     tcase_add_test(tc, fifo_gives_no_job_more_than_its_most);
     tcase_add_test(tc, fifo_deals_spare_ranks_though_the_next_in_the_queue_waits);
+    tcase_add_test(tc, fifo_deals_whole_groups_and_leaves_what_is_none_to_others);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int bad = srunner_ntests_failed(runner);
