@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "launch/choose_layout.h"
 #include "launch/command.h"
 #include "launch/pipeline_report.h"
 #include "launch/plan_layouts.h"
@@ -15,6 +16,7 @@
 #include "models/op.h"
 #include "models/timeline.h"
 #include "runtime/error.h"
+#include "runtime/topology.h"
 
 enum {
     KEY_JSON = 256,
@@ -53,6 +55,7 @@ typedef struct job_plan {
     char data_missing[QD_ERROR_BYTES]; /* why the data set is not counted; "": it is */
     gang_plan *gangs;
     int gang_count;
+    char *layout;                 /* of layout: auto, and why; else NULL */
     qd_pipeline_report *pipeline; /* NULL: not asked for */
 } job_plan;
 
@@ -153,9 +156,22 @@ static int plan_gangs(job_plan *plan, const qd_dataset *dataset) {
     return rc;
 }
 
+/* As `quadrille run` would on this machine alone. */
+static int settle_here(const char *file, job_plan *plan) {
+    qd_topology topology;
+    qd_hardware hardware;
+    int rc = qd_topology_read(&topology);
+    if (!rc)
+        rc = qd_this_machine(topology.cores, 1, &hardware);
+    return rc ? rc
+              : qd_layout_settle(file, &hardware, topology.cores, NULL, &plan->job, &plan->layout);
+}
+
 static int make_plan(const char *file, job_plan *plan) {
     qd_dataset *dataset = NULL;
     int rc = qd_job_load(file, &plan->job);
+    if (!rc && plan->job.layout_grid == QD_GRID_AUTO)
+        rc = settle_here(file, plan);
     if (!rc)
         rc = qd_memory_base_measure(&plan->job, &plan->base, &plan->held);
     if (!rc)
@@ -260,6 +276,8 @@ static void print_text(const job_plan *plan) {
     print_memory(plan);
     if (plan->pipeline)
         qd_pipeline_report_print(plan->pipeline);
+    if (plan->layout)
+        printf("\nlayout auto, on the cores of this machine:\n%s", plan->layout);
 }
 
 static json_t *gang_json(const job_plan *plan, const gang_plan *gang) {
@@ -348,6 +366,7 @@ int qd_command_plan(int argc, char **argv) {
         rc = print_json(&plan);
     else if (!rc)
         print_text(&plan);
+    free(plan.layout);
     qd_pipeline_report_destroy(plan.pipeline);
     qd_timeline_destroy(plan.timeline);
     qd_graph_destroy(plan.graph);

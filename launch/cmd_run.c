@@ -5,6 +5,7 @@
 
 #include "launch/command.h"
 #include "launch/mpirun.h"
+#include "launch/run_layouts.h"
 #include "launch/run_options.h"
 #include "launch/run_world.h"
 #include "runtime/error.h"
@@ -35,13 +36,28 @@ static int choose_workers(const qd_cluster *cluster, const qd_job *jobs, int cou
         return rc;
     int64_t useful = 0, needed = 1;
     for (int i = 0; i < count; i++) {
-        useful += jobs[i].ranks_max;
+        useful += jobs[i].ranks_max ? jobs[i].ranks_max : topology.cores; /* 0: not planned yet */
         needed = jobs[i].ranks_min > needed ? jobs[i].ranks_min : needed;
     }
     int64_t chosen = topology.cores / cluster->worker_threads;
     chosen = chosen < useful ? chosen : useful;
     *workers = (int)(chosen > needed ? chosen : needed);
     return 0;
+}
+
+static int dry_run(const qd_run_options *options, const qd_cluster *cluster, qd_job *jobs) {
+    int count = options->job_file_count, workers = options->workers, rc = 0;
+    char **reports = calloc((size_t)count, sizeof *reports);
+    if (!reports)
+        return qd_error_set(QD_ENOMEM, "no memory for %d jobs", count);
+    if (workers == 0)
+        rc = choose_workers(cluster, jobs, count, &workers);
+    if (!rc)
+        rc = qd_run_layouts_settle(options, cluster, workers, 1, jobs, reports);
+    for (int i = 0; i < count; i++)
+        free(reports[i]);
+    free(reports);
+    return rc ? rc : print_jobs(jobs, count);
 }
 
 static void warn_of_shared_cores(const qd_cluster *cluster, int workers) {
@@ -55,7 +71,7 @@ static void warn_of_shared_cores(const qd_cluster *cluster, int workers) {
 
 /* The arguments of the ranks: ours, without what only the launcher needs. */
 static char **rank_arguments(const qd_run_options *options) {
-    char **arguments = calloc((size_t)options->job_file_count + 16, sizeof *arguments);
+    char **arguments = calloc((size_t)options->job_file_count + 18, sizeof *arguments);
     int n = 0;
     if (!arguments)
         return NULL;
@@ -63,6 +79,10 @@ static char **rank_arguments(const qd_run_options *options) {
     if (options->cluster_file) {
         arguments[n++] = "--conf";
         arguments[n++] = (char *)options->cluster_file;
+    }
+    if (options->hardware_file) {
+        arguments[n++] = "--cluster";
+        arguments[n++] = (char *)options->hardware_file;
     }
     if (options->runs) {
         arguments[n++] = "--runs";
@@ -112,7 +132,7 @@ int qd_command_run(int argc, char **argv) {
         return qd_run_in_world(&options);
     int rc = qd_run_options_load(&options, &cluster, &jobs);
     if (!rc)
-        rc = options.dry_run ? print_jobs(jobs, options.job_file_count)
+        rc = options.dry_run ? dry_run(&options, &cluster, jobs)
                              : launch(&options, &cluster, jobs, &exit_status);
     free(jobs);
     return rc ? qd_command_fail(rc) : exit_status;

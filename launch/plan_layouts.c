@@ -6,11 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "launch/choose_layout.h"
 #include "models/family.h"
 #include "models/pipeline.h"
 #include "runtime/error.h"
-#include "runtime/heap.h"
-#include "worker/trainer_memory.h"
 
 /* ---- pins ---- */
 
@@ -80,33 +79,8 @@ int qd_layouts_parse_pins(const char *text, qd_plan_pins *pins) {
 typedef struct layouts {
     qd_job job;
     qd_hardware hardware;
-    qd_planner *planner;
     qd_plan_choice choice;
-    double tokens; /* of a sample; 0: samples are no tokens */
 } layouts;
-
-/* What a worker on a CPU keeps in the same memory beside its engine; the heap's reserve is counted
- * with the program. A device's memory has none of it. */
-static int host_of(const layouts *l, qd_plan_host *host) {
-    qd_graph *graph = NULL;
-    qd_dataset *dataset = NULL;
-    qd_trainer_memory memory;
-    int rc = qd_family_build(&l->job, &graph);
-    if (rc)
-        return rc;
-    if (qd_dataset_open(&l->job, &dataset))
-        dataset = NULL; /* it may be elsewhere: not counted */
-    rc = qd_trainer_memory_plan(&l->job, graph, dataset, 1, &memory);
-    if (!rc)
-        *host = (qd_plan_host){
-            .mapped = (double)memory.data.mapped,
-            .heap = (double)(memory.data.heap + memory.loader + memory.evaluation),
-            .reserve = QD_HEAP_RESERVE,
-        };
-    qd_dataset_close(dataset);
-    qd_graph_destroy(graph);
-    return rc;
-}
 
 static int check_ranks(const layouts *l, int64_t ranks) {
     int64_t there = l->hardware.nodes * l->hardware.devices;
@@ -117,25 +91,14 @@ static int check_ranks(const layouts *l, int64_t ranks) {
 }
 
 static int choose(const qd_layouts_request *request, layouts *l) {
-    qd_plan_host host;
-    qd_plan_pins pins = request->pins;
     int rc = qd_job_load(request->job_file, &l->job);
     if (!rc)
         rc = qd_hardware_load(request->cluster_file, &l->hardware);
     if (!rc)
         rc = check_ranks(l, request->ranks);
-    bool shared = !rc && l->hardware.kind == QD_DEVICE_CPU;
-    if (shared)
-        rc = host_of(l, &host);
-    if (!rc)
-        rc = qd_planner_create(&l->job, &l->hardware, shared ? &host : NULL, &l->planner);
     if (rc)
         return rc;
-    qd_sample_spec sample = qd_family_sample_spec(&l->job);
-    l->tokens = sample.next_token ? (double)sample.inputs : 0;
-    if (l->job.layout_dp && pins.dp == QD_PLAN_FREE)
-        pins.dp = l->job.layout_dp;
-    return qd_planner_choose(l->planner, request->ranks, &pins, &l->choice);
+    return qd_layout_choose(&l->job, &l->hardware, request->ranks, &request->pins, &l->choice);
 }
 
 /* ---- for people ---- */
@@ -144,60 +107,69 @@ static double gib(double bytes) {
     return bytes / (1 << 30);
 }
 
-static void print_traffic(const char *what, qd_plan_traffic t) {
+static void print_traffic(FILE *out, const char *what, qd_plan_traffic t) {
     if (t.inside + t.between > 0)
-        printf("  %-10s %12.4g inside the node %12.4g between nodes\n", what, t.inside, t.between);
+        fprintf(out, "  %-10s %12.4g inside the node %12.4g between nodes\n", what, t.inside,
+                t.between);
 }
 
-static void print_job_keys(const qd_plan_layout *l) {
-    printf("in the job file:\n  layout: {dp: %d, pp: %d, tp: %d, zero: %d", l->dp, l->pp, l->tp,
-           l->zero);
+static void print_job_keys(FILE *out, const qd_plan_layout *l) {
+    fprintf(out, "in the job file:\n  layout: {dp: %d, pp: %d, tp: %d, zero: %d", l->dp, l->pp,
+            l->tp, l->zero);
     if (l->pp > 1)
-        printf(", schedule: %s", qd_pipeline_names[l->schedule]);
+        fprintf(out, ", schedule: %s", qd_pipeline_names[l->schedule]);
     if (l->chunks > 1)
-        printf(", chunks: %d", l->chunks);
-    printf("}\n  slots: {data: %" PRId64 ", tensor: %d}\n  train: {micro_batches: %" PRId64
-           ", recompute: %d}\n",
-           l->slots, l->tp, l->micro_batches, l->recompute);
+        fprintf(out, ", chunks: %d", l->chunks);
+    fprintf(out,
+            "}\n  slots: {data: %" PRId64 ", tensor: %d}\n  train: {micro_batches: %" PRId64
+            ", recompute: %d}\n",
+            l->slots, l->tp, l->micro_batches, l->recompute);
 }
 
-static void print_best(const layouts *l, int64_t ranks) {
-    const qd_plan *best = &l->choice.best;
+static void print_best(FILE *out, const qd_layouts_view *v) {
+    const qd_plan *best = &v->choice->best;
+    qd_sample_spec sample = qd_family_sample_spec(v->job);
     int64_t used = (int64_t)best->layout.dp * best->layout.pp * best->layout.tp;
     char text[QD_PLAN_REASON_BYTES];
-    printf("job         %s\ncluster     %s, %" PRId64 " of %" PRId64 " ranks\nlayout      %s\n",
-           l->job.name, l->hardware.name, used, ranks,
-           qd_plan_layout_text(&best->layout, text, sizeof text));
-    printf("step        %.4g s, %.6g samples/s", best->step_s, best->samples_per_s);
-    if (l->tokens > 0)
-        printf(", %.6g tokens/s", best->samples_per_s * l->tokens);
-    printf(", MFU %.1f %%\n", 100 * best->mfu);
+    fprintf(out,
+            "job         %s\ncluster     %s, %" PRId64 " of %" PRId64 " ranks\nlayout      %s\n",
+            v->job->name, v->hardware->name, used, v->ranks,
+            qd_plan_layout_text(&best->layout, text, sizeof text));
+    fprintf(out, "step        %.4g s, %.6g samples/s", best->step_s, best->samples_per_s);
+    if (sample.next_token)
+        fprintf(out, ", %.6g tokens/s", best->samples_per_s * (double)sample.inputs);
+    fprintf(out, ", MFU %.1f %%\n", 100 * best->mfu);
     for (int t = 0; t < QD_PLAN_TIMES; t++)
         if (best->time[t] > 0)
-            printf("  %-22s %10.4g s %5.1f %%\n", qd_plan_time_names[t], best->time[t],
-                   100 * best->time[t] / best->step_s);
-    printf("memory      %.2f of %.2f GiB on the fullest rank\n", gib(best->memory_bytes),
-           gib(l->hardware.memory_bytes));
+            fprintf(out, "  %-22s %10.4g s %5.1f %%\n", qd_plan_time_names[t], best->time[t],
+                    100 * best->time[t] / best->step_s);
+    fprintf(out, "memory      %.2f of %.2f GiB on the fullest rank\n", gib(best->memory_bytes),
+            gib(v->hardware->memory_bytes));
     for (int k = 0; k < QD_PLAN_MEMORIES; k++)
         if (best->memory[k] > 0)
-            printf("  %-22s %10.4f GiB\n", qd_plan_memory_names[k], gib(best->memory[k]));
+            fprintf(out, "  %-22s %10.4f GiB\n", qd_plan_memory_names[k], gib(best->memory[k]));
     if (used > 1)
-        printf("bytes that a rank sends in a step:\n");
-    print_traffic("tensor", best->tensor);
-    print_traffic("pipeline", best->pipeline);
-    print_traffic("data", best->data);
-    print_job_keys(&best->layout);
+        fprintf(out, "bytes that a rank sends in a step:\n");
+    print_traffic(out, "tensor", best->tensor);
+    print_traffic(out, "pipeline", best->pipeline);
+    print_traffic(out, "data", best->data);
+    print_job_keys(out, &best->layout);
 }
 
-static void print_losers(const layouts *l) {
+static void print_losers(FILE *out, const qd_layouts_view *v) {
     char text[QD_PLAN_REASON_BYTES];
-    if (l->choice.loser_count > 0)
-        printf("other grids, of %" PRId64 " layouts tried:\n", l->choice.tried);
-    for (int i = 0; i < l->choice.loser_count; i++) {
-        const qd_plan_loser *loser = &l->choice.losers[i];
-        printf("  %10.4g s  %s\n                %s\n", loser->plan.step_s,
-               qd_plan_layout_text(&loser->plan.layout, text, sizeof text), loser->reason);
+    if (v->choice->loser_count > 0)
+        fprintf(out, "other grids, of %" PRId64 " layouts tried:\n", v->choice->tried);
+    for (int i = 0; i < v->choice->loser_count; i++) {
+        const qd_plan_loser *loser = &v->choice->losers[i];
+        fprintf(out, "  %10.4g s  %s\n                %s\n", loser->plan.step_s,
+                qd_plan_layout_text(&loser->plan.layout, text, sizeof text), loser->reason);
     }
+}
+
+void qd_layouts_show(FILE *out, const qd_layouts_view *v) {
+    print_best(out, v);
+    print_losers(out, v);
 }
 
 /* ---- for programs ---- */
@@ -243,16 +215,18 @@ static json_t *plan_json(const qd_plan *p, double tokens) {
 }
 
 static int print_json(const layouts *l, int64_t ranks) {
+    qd_sample_spec sample = qd_family_sample_spec(&l->job);
+    double tokens = sample.next_token ? (double)sample.inputs : 0;
     json_t *others = json_array();
     for (int i = 0; i < l->choice.loser_count; i++) {
-        json_t *loser = plan_json(&l->choice.losers[i].plan, l->tokens);
+        json_t *loser = plan_json(&l->choice.losers[i].plan, tokens);
         json_object_set_new(loser, "reason", json_string(l->choice.losers[i].reason));
         json_array_append_new(others, loser);
     }
     json_t *root =
         json_pack("{s:s, s:s, s:I, s:I, s:o, s:o}", "job", l->job.name, "cluster", l->hardware.name,
                   "ranks", (json_int_t)ranks, "tried", (json_int_t)l->choice.tried, "best",
-                  plan_json(&l->choice.best, l->tokens), "others", others);
+                  plan_json(&l->choice.best, tokens), "others", others);
     if (!root)
         return qd_error_set(QD_ENOMEM, "no memory for the plan as JSON");
     json_dumpf(root, stdout, JSON_INDENT(2));
@@ -269,10 +243,9 @@ int qd_layouts_print(const qd_layouts_request *request) {
     if (!rc && request->json)
         rc = print_json(l, request->ranks);
     else if (!rc) {
-        print_best(l, request->ranks);
-        print_losers(l);
+        qd_layouts_view view = {&l->job, &l->hardware, request->ranks, &l->choice};
+        qd_layouts_show(stdout, &view);
     }
-    qd_planner_destroy(l->planner);
     free(l);
     return rc;
 }

@@ -7,7 +7,7 @@
 
 #include "runtime/error.h"
 
-enum { KEY_CONF = 256, KEY_RUNS, KEY_RESUME, KEY_DRY_RUN, KEY_PROGRESS };
+enum { KEY_CONF = 256, KEY_CLUSTER, KEY_RUNS, KEY_RESUME, KEY_DRY_RUN, KEY_PROGRESS };
 enum { MOST_WORKERS = 1 << 20 };
 
 static const struct argp_option option_table[] = {
@@ -16,6 +16,8 @@ static const struct argp_option option_table[] = {
      "workers.threads asks for, as many as the jobs can use); not under mpirun",
      0},
     {"conf", KEY_CONF, "FILE", 0, "cluster file (default: built-in defaults)", 0},
+    {"cluster", KEY_CLUSTER, "FILE", 0,
+     "plan jobs of layout: auto for hardware described in FILE (default: this machine)", 0},
     {"runs", KEY_RUNS, "FOLDER", 0, "where run folders go (default: `runs' of the cluster file)",
      0},
     {"resume", KEY_RESUME, NULL, 0,
@@ -55,6 +57,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
         return 0;
     case KEY_CONF:
         options->cluster_file = argument;
+        return 0;
+    case KEY_CLUSTER:
+        options->hardware_file = argument;
         return 0;
     case KEY_RUNS:
         options->runs = argument;

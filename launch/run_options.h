@@ -12,9 +12,10 @@ typedef enum { QD_SHOW_AUTO, QD_SHOW_BAR, QD_SHOW_LINES, QD_SHOW_NONE } qd_show;
 typedef struct qd_run_options {
     char **job_files;
     int job_file_count;
-    const char *cluster_file; /* NULL: defaults */
-    const char *runs;         /* NULL: the cluster file's */
-    int workers;              /* 0: found out */
+    const char *cluster_file;  /* NULL: defaults */
+    const char *hardware_file; /* NULL: this machine */
+    const char *runs;          /* NULL: the cluster file's */
+    int workers;               /* 0: found out */
     bool resume;
     bool dry_run;
     bool verbose;

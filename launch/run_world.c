@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/pidfd.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "launch/command.h"
 #include "launch/display.h"
 #include "launch/mpirun.h"
+#include "launch/run_layouts.h"
 #include "launch/signals.h"
 #include "runtime/error.h"
 #include "runtime/heap.h"
@@ -47,18 +49,39 @@ static void on_all_ready(void) {
         qd_stop_signal = SIGUSR1;
 }
 
+static int count_hosts(const qd_world *world) {
+    int hosts = 0;
+    for (int rank = 1; rank < world->size; rank++) {
+        int before = 1;
+        while (strcmp(world->host[before], world->host[rank]) != 0)
+            before++;
+        hosts += before == rank;
+    }
+    return hosts;
+}
+
+static void free_reports(char **reports, int count) {
+    for (int i = 0; reports && i < count; i++)
+        free(reports[i]);
+    free(reports);
+}
+
 static int schedule(const qd_run_options *options, const qd_world *world, qd_wire *wire,
                     int *exit_status, bool *in_peace) {
     qd_cluster cluster;
     qd_job *jobs = NULL;
     qd_display *display = NULL;
-    int rc = 0;
-    if (world->size < 2)
+    char **reports = calloc((size_t)options->job_file_count, sizeof *reports);
+    int rc = reports ? 0 : qd_error_set(QD_ENOMEM, "no memory for the plans of jobs");
+    if (!rc && world->size < 2)
         rc = qd_error_set(QD_EUSAGE,
                           "a world of one rank has no worker; start at least 2 ranks: "
                           "mpirun -n 3 quadrille run JOB... has a scheduler and two workers");
     if (!rc)
         rc = qd_run_options_load(options, &cluster, &jobs);
+    if (!rc)
+        rc = qd_run_layouts_settle(options, &cluster, world->size - 1, count_hosts(world), jobs,
+                                   reports);
     if (!rc)
         rc = qd_display_create(options->show, world->size - 1, on_all_ready, &display);
     if (rc) {
@@ -70,6 +93,7 @@ static int schedule(const qd_run_options *options, const qd_world *world, qd_wir
         .wire = wire,
         .cluster = &cluster,
         .jobs = jobs,
+        .plans = (const char *const *)reports,
         .job_count = options->job_file_count,
         .resume = options->resume,
         .stop_signal = &qd_stop_signal,
@@ -78,6 +102,7 @@ static int schedule(const qd_run_options *options, const qd_world *world, qd_wir
     rc = qd_server_run(&config, exit_status, in_peace);
 out:
     qd_display_destroy(display);
+    free_reports(reports, options->job_file_count);
     free(jobs);
     return rc;
 }

@@ -269,7 +269,10 @@ static const qd_field ranks_fields[] = {
     {0},
 };
 
+static const char *const grids[] = {[QD_GRID_GIVEN] = "given", [QD_GRID_AUTO] = "auto", NULL};
+
 static const qd_field layout_fields[] = {
+    {"grid", QD_FIELD_CHOICE, 0, AT(layout_grid), .choices = grids, .preset = "given"},
     {"dp", QD_FIELD_AUTO_INT, 0, AT(layout_dp), .min = 1, .max = QD_JOB_MAX_SLOTS,
      .preset = "auto"},
     {"tp", QD_FIELD_AUTO_INT, 0, AT(layout_tp), .min = 1, .max = QD_MAX_TENSOR_SLOTS,
@@ -306,7 +309,7 @@ static const qd_field job_fields[] = {
     {"schedule", QD_FIELD_MAPPING, .fields = schedule_fields},
     {"slots", QD_FIELD_MAPPING, .fields = slots_fields},
     {"ranks", QD_FIELD_MAPPING, .fields = ranks_fields},
-    {"layout", QD_FIELD_MAPPING, .fields = layout_fields},
+    {"layout", QD_FIELD_MAPPING, QD_FIELD_WORD, .fields = layout_fields},
     {"checkpoint", QD_FIELD_MAPPING, .fields = checkpoint_fields},
     {"log", QD_FIELD_MAPPING, .fields = log_fields},
     {0},

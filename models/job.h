@@ -60,6 +60,10 @@ typedef enum {
 } qd_optimizer_kind;
 typedef enum { QD_DECAY_ALL, QD_DECAY_MATRICES } qd_decay_group;
 
+/* Who says what the layout is: auto asks the planner (models/planner.h), which answers in numbers.
+ */
+typedef enum { QD_GRID_GIVEN, QD_GRID_AUTO } qd_grid_choice;
+
 typedef enum { QD_POSITIONS_LEARNED, QD_POSITIONS_ROTARY } qd_positions_kind;
 typedef enum {
     QD_LOSS_MSE,
@@ -175,7 +179,11 @@ typedef struct qd_job {
     qd_data_spec data;
     qd_train_spec train;
     qd_optimizer_spec optimizer;
-    qd_schedule_spec schedule;    /* of optimizer.learning_rate */
+    qd_schedule_spec schedule; /* of optimizer.learning_rate */
+    /* AUTO: not to be built, run or emitted before the planner has answered. Then 0 in slots,
+     * layout dp and tp, ranks_max and micro_batches, -1 in layout_zero and recompute: the
+     * planner's. */
+    qd_grid_choice layout_grid;
     int64_t slots_tensor;         /* parts that layers are cut into; see DESIGN 3.4 */
     int64_t slots_pipeline;       /* parts that the model is cut into; see models/part_graph.h */
     int64_t slots_data;           /* divides train.batch; see DESIGN 3.4 */

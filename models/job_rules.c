@@ -46,8 +46,12 @@ int qd_job_resolve(const char *file, const qd_schema_lines *lines, qd_job *job) 
     qd_job_rules r = {file, lines, NULL};
     int rc;
     if ((rc = qd_job_resolve_model(&r, job)) || (rc = qd_job_resolve_train(&r, job)) ||
-        (rc = qd_job_check_schedule(&r, job)) || (rc = qd_job_resolve_slots(&r, job)) ||
-        (rc = qd_job_resolve_ranks(&r, job)) || (rc = qd_layer_list_check(file, lines, job)))
+        (rc = qd_job_check_schedule(&r, job)))
+        return rc;
+    if (job->layout_grid == QD_GRID_AUTO)
+        return qd_job_leave_to_planner(&r, job);
+    if ((rc = qd_job_resolve_slots(&r, job)) || (rc = qd_job_resolve_ranks(&r, job)) ||
+        (rc = qd_layer_list_check(file, lines, job)))
         return rc;
     rc = qd_job_check_parts(&r, job);
     return rc ? rc : qd_job_check_pipeline(file, lines, job);

@@ -17,6 +17,9 @@ int qd_job_check_schedule(const qd_job_rules *r, const qd_job *job);
 int qd_job_resolve_slots(qd_job_rules *r, qd_job *job);
 int qd_job_resolve_ranks(const qd_job_rules *r, qd_job *job);
 
+/* Of a job with layout: auto, instead of slots and ranks: marks what the file leaves open. */
+int qd_job_leave_to_planner(const qd_job_rules *r, qd_job *job);
+
 /* Whether each rank of a tensor group has something of every layer that is cut. */
 int qd_job_check_parts(const qd_job_rules *r, const qd_job *job);
 

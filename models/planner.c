@@ -9,6 +9,7 @@
 #include "runtime/error.h"
 
 const qd_plan_pins qd_plan_no_pins = {QD_PLAN_FREE, QD_PLAN_FREE, QD_PLAN_FREE, QD_PLAN_FREE,
+                                      QD_PLAN_FREE, QD_PLAN_FREE, QD_PLAN_FREE, QD_PLAN_FREE,
                                       QD_PLAN_FREE, QD_PLAN_FREE, QD_PLAN_FREE, QD_PLAN_FREE};
 
 const char *const qd_plan_time_names[QD_PLAN_TIMES] = {

@@ -91,6 +91,8 @@ enum { QD_PLAN_FREE = -1, QD_PLAN_MOST = 6, QD_PLAN_REASON_BYTES = 256 };
 /* What the planner may not choose: QD_PLAN_FREE, or the value it is to have. */
 typedef struct qd_plan_pins {
     int64_t dp, pp, tp, zero, schedule, slots, micro_batches, recompute;
+    /* Bounds of what it may choose; QD_PLAN_FREE: none but the job's own. */
+    int64_t least_ranks, most_pp, most_tp, most_zero;
 } qd_plan_pins;
 
 extern const qd_plan_pins qd_plan_no_pins;

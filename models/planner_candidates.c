@@ -44,6 +44,10 @@ static void thin(qd_plan_counts *c, int most) {
     }
 }
 
+static int64_t at_most(int64_t n, int64_t bound) {
+    return bound != QD_PLAN_FREE && bound < n ? bound : n;
+}
+
 static void pinned(int64_t pin, qd_plan_counts *c) {
     if (pin == QD_PLAN_FREE)
         return;
@@ -54,7 +58,7 @@ static void pinned(int64_t pin, qd_plan_counts *c) {
 /* Stages: those that share the blocks evenly, and powers of two. */
 static void stage_counts(const qd_planner *p, const qd_search *s, qd_plan_counts *c) {
     int blocks = p->profile->one->block_count;
-    int64_t most = p->most_parts < s->ranks ? p->most_parts : s->ranks;
+    int64_t most = at_most(p->most_parts < s->ranks ? p->most_parts : s->ranks, s->pins.most_pp);
     c->count = 0;
     for (int64_t n = 1; n <= most && n <= MOST_STAGES; n++) {
         bool power = (n & (n - 1)) == 0, even = blocks > 0 && blocks % n == 0;
@@ -85,13 +89,14 @@ void qd_plan_list_pipelines(const qd_planner *p, const qd_search *s, qd_plan_pip
 void qd_plan_tensor_counts(const qd_planner *p, const qd_search *s, bool across,
                            qd_plan_counts *c) {
     int64_t devices = p->hardware->devices;
+    int64_t most = at_most(p->profile->most_tp, s->pins.most_tp);
     c->count = 0;
-    for (int64_t n = 1; n <= p->profile->most_tp && n <= s->ranks; n++) {
+    for (int64_t n = 1; n <= most && n <= s->ranks; n++) {
         bool inside = devices % n == 0, beyond = n > devices && n % devices == 0;
         if (across ? beyond && (n & (n - 1)) == 0 : inside)
             add(c, n);
     }
-    if (s->pins.tp != QD_PLAN_FREE && !across && s->pins.tp <= p->profile->most_tp)
+    if (s->pins.tp != QD_PLAN_FREE && !across && s->pins.tp <= most)
         pinned(s->pins.tp, c);
     else if (s->pins.tp != QD_PLAN_FREE)
         c->count = 0;

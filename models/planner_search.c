@@ -70,8 +70,9 @@ static void try_schedules(const loops *l, const qd_plan_case *c, qd_plan_layout 
 
 static void try_zero(const loops *l, const qd_plan_case *c, qd_plan_layout *layout) {
     int64_t pin = l->search->pins.zero;
+    int64_t bound = l->search->pins.most_zero;
     for (int zero = 0; zero <= (layout->dp > 1 ? 3 : 0) || zero == pin; zero++) {
-        if (pin != QD_PLAN_FREE && pin != zero)
+        if ((pin != QD_PLAN_FREE && pin != zero) || (bound != QD_PLAN_FREE && zero > bound))
             continue;
         layout->zero = zero;
         try_schedules(l, c, layout);
@@ -97,7 +98,9 @@ static void try_data(const loops *l, const qd_plan_case *c) {
     qd_plan_layout layout = {
         .pp = c->pp, .tp = l->tp, .chunks = c->chunks, .recompute = l->recompute};
     for (int i = 0; i < l->data.count && l->data.n[i] <= most; i++)
-        if (l->data.n[i] <= MOST_RANKS_OF_DATA && divide_batch(l, (int)l->data.n[i], &layout))
+        if (l->data.n[i] <= MOST_RANKS_OF_DATA &&
+            l->data.n[i] * c->pp * l->tp >= l->search->pins.least_ranks &&
+            divide_batch(l, (int)l->data.n[i], &layout))
             try_zero(l, c, &layout);
 }
 

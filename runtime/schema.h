@@ -42,10 +42,11 @@ typedef struct qd_optional_int {
 } qd_optional_int;
 
 enum {
-    QD_FIELD_REQUIRED = 1,   /* must be there; in a mapping, makes the mapping required too */
-    QD_FIELD_RESULT = 2,     /* takes part in qd_schema_compare; of a MAPPING_LIST: its length */
-    QD_FIELD_ABOVE_MIN = 4,  /* REAL: min itself is not accepted */
-    QD_FIELD_BELOW_MAX = 8,  /* REAL: max itself is not accepted */
+    QD_FIELD_REQUIRED = 1,  /* must be there; in a mapping, makes the mapping required too */
+    QD_FIELD_RESULT = 2,    /* takes part in qd_schema_compare; of a MAPPING_LIST: its length */
+    QD_FIELD_ABOVE_MIN = 4, /* REAL: min itself is not accepted */
+    QD_FIELD_BELOW_MAX = 8, /* REAL: max itself is not accepted */
+    QD_FIELD_WORD = 32, /* MAPPING whose first field is a CHOICE: its word alone stands for it */
     QD_FIELD_OMIT_ZERO = 16, /* INT, REAL: zero stands for "not given" and is not emitted */
 };
 

@@ -75,14 +75,6 @@ static int bind_list(const qd_schema_place *at, const qd_field *field, const qd_
 
 static int bind_mapping(const qd_schema_place *at, char *object);
 
-static int bind_nested(const qd_schema_place *at, const qd_field *field, const qd_yaml_node *node,
-                       char *object) {
-    if (node->kind != QD_YAML_MAPPING)
-        return qd_schema_wrong_kind(at, field, node);
-    qd_schema_place inner = {at->file, at, field->key, 0, field->fields, node, node->line};
-    return bind_mapping(&inner, object);
-}
-
 /* A word alone is bound as the mapping it stands for. */
 static int bind_word(qd_schema_place *at, char *object) {
     const qd_field *first = at->fields;
@@ -95,6 +87,16 @@ static int bind_word(qd_schema_place *at, char *object) {
     qd_yaml_node mapping = {.kind = QD_YAML_MAPPING, .line = word.line, .first = &word};
     at->node = &mapping;
     return bind_mapping(at, object);
+}
+
+static int bind_nested(const qd_schema_place *at, const qd_field *field, const qd_yaml_node *node,
+                       char *object) {
+    bool word =
+        (field->flags & QD_FIELD_WORD) && node->kind == QD_YAML_SCALAR && !qd_schema_is_null(node);
+    if (node->kind != QD_YAML_MAPPING && !word)
+        return qd_schema_wrong_kind(at, field, node);
+    qd_schema_place inner = {at->file, at, field->key, 0, field->fields, node, node->line};
+    return word ? bind_word(&inner, object) : bind_mapping(&inner, object);
 }
 
 static int bind_mapping_list(const qd_schema_place *at, const qd_field *field,

@@ -85,7 +85,14 @@ static int write_job(const qd_run_folder *folder, const qd_job *job) {
     return rc;
 }
 
-int qd_run_folder_open(const char *runs, const qd_job *job, bool resume, qd_run_folder *out) {
+static int write_plan(const qd_run_folder *folder, const char *plan) {
+    char path[PATH_MAX];
+    int rc = qd_path_join(path, sizeof path, folder->path, "layout.txt");
+    return rc ? rc : qd_file_replace(path, plan, strlen(plan));
+}
+
+int qd_run_folder_open(const char *runs, const qd_job *job, const char *plan, bool resume,
+                       qd_run_folder *out) {
     qd_run_folder folder = {.lock = -1};
     char absolute[PATH_MAX];
     int rc = qd_file_make_folders(runs);
@@ -101,6 +108,8 @@ int qd_run_folder_open(const char *runs, const qd_job *job, bool resume, qd_run_
         rc = qd_file_make_folders(folder.path);
     if (!rc)
         rc = write_job(&folder, job);
+    if (!rc && plan)
+        rc = write_plan(&folder, plan);
     if (rc) {
         qd_run_folder_close(&folder);
         return rc;

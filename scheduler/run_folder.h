@@ -19,9 +19,11 @@ typedef struct qd_run_folder {
 /*
  * Takes RUNS/JOB for this process until qd_run_folder_close or death. Without resume an earlier
  * run there is kept, renamed to RUNS/JOB.1, .2, ... With resume it is continued. The resolved job
- * is written to job.yaml. QD_EIO, also when another process holds the folder.
+ * is written to job.yaml, plan (or NULL), why it has its layout, to layout.txt. QD_EIO, also when
+ * another process holds the folder.
  */
-int qd_run_folder_open(const char *runs, const qd_job *job, bool resume, qd_run_folder *folder);
+int qd_run_folder_open(const char *runs, const qd_job *job, const char *plan, bool resume,
+                       qd_run_folder *folder);
 
 /* Lets go of the lock. A folder that was never opened ({.lock = -1}) is fine. */
 void qd_run_folder_close(qd_run_folder *folder);

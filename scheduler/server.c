@@ -43,8 +43,8 @@ static int open_job(qd_server *server, int i) {
     if (text.failed)
         return qd_error_set(QD_ENOMEM, "no memory for the text of job %s", config->jobs[i].name);
     job->text = text.bytes;
-    return qd_run_folder_open(config->cluster->runs, &config->jobs[i], config->resume,
-                              &job->folder);
+    return qd_run_folder_open(config->cluster->runs, &config->jobs[i], config->plans[i],
+                              config->resume, &job->folder);
 }
 
 static int open_journal(qd_server *server) {

@@ -32,7 +32,8 @@ typedef struct qd_server_config {
     const qd_world *world;
     qd_wire *wire;
     const qd_cluster *cluster;
-    const qd_job *jobs; /* names differ */
+    const qd_job *jobs;       /* names differ */
+    const char *const *plans; /* why a job has its layout, for its run folder; or NULL each */
     int job_count;
     bool resume;
     /* Set by a signal handler: the number of the signal that asks to save and stop; 0: none. */

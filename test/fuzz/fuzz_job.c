@@ -37,8 +37,10 @@ static void check_job(const char *text, size_t length) {
         check_message(rc);
         return;
     }
+    if (job.layout_grid == QD_GRID_AUTO)
+        return; /* the planner comes first */
     if (job.train.batch % job.slots_data || job.ranks_min < 1 || job.ranks_min > job.ranks_max ||
-        job.ranks_max > job.slots_data)
+        job.ranks_max > job.slots_data * job.layout_tp)
         broken("inconsistent job", text);
     qd_job_emit(&job, &first);
     if (qd_job_parse("x.yaml", first.bytes, first.length, &again))

@@ -396,18 +396,33 @@ START_TEST(pins_are_kept) {
     qd_job job = gpt(8, 32);
     qd_hardware h = simple(4);
     qd_plan_choice choice;
-    qd_plan_pins pins = {.dp = 2,
-                         .pp = 2,
-                         .tp = 2,
-                         .zero = 1,
-                         .schedule = schedule("gpipe"),
-                         .slots = 4,
-                         .micro_batches = 4,
-                         .recompute = 3};
+    qd_plan_pins pins = qd_plan_no_pins;
+    pins.dp = pins.pp = pins.tp = 2;
+    pins.zero = 1;
+    pins.schedule = schedule("gpipe");
+    pins.slots = pins.micro_batches = 4;
+    pins.recompute = 3;
     ck_assert_msg(choose(&job, &h, 16, pins, &choice) == 0, "%s", qd_error_message());
     qd_plan_layout l = choice.best.layout;
     ck_assert(l.dp == 2 && l.pp == 2 && l.tp == 2 && l.zero == 1 && l.slots == 4 &&
               l.micro_batches == 4 && l.recompute == 3 && l.schedule == pins.schedule);
+}
+END_TEST
+
+START_TEST(bounds_are_kept) {
+    qd_job job = gpt(8, 32);
+    qd_hardware h = simple(4);
+    qd_plan_choice choice;
+    qd_plan_pins pins = qd_plan_no_pins;
+    pins.most_pp = 1;
+    pins.most_tp = 2;
+    pins.most_zero = 1;
+    pins.least_ranks = 9;
+    ck_assert_int_eq(choose(&job, &h, 16, pins, &choice), 0);
+    for (int i = -1; i < choice.loser_count; i++) {
+        qd_plan_layout l = i < 0 ? choice.best.layout : choice.losers[i].plan.layout;
+        ck_assert(l.pp == 1 && l.tp <= 2 && l.zero <= 1 && l.dp * l.tp >= 9 && l.dp * l.tp <= 16);
+    }
 }
 END_TEST
 
@@ -554,6 +569,7 @@ int main(void) {
     tcase_add_test(tc, more_bandwidth_is_never_slower);
     tcase_add_test(tc, more_memory_is_never_slower_and_what_is_chosen_fits);
     tcase_add_test(tc, pins_are_kept);
+    tcase_add_test(tc, bounds_are_kept);
     tcase_add_test(tc, losers_say_why);
     tcase_add_test(tc, an_impossible_job_is_refused_with_the_ranks_it_needs);
     tcase_add_test(tc, a_pinned_layout_is_refused_with_each_change_that_helps);
