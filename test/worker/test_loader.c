@@ -140,6 +140,38 @@ START_TEST(beginning_at_a_later_step_gives_the_tail_of_the_stream) {
 }
 END_TEST
 
+START_TEST(an_epoch_dealt_anew_half_way_still_visits_each_sample_once) {
+    enum { EPOCHS = 6, STEPS = EPOCHS * SAMPLES / BATCH, CHANGE = STEPS / 3 };
+    static int before[EPOCHS * SAMPLES], stream[EPOCHS * SAMPLES];
+    qd_job job = make_job();
+    qd_dataset *d = open_data(&job);
+    read_steps(&job, d, 0, SLOTS, 0, CHANGE, before); /* one member, then three */
+    for (int m = 0; m < 3; m++)
+        read_steps(&job, d, m * SLOTS / 3, (m + 1) * SLOTS / 3, CHANGE, STEPS - CHANGE,
+                   stream + CHANGE * BATCH);
+    memcpy(stream, before, CHANGE * BATCH * sizeof *stream);
+    for (int epoch = 0; epoch < EPOCHS; epoch++) {
+        bool seen[SAMPLES] = {false};
+        for (int i = 0; i < SAMPLES; i++) {
+            int number = stream[epoch * SAMPLES + i];
+            ck_assert(number >= 0 && number < SAMPLES && !seen[number]);
+            seen[number] = true;
+        }
+    }
+    qd_dataset_close(d);
+}
+END_TEST
+
+/* Hence no rank is without a sample: a rank has a slot, and slots divide the batch. */
+START_TEST(fewer_samples_than_a_batch_are_refused) {
+    qd_job job = make_job();
+    job.data.validation = SAMPLES - 2;
+    qd_dataset *d = NULL;
+    ck_assert_int_lt(qd_dataset_open(&job, &d), 0);
+    ck_assert_ptr_nonnull(strstr(qd_error_message(), "more than the 2 samples"));
+}
+END_TEST
+
 START_TEST(the_stream_is_what_sample_at_says) {
     enum { STEPS = 10 };
     static int stream[STEPS * BATCH];
@@ -228,6 +260,8 @@ int main(void) {
     tcase_add_test(tc, the_validation_samples_are_never_trained_on);
     tcase_add_test(tc, slots_hold_the_same_samples_however_they_are_dealt);
     tcase_add_test(tc, beginning_at_a_later_step_gives_the_tail_of_the_stream);
+    tcase_add_test(tc, an_epoch_dealt_anew_half_way_still_visits_each_sample_once);
+    tcase_add_test(tc, fewer_samples_than_a_batch_are_refused);
     tcase_add_test(tc, the_stream_is_what_sample_at_says);
     tcase_add_test(tc, another_seed_gives_another_order);
     tcase_add_test(tc, a_batch_stays_as_it_is_until_the_next_call);
