@@ -25,7 +25,7 @@ static int host_of(const qd_job *job, qd_plan_host *host) {
     *whole = *job;
     whole->layout_bucket_mib = 65536; /* small ones of a huge model take long to count */
     if (job->layout_grid == QD_GRID_AUTO) {
-        whole->slots_tensor = whole->layout_tp = 1;
+        whole->slots_tensor = whole->layout_tp = whole->slots_pipeline = 1;
         for (whole->slots_data = 8; whole->train.batch % whole->slots_data;)
             whole->slots_data--;
         whole->layout_zero = whole->train.recompute = 0;
@@ -120,6 +120,8 @@ static int take_plan(const char *file, const qd_plan_layout *l, const qd_job *ea
     planned->layout_tp = l->tp;
     planned->layout_zero = l->zero;
     planned->slots_data = l->slots;
+    planned->layout_pp = planned->layout_chunks = 1;
+    planned->slots_pipeline = earlier ? earlier->slots_pipeline : 1;
     if (earlier || !planned->slots_tensor)
         planned->slots_tensor = earlier ? earlier->slots_tensor : l->tp;
     planned->train.micro_batches = l->micro_batches;
@@ -191,7 +193,7 @@ static int refuse_if_too_large(const qd_job *job, const qd_hardware *hardware, i
 int qd_layout_check_memory(const qd_job *job, const qd_hardware *hardware, int64_t ranks) {
     qd_plan_pins pins = qd_plan_no_pins;
     int64_t tp = job->layout_tp, most = job->ranks_max < ranks ? job->ranks_max : ranks;
-    if (most < job->ranks_min || most < tp)
+    if (job->layout_pp > 1 || most < job->ranks_min || most < tp)
         return 0; /* the scheduler says so */
     qd_engine_bound(job, &pins);
     pins.dp = most / tp;

@@ -28,7 +28,8 @@ static int check_layers(const qd_job_rules *r, const qd_job *job) {
     if (!whole)
         return qd_error_set(QD_ENOMEM, "%s: no memory for a job", r->file);
     *whole = *job;
-    whole->slots_data = whole->slots_tensor = whole->layout_tp = whole->train.micro_batches = 1;
+    whole->slots_data = whole->slots_tensor = whole->slots_pipeline = whole->layout_tp =
+        whole->train.micro_batches = 1;
     whole->train.recompute = 0;
     int rc = qd_layer_list_check(r->file, r->lines, whole);
     free(whole);
