@@ -65,12 +65,12 @@ typedef struct qd_submission {
     int64_t job; /* unique, ascending, > 0 */
     char name[QD_JOB_NAME_BYTES];
     int ranks_min, ranks_max; /* 1 <= min <= max */
-    int ranks_step; /* any gang has min ranks and a multiple of it, max too; 0 counts as 1 */
-    int64_t estimate_ns;      /* run time on ranks_min, a guess and no limit; 0: none */
-    int64_t deadline_ns;      /* when it is wanted, on the events' clock; 0: none */
-    int importance;           /* class: higher is more important; -100 .. 100 */
-    int nice;                 /* points off the priority, -1000000 .. 1000000 */
-    int account;              /* whose share it uses, 0 .. QD_ACCOUNTS - 1 */
+    int ranks_step;      /* any gang has min ranks and a multiple of it, max too; 0 counts as 1 */
+    int64_t estimate_ns; /* run time on ranks_min, a guess and no limit; 0: none */
+    int64_t deadline_ns; /* when it is wanted, on the events' clock; 0: none */
+    int importance;      /* class: higher is more important; -100 .. 100 */
+    int nice;            /* points off the priority, -1000000 .. 1000000 */
+    int account;         /* whose share it uses, 0 .. QD_ACCOUNTS - 1 */
 } qd_submission;
 
 enum { QD_ACCOUNTS = 1024 };
