@@ -31,6 +31,7 @@ typedef enum {
     QD_STATE_FAILED,
     QD_STATE_CANCELLED, /* ended before it ran, or called off */
     QD_STATE_PREEMPTED, /* saved, can be resumed */
+    QD_STATE_TIMEOUT,   /* ran for its limit; saved, can be resumed */
     QD_STATES
 } qd_job_state;
 
@@ -45,6 +46,7 @@ typedef enum {
     QD_EVENT_MEMBER_ENDED, /* job, attempt, rank, outcome, text */
     QD_EVENT_DRAIN,        /* save and stop everything, start nothing more; text: why */
     QD_EVENT_CANCEL,       /* job, text: why */
+    QD_EVENT_LIMIT,        /* job, submit.limit_ns: its limit is another one from now on */
     QD_EVENT_TIME,         /* nothing but that it is so late now */
     QD_EVENTS
 } qd_event_kind;
@@ -66,6 +68,7 @@ typedef struct qd_submission {
     char name[QD_JOB_NAME_BYTES];
     int ranks_min, ranks_max; /* 1 <= min <= max */
     int64_t estimate_ns;      /* run time on ranks_min, a guess and no limit; 0: none */
+    int64_t limit_ns;         /* run time of all attempts together, enforced; 0: none */
     int64_t deadline_ns;      /* when it is wanted, on the events' clock; 0: none */
     int importance;           /* class: higher is more important; -100 .. 100 */
     int nice;                 /* points off the priority, -1000000 .. 1000000 */

@@ -42,32 +42,15 @@ static void add_gang(uint64_t *digest, const qd_job_record *job) {
 static void add_job(uint64_t *digest, const qd_job_record *job) {
     const qd_submission *s = &job->submit;
     const qd_attained *a = &job->attained;
-    const int64_t numbers[] = {job->job,
-                               s->ranks_min,
-                               s->ranks_max,
-                               s->estimate_ns,
-                               s->deadline_ns,
-                               s->importance,
-                               s->nice,
-                               s->account,
-                               job->state,
-                               job->attempt,
-                               job->epoch,
-                               job->preempted,
-                               job->due_ns,
-                               job->entry.key,
-                               job->planned_ranks,
-                               job->start_ns,
-                               job->run_before_ns,
-                               job->pending_ns,
-                               job->waited_ns,
-                               a->queue,
-                               a->since_ns,
-                               a->service_rank_us,
-                               a->waited_ns,
-                               a->counted_ns,
-                               job->move_ns,
-                               a->claims};
+    const int64_t numbers[] = {
+        job->job,           s->ranks_min,       s->ranks_max,  s->estimate_ns,
+        s->limit_ns,        s->deadline_ns,     s->importance, s->nice,
+        s->account,         job->state,         job->attempt,  job->epoch,
+        job->preempted,     job->timed_out,     job->limit_ns, job->due_ns,
+        job->entry.key,     job->planned_ranks, job->start_ns, job->run_before_ns,
+        job->pending_ns,    job->waited_ns,     a->queue,      a->since_ns,
+        a->service_rank_us, a->waited_ns,       a->counted_ns, job->move_ns,
+        a->claims};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         add_number(digest, numbers[i]);
     add_text(digest, s->name);

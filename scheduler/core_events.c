@@ -17,6 +17,7 @@ const char *const qd_event_names[QD_EVENTS] = {
     [QD_EVENT_MEMBER_ENDED] = "MEMBER_ENDED",
     [QD_EVENT_DRAIN] = "DRAIN",
     [QD_EVENT_CANCEL] = "CANCEL",
+    [QD_EVENT_LIMIT] = "LIMIT",
     [QD_EVENT_TIME] = "TIME",
 };
 
@@ -81,8 +82,8 @@ static int check_submit(const qd_core *core, const qd_event *event) {
         return qd_error_set(QD_EPROTO,
                             "SUBMIT: job %lld: ranks %d to %d; 1 <= min <= max is needed",
                             (long long)s->job, s->ranks_min, s->ranks_max);
-    if (s->estimate_ns < 0 || s->deadline_ns < 0)
-        return qd_error_set(QD_EPROTO, "SUBMIT: job %lld: a negative estimate or deadline",
+    if (s->estimate_ns < 0 || s->deadline_ns < 0 || s->limit_ns < 0)
+        return qd_error_set(QD_EPROTO, "SUBMIT: job %lld: a negative estimate, limit or deadline",
                             (long long)s->job);
     if (abs(s->importance) > 100 || abs(s->nice) > 1000000 || s->account < 0 ||
         s->account >= QD_ACCOUNTS)
@@ -154,6 +155,16 @@ static void apply_cancel(qd_core *core, const qd_event *event) {
     qd_job_call_off(core, qd_jobs_find(&core->jobs, event->job), event->text);
 }
 
+static int check_limit(const qd_core *core, const qd_event *event) {
+    if (event->submit.limit_ns < 0)
+        return qd_error_set(QD_EPROTO, "LIMIT: job %lld: a negative limit", (long long)event->job);
+    return check_job(core, event);
+}
+
+static void apply_limit(qd_core *core, const qd_event *event) {
+    qd_job_limit(core, qd_jobs_find(&core->jobs, event->job), event->submit.limit_ns);
+}
+
 const qd_event_handler qd_event_handlers[QD_EVENTS] = {
     [QD_EVENT_WORKER_READY] = {.check = check_rank, .apply = apply_worker_ready},
     [QD_EVENT_WORKER_LOST] = {.check = check_rank, .apply = apply_worker_lost, .whole_queue = true},
@@ -162,5 +173,6 @@ const qd_event_handler qd_event_handlers[QD_EVENTS] = {
     [QD_EVENT_MEMBER_ENDED] = {.check = check_member_ended, .apply = apply_member_ended},
     [QD_EVENT_DRAIN] = {.check = check_nothing, .apply = apply_drain, .whole_queue = true},
     [QD_EVENT_CANCEL] = {.check = check_job, .apply = apply_cancel},
+    [QD_EVENT_LIMIT] = {.check = check_limit, .apply = apply_limit},
     [QD_EVENT_TIME] = {.check = check_nothing, .apply = apply_nothing},
 };

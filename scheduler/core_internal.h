@@ -27,6 +27,7 @@ struct qd_core {
     qd_timetable timetable; /* what is expected of the jobs that have not ended */
     int64_t now_ns;         /* time of the last event that was taken */
     qd_moves moves;         /* of pending jobs within the queue */
+    qd_moves alarms;        /* of running jobs: when their limit is reached */
     qd_shares shares;       /* what the accounts have used */
     int saving_ranks;       /* held by gangs that save to make room */
     int64_t planned_up_to;  /* job number; conservative.c */
@@ -67,6 +68,10 @@ void qd_job_submitted(qd_core *core, const qd_submission *submission);
 void qd_job_start(qd_core *core, qd_job_record *job, int ranks); /* of a PENDING job */
 void qd_job_stop(qd_core *core, qd_job_record *job,
                  const char *text); /* of one that has not ended */
+/* Has RUNNING jobs whose limit is reached save and end. */
+void qd_job_stop_late_ones(qd_core *core);
+/* Its limit is another one from now on; 0: none. */
+void qd_job_limit(qd_core *core, qd_job_record *job, int64_t limit_ns);
 /* Has a RUNNING job saved and put back into the queue, with its age. */
 void qd_job_preempt(qd_core *core, qd_job_record *job, const char *text);
 void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text); /* of any job */

@@ -10,7 +10,7 @@ const char *const qd_job_state_names[QD_STATES] = {
     [QD_STATE_PENDING] = "PENDING",       [QD_STATE_RUNNING] = "RUNNING",
     [QD_STATE_COMPLETING] = "COMPLETING", [QD_STATE_COMPLETED] = "COMPLETED",
     [QD_STATE_FAILED] = "FAILED",         [QD_STATE_CANCELLED] = "CANCELLED",
-    [QD_STATE_PREEMPTED] = "PREEMPTED",
+    [QD_STATE_PREEMPTED] = "PREEMPTED",   [QD_STATE_TIMEOUT] = "TIMEOUT",
 };
 
 #define BIT(state) (1u << (state))
@@ -21,9 +21,11 @@ enum {
 
 /* What a state may become. A gang whose last members end in one event skips COMPLETING. */
 static const unsigned successors[QD_STATES] = {
-    [QD_STATE_PENDING] = BIT(QD_STATE_RUNNING) | BIT(QD_STATE_CANCELLED),
+    [QD_STATE_PENDING] = BIT(QD_STATE_RUNNING) | BIT(QD_STATE_CANCELLED) |
+                         BIT(QD_STATE_TIMEOUT), /* its limit was lowered */
     [QD_STATE_RUNNING] = BIT(QD_STATE_COMPLETING) | ENDS,
-    [QD_STATE_COMPLETING] = ENDS | BIT(QD_STATE_PENDING), /* back into the queue */
+    [QD_STATE_COMPLETING] =
+        ENDS | BIT(QD_STATE_TIMEOUT) | BIT(QD_STATE_PENDING), /* back into the queue */
 };
 
 bool qd_job_may_become(qd_job_state from, qd_job_state to) {
@@ -82,6 +84,7 @@ qd_job_record *qd_jobs_add(qd_job_table *table, const qd_submission *submission)
     table->spare = NULL;
     job->job = submission->job;
     job->submit = *submission;
+    job->limit_ns = submission->limit_ns;
     job->state = QD_STATE_PENDING;
     job->due_ns = job->move_ns = QD_NEVER;
     table->all[table->count++] = job;

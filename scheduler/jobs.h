@@ -39,6 +39,8 @@ typedef struct qd_job_record {
     qd_gang gang;                          /* of that attempt */
     struct qd_job_record *previous, *next; /* in the list of its state */
     bool preempted;                        /* told to save and to come back into the queue */
+    bool timed_out;                        /* told to save since its limit is reached */
+    int64_t limit_ns;                      /* the newest; 0: none */
 
     qd_queue_entry entry; /* while PENDING */
     qd_tree_node due;     /* in the timetable: of ends while it holds ranks, else of starts */
@@ -50,7 +52,7 @@ typedef struct qd_job_record {
     int64_t run_before_ns; /* run time of earlier attempts */
     int64_t pending_ns;    /* since when it has been PENDING, this time */
     int64_t waited_ns;     /* in earlier times */
-    qd_tree_node move;     /* in moves.h, unless move_ns is QD_NEVER */
+    qd_tree_node move;     /* in the core's moves while PENDING, else its alarms */
     int64_t move_ns;
     double charged_rank_s; /* for its newest attempt; shares.h */
     qd_attained attained;  /* policy_attained.c */

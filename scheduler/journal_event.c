@@ -21,6 +21,7 @@ enum {
     RANKS_MIN,
     RANKS_MAX,
     ESTIMATE_NS,
+    LIMIT_NS,
     DEADLINE_NS,
     IMPORTANCE,
     NICE,
@@ -33,12 +34,14 @@ static const unsigned columns_of[QD_EVENTS] = {
     [QD_EVENT_WORKER_READY] = BIT(RANK),
     [QD_EVENT_WORKER_LOST] = BIT(RANK) | BIT(TEXT),
     [QD_EVENT_SUBMIT] = BIT(JOB) | BIT(NAME) | BIT(RANKS_MIN) | BIT(RANKS_MAX) | BIT(ESTIMATE_NS) |
-                        BIT(DEADLINE_NS) | BIT(IMPORTANCE) | BIT(NICE) | BIT(ACCOUNT),
+                        BIT(LIMIT_NS) | BIT(DEADLINE_NS) | BIT(IMPORTANCE) | BIT(NICE) |
+                        BIT(ACCOUNT),
     [QD_EVENT_CLOSED] = 0,
     [QD_EVENT_MEMBER_ENDED] =
         BIT(JOB) | BIT(ATTEMPT) | BIT(RANK) | BIT(OUTCOME) | BIT(EXIT_CODE) | BIT(TEXT),
     [QD_EVENT_DRAIN] = BIT(TEXT),
     [QD_EVENT_CANCEL] = BIT(JOB) | BIT(TEXT),
+    [QD_EVENT_LIMIT] = BIT(JOB) | BIT(LIMIT_NS),
     [QD_EVENT_TIME] = 0,
 };
 
@@ -59,6 +62,7 @@ static const field plain_columns[] = {
     [RANKS_MIN] = {"ranks_min", FIELD(submit.ranks_min), 0, false},
     [RANKS_MAX] = {"ranks_max", FIELD(submit.ranks_max), 0, false},
     [ESTIMATE_NS] = {"estimate_ns", FIELD(submit.estimate_ns), 0, true},
+    [LIMIT_NS] = {"limit_ns", FIELD(submit.limit_ns), 0, true},
     [DEADLINE_NS] = {"deadline_ns", FIELD(submit.deadline_ns), 0, true},
     [IMPORTANCE] = {"importance", FIELD(submit.importance), 0, false},
     [NICE] = {"nice", FIELD(submit.nice), 0, false},

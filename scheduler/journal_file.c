@@ -10,8 +10,8 @@
 
 /* "QDRJ"; and the version of the tables below. */
 #define APPLICATION_ID "1363432010"
-#define FORMAT "2"
-enum { application_id = 0x5144524a, format = 2 };
+#define FORMAT "3"
+enum { application_id = 0x5144524a, format = 3 };
 
 static const double busy_deadline_s = 5;
 enum { BUSY_SLEEP_US = 10000 };
@@ -29,7 +29,8 @@ static const char create_tables[] =
     "CREATE TABLE event (session INTEGER NOT NULL REFERENCES session, sequence INTEGER NOT NULL,"
     " time_ns INTEGER NOT NULL, kind TEXT NOT NULL, more INTEGER NOT NULL, job INTEGER,"
     " attempt INTEGER, rank INTEGER, outcome TEXT, exit_code INTEGER, name TEXT, ranks_min INTEGER,"
-    " ranks_max INTEGER, estimate_ns INTEGER, deadline_ns INTEGER, importance INTEGER,"
+    " ranks_max INTEGER, estimate_ns INTEGER, limit_ns INTEGER, deadline_ns INTEGER, importance "
+    "INTEGER,"
     " nice INTEGER, account INTEGER, text TEXT,"
     " PRIMARY KEY (session, sequence)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE action (session INTEGER NOT NULL, sequence INTEGER NOT NULL,"

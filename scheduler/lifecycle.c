@@ -155,8 +155,8 @@ void qd_job_start(qd_core *core, qd_job_record *job, int ranks) {
     job->start_ns = core->now_ns;
     job->run_ns = job->entry.run_ns;
     charge(core, job);
-    qd_timetable_started(&core->timetable, job,
-                         qd_predicted_end_ns(job->start_ns, job->run_ns, core->now_ns));
+    qd_timetable_started(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
+    qd_moves_set(&core->alarms, job, qd_limit_end_ns(job));
     qd_actions_add(&core->actions, &(qd_action){.kind = QD_ACTION_START,
                                                 .job = job->job,
                                                 .attempt = job->attempt,
@@ -179,6 +179,49 @@ void qd_job_stop(qd_core *core, qd_job_record *job, const char *text) {
     if (job->state == QD_STATE_RUNNING)
         change_state(core, job, QD_STATE_COMPLETING);
     order(core, job, QD_ACTION_STOP);
+}
+
+static bool used_up(const qd_job_record *job) {
+    return job->limit_ns > 0 && job->run_before_ns >= job->limit_ns;
+}
+
+/* "TimeLimit: ran for its limit of 100 s" */
+static void set_limit_reason(qd_job_record *job) {
+    set_reason(job, "TimeLimit: ran for its limit of %g s", (double)job->limit_ns * 1e-9);
+}
+
+void qd_job_stop_late_ones(qd_core *core) {
+    char text[QD_REASON_WORDS_BYTES];
+    while (qd_moves_first_ns(&core->alarms) <= core->now_ns) {
+        qd_job_record *job = qd_moves_first(&core->alarms);
+        qd_moves_set(&core->alarms, job, QD_NEVER);
+        if (job->state != QD_STATE_RUNNING)
+            continue; /* it is ending already */
+        job->timed_out = true;
+        snprintf(text, sizeof text, "TimeLimit: ran for its limit of %g s",
+                 (double)job->limit_ns * 1e-9);
+        qd_job_stop(core, job, text);
+    }
+}
+
+void qd_job_limit(qd_core *core, qd_job_record *job, int64_t limit_ns) {
+    job->limit_ns = limit_ns;
+    core->timetable.stale = true;
+    if (job->state == QD_STATE_PENDING && used_up(job)) {
+        set_limit_reason(job);
+        change_state(core, job, QD_STATE_TIMEOUT);
+    } else if (job->state == QD_STATE_PENDING) {
+        qd_timetable_unplan(&core->timetable, job);
+        qd_queue_remove(&core->queue, &job->entry);
+        job->entry.run_ns = qd_predicted_run_ns(job);
+        if (core->policy->revised)
+            core->policy->revised(core, job);
+        take_place(core, job);
+    } else if (job->gang.live > 0) {
+        job->run_ns = qd_predicted_run_ns(job);
+        qd_timetable_moved(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
+        qd_moves_set(&core->alarms, job, qd_limit_end_ns(job));
+    }
 }
 
 void qd_job_preempt(qd_core *core, qd_job_record *job, const char *text) {
@@ -227,11 +270,20 @@ static bool comes_back(const qd_core *core, const qd_job_record *job, qd_job_sta
     return verdict == QD_STATE_PREEMPTED && job->preempted && !core->draining;
 }
 
+static bool reached_limit(const qd_job_record *job) {
+    return job->timed_out || (job->preempted && used_up(job));
+}
+
 static void end_job(qd_core *core, qd_job_record *job) {
     qd_job_state state = qd_gang_verdict(&job->gang);
     qd_timetable_ended(&core->timetable, job);
     settle(core, job);
     job->run_before_ns += core->now_ns - job->start_ns;
+    qd_moves_set(&core->alarms, job, QD_NEVER);
+    if (state == QD_STATE_PREEMPTED && reached_limit(job)) {
+        set_limit_reason(job);
+        state = QD_STATE_TIMEOUT;
+    }
     if (comes_back(core, job, state)) {
         state = QD_STATE_PENDING;
         job->preempted = false;

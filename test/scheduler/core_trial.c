@@ -84,6 +84,7 @@ static void draw_submit(trial *t, qd_event *e) {
     e->submit.ranks_min = 1 + (int)draw(t, draw(t, 8) ? (workers + 1) / 2 : workers + 2);
     e->submit.ranks_max = e->submit.ranks_min + (int)draw(t, workers + 1);
     e->submit.estimate_ns = draw(t, 4) ? (1 + draw(t, 40)) * (int64_t)TICK_NS : 0;
+    e->submit.limit_ns = draw(t, 3) ? 0 : (1 + draw(t, 16)) * (int64_t)TICK_NS;
     e->submit.deadline_ns = draw(t, 4) ? 0 : e->time_ns + draw(t, 100) * (int64_t)TICK_NS;
     e->submit.importance = (int)draw(t, 5) - 2;
     e->submit.nice = (int)draw(t, 200) - 100;
@@ -122,6 +123,11 @@ static void draw_cancel(trial *t, qd_event *e) {
     draw_text(t, e);
 }
 
+static void draw_limit(trial *t, qd_event *e) {
+    draw_cancel(t, e);
+    e->submit.limit_ns = draw(t, 60) * (int64_t)TICK_NS;
+}
+
 /* Late or impossible: any job, any attempt, any rank, any kind. */
 static void draw_nonsense(trial *t, qd_event *e) {
     e->kind = (qd_event_kind)(draw(t, QD_EVENTS + 2) - 1);
@@ -153,9 +159,10 @@ static const struct {
     {1, QD_EVENT_CLOSED, draw_text},
     {1, QD_EVENT_DRAIN, draw_text},
     {10, QD_EVENT_TIME, draw_text},
+    {4, QD_EVENT_LIMIT, draw_limit},
     {15, QD_EVENT_CLOSED, draw_nonsense},
 };
-enum { WEIGHTS = 144, KINDS = sizeof kinds / sizeof kinds[0] };
+enum { WEIGHTS = 148, KINDS = sizeof kinds / sizeof kinds[0] };
 
 qd_event trial_draw_event(trial *t) {
     int64_t now = t->witness.time_ns < 0 ? 0 : t->witness.time_ns;

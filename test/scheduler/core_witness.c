@@ -42,7 +42,7 @@ int witness_live_members(const witness *w, int64_t job, int ranks[WITNESS_MAX_RA
 
 static bool over(qd_job_state state) {
     return state == QD_STATE_COMPLETED || state == QD_STATE_FAILED || state == QD_STATE_CANCELLED ||
-           state == QD_STATE_PREEMPTED;
+           state == QD_STATE_PREEMPTED || state == QD_STATE_TIMEOUT;
 }
 
 static int count_ranks(const witness *w, bool (*is)(const witness_rank *)) {
@@ -86,12 +86,14 @@ bool witness_expects(const witness *w, const qd_event *e) {
         return !w->closed && e->submit.ranks_min >= 1 &&
                e->submit.ranks_min <= e->submit.ranks_max &&
                memchr(e->submit.name, 0, sizeof e->submit.name) && e->submit.estimate_ns >= 0 &&
-               e->submit.deadline_ns >= 0 && abs(e->submit.importance) <= 100 &&
-               abs(e->submit.nice) <= 1000000 && e->submit.account >= 0 &&
-               e->submit.account < QD_ACCOUNTS &&
+               e->submit.deadline_ns >= 0 && e->submit.limit_ns >= 0 &&
+               abs(e->submit.importance) <= 100 && abs(e->submit.nice) <= 1000000 &&
+               e->submit.account >= 0 && e->submit.account < QD_ACCOUNTS &&
                e->submit.job > (w->job_count ? w->jobs[w->job_count - 1].submit.job : 0);
     case QD_EVENT_MEMBER_ENDED:
         return rank_exists && expects_member_ended(w, e);
+    case QD_EVENT_LIMIT:
+        return witness_find(w, e->job) != NULL && e->submit.limit_ns >= 0;
     case QD_EVENT_CANCEL:
         return witness_find(w, e->job) != NULL;
     case QD_EVENT_CLOSED:
@@ -156,6 +158,8 @@ static void note_event(witness *w, const qd_event *e) {
         note_member_ended(w, e);
     else if (e->kind == QD_EVENT_CANCEL)
         note_cancel(w, e);
+    else if (e->kind == QD_EVENT_LIMIT)
+        witness_find(w, e->job)->submit.limit_ns = e->submit.limit_ns;
     else if (e->kind == QD_EVENT_CLOSED)
         w->closed = true;
     else if (e->kind == QD_EVENT_DRAIN)
@@ -197,6 +201,12 @@ static bool see_start(witness *w, witness_job *job, const qd_action *a) {
     return true;
 }
 
+/* Whether it has run, in all its attempts, for its limit. */
+static bool is_late(const witness *w, const witness_job *job) {
+    int64_t run = job->run_before_ns + (job->live > 0 ? w->time_ns - job->start_ns : 0);
+    return job->submit.limit_ns > 0 && run >= job->submit.limit_ns;
+}
+
 /* STOP and ABORT go to exactly the members that have not ended, once. */
 static bool see_order(witness *w, witness_job *job, const qd_action *a) {
     int live[WITNESS_MAX_RANKS];
@@ -204,7 +214,10 @@ static bool see_order(witness *w, witness_job *job, const qd_action *a) {
     bool *told = a->kind == QD_ACTION_STOP ? &job->stopped : &job->aborted;
     if (*told || job->aborted)
         return broken(w, "job %lld was told twice to end", (long long)a->job);
-    if (a->kind == QD_ACTION_STOP && !w->draining && w->preempts && job->state != QD_STATE_PENDING)
+    if (a->kind == QD_ACTION_STOP && !w->draining && is_late(w, job))
+        job->timed_out = true;
+    else if (a->kind == QD_ACTION_STOP && !w->draining && w->preempts &&
+             job->state != QD_STATE_PENDING)
         job->makes_room = true;
     else if (a->kind == QD_ACTION_STOP && !w->draining)
         return broken(w, "job %lld was stopped without a drain", (long long)a->job);
@@ -218,6 +231,8 @@ static bool see_order(witness *w, witness_job *job, const qd_action *a) {
 
 /* The end that the members' words add up to. */
 static qd_job_state right_end(const witness *w, const witness_job *job) {
+    if (job->size == 0 && is_late(w, job))
+        return QD_STATE_TIMEOUT;
     if (job->size == 0)
         return QD_STATE_CANCELLED;
     if (job->ended[QD_OUTCOME_DONE] == job->size)
@@ -228,6 +243,11 @@ static qd_job_state right_end(const witness *w, const witness_job *job) {
         return QD_STATE_FAILED;
     if (job->ended[QD_OUTCOME_ABORTED])
         return QD_STATE_CANCELLED;
+    /* Ended just now: its last attempt is not yet in run_before_ns. */
+    int64_t run = job->run_before_ns + w->time_ns - job->start_ns;
+    bool used_up = job->submit.limit_ns > 0 && run >= job->submit.limit_ns;
+    if (job->timed_out || (job->makes_room && used_up))
+        return QD_STATE_TIMEOUT;
     return job->makes_room && !w->draining ? QD_STATE_PENDING : QD_STATE_PREEMPTED;
 }
 
@@ -293,7 +313,8 @@ static bool see_action(witness *w, const qd_event *event, const qd_action *a) {
 /* ---- what must hold between events ---- */
 
 static int64_t estimate(const witness_job *job) {
-    return job->submit.estimate_ns > 0 ? job->submit.estimate_ns : INT64_MAX;
+    int64_t run = job->submit.estimate_ns > 0 ? job->submit.estimate_ns : INT64_MAX;
+    return job->submit.limit_ns > 0 && job->submit.limit_ns < run ? job->submit.limit_ns : run;
 }
 
 /* Whether a comes before b in the queues that nobody may pass. */
@@ -328,7 +349,9 @@ static int64_t predicted_end(const witness *w, const witness_job *job) {
         return run;
     while (job->start_ns + run <= w->time_ns)
         run += run / 2 + 1;
-    return job->start_ns + run;
+    int64_t limit = job->start_ns + job->submit.limit_ns;
+    bool capped = limit > w->time_ns && limit < job->start_ns + run;
+    return capped ? limit : job->start_ns + run;
 }
 
 /* When enough ranks for the head will be free, as predicted. without_new: as if nothing behind it
@@ -444,6 +467,8 @@ static bool spare_ranks_are_dealt_fairly(witness *w) {
 static bool members_know_their_orders(witness *w) {
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *job = &w->jobs[i];
+        if (over(job->state) && job->live == 0)
+            continue; /* checked when it ended */
         bool hopeless =
             job->ended[QD_OUTCOME_FAILED] || job->ended[QD_OUTCOME_ABORTED] || job->cancelled;
         if (job->live > 0 && hopeless != job->aborted)
@@ -455,7 +480,7 @@ static bool members_know_their_orders(witness *w) {
                              : job->live == 0 ? right_end(w, job)
                              : part_ended     ? QD_STATE_COMPLETING
                                               : QD_STATE_RUNNING;
-        if (job->state != right && !(job->size == 0 && job->state == QD_STATE_CANCELLED))
+        if (job->state != right)
             return broken(w, "job %lld is %s with %d of %d members left",
                           (long long)job->submit.job, qd_job_state_names[job->state], job->live,
                           job->size);
@@ -485,6 +510,13 @@ static bool views_agree(witness *w, const qd_core *core) {
             strcmp(view.name, job->submit.name) != 0)
             return broken(w, "the view of job %lld is wrong", (long long)job->submit.job);
     }
+    return true;
+}
+
+static bool nobody_runs_past_its_limit(witness *w) {
+    for (int i = 0; i < w->job_count; i++)
+        if (w->jobs[i].state == QD_STATE_RUNNING && is_late(w, &w->jobs[i]))
+            return broken(w, "job %lld runs past its limit", (long long)w->jobs[i].submit.job);
     return true;
 }
 
@@ -524,6 +556,7 @@ bool witness_see(witness *w, const qd_event *event, const qd_action_list *action
             return false;
     }
     w->shut_down = w->shut_down || was_shut_down;
-    return (event->more || decided_rightly(w)) && nobody_waits_for_ever(w) &&
-           members_know_their_orders(w) && shutdown_comes_when_due(w) && views_agree(w, core);
+    return (event->more || (decided_rightly(w) && nobody_runs_past_its_limit(w))) &&
+           nobody_waits_for_ever(w) && members_know_their_orders(w) && shutdown_comes_when_due(w) &&
+           views_agree(w, core);
 }
