@@ -5,6 +5,7 @@
 
 #include "runtime/error.h"
 #include "scheduler/core_internal.h"
+#include "scheduler/gates.h"
 #include "scheduler/prediction.h"
 
 int qd_core_create(int worker_ranks, const qd_scheduling *scheduling, qd_core **out) {
@@ -70,9 +71,12 @@ static int check(const qd_core *core, const qd_event *event) {
 
 /* Room for all the actions that the event could lead to, so that nothing can fail halfway. */
 static int make_room(qd_core *core, const qd_event *event) {
-    size_t pending = (size_t)core->jobs.pending.count, active = (size_t)core->jobs.active.count;
+    /* Blocked jobs may be let in, or end since they come after one that ends. */
+    size_t blocked = (size_t)core->jobs.blocked.count;
+    size_t pending = (size_t)core->jobs.pending.count + blocked,
+           active = (size_t)core->jobs.active.count;
     size_t ranks = (size_t)core->ranks.count;
-    size_t touched = qd_event_handlers[event->kind].whole_queue ? pending + active : 1;
+    size_t touched = qd_event_handlers[event->kind].whole_queue ? pending + active : blocked + 1;
     size_t starts = pending < ranks ? pending + 1 : ranks;
     bool late = qd_moves_first_ns(&core->alarms) <= event->time_ns;
     size_t stops = core->policy->preempts || late || event->kind == QD_EVENT_LIMIT ? active : 0;
@@ -101,7 +105,7 @@ static bool may_start(const qd_core *core) {
 }
 
 static void decide(qd_core *core) {
-    qd_job_stop_late_ones(core);
+    qd_core_ring_alarms(core);
     move_overdue(core);
     core->timetable.profile.now_free = core->ranks.in_state[QD_RANK_FREE];
     if (may_start(core) && core->jobs.pending.count > 0)
@@ -118,7 +122,8 @@ int64_t qd_core_wake_ns(const qd_core *core) {
 
 static void shut_down_when_done(qd_core *core) {
     bool ending = core->closed || core->draining;
-    if (core->shut_down || !ending || core->jobs.pending.count > 0 || core->jobs.active.count > 0)
+    if (core->shut_down || !ending || core->jobs.pending.count > 0 ||
+        core->jobs.blocked.count > 0 || core->jobs.active.count > 0)
         return;
     core->shut_down = true;
     qd_actions_add(&core->actions, &(qd_action){.kind = QD_ACTION_SHUTDOWN});
@@ -138,6 +143,7 @@ int qd_core_handle(qd_core *core, const qd_event *event, qd_action_list *actions
         return rc;
     core->now_ns = event->time_ns;
     handler->apply(core, event);
+    qd_gates_settle(core);
     if (!event->more)
         decide(core);
     shut_down_when_done(core);

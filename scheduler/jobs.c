@@ -58,9 +58,9 @@ int qd_jobs_reserve(qd_job_table *table, int max_ranks) {
 }
 
 /* The list in which jobs of that state are; NULL for those that have ended. */
-static qd_job_list *list_of(qd_job_table *table, qd_job_state state) {
+static qd_job_list *list_of(qd_job_table *table, qd_job_state state, qd_gate gate) {
     if (state == QD_STATE_PENDING)
-        return &table->pending;
+        return gate == QD_GATE_OPEN ? &table->pending : &table->blocked;
     return state == QD_STATE_RUNNING || state == QD_STATE_COMPLETING ? &table->active : NULL;
 }
 
@@ -128,8 +128,8 @@ int qd_jobs_set_state(qd_job_table *table, qd_job_record *job, qd_job_state stat
     if (!qd_job_may_become(job->state, state))
         return qd_error_set(QD_EINTERNAL, "job %lld cannot go from %s to %s", (long long)job->job,
                             qd_job_state_names[job->state], qd_job_state_names[state]);
-    qd_job_list *from = list_of(table, job->state);
-    qd_job_list *to = list_of(table, state);
+    qd_job_list *from = list_of(table, job->state, job->gate);
+    qd_job_list *to = list_of(table, state, job->gate);
     job->state = state;
     if (from == to)
         return 0;
@@ -137,4 +137,14 @@ int qd_jobs_set_state(qd_job_table *table, qd_job_record *job, qd_job_state stat
     if (to)
         link_last(to, job);
     return 0;
+}
+
+void qd_jobs_set_gate(qd_job_table *table, qd_job_record *job, qd_gate gate) {
+    qd_job_list *from = list_of(table, job->state, job->gate);
+    job->gate = gate;
+    qd_job_list *to = list_of(table, job->state, gate);
+    if (from == to)
+        return;
+    unlink_job(from, job);
+    link_last(to, job);
 }

@@ -45,6 +45,39 @@ static bool over(qd_job_state state) {
            state == QD_STATE_PREEMPTED || state == QD_STATE_TIMEOUT;
 }
 
+/* Reads "KIND:JOB" from a list with commas; NULL behind the last. */
+static const char *read_after(const char *text, char kind[8], long long *job) {
+    if (!text || sscanf(text, "%7[a-z]:%lld", kind, job) != 2)
+        return NULL;
+    const char *comma = strchr(text, ',');
+    return comma ? comma + 1 : "";
+}
+
+/* Counts the jobs that this one waits for, and those whose ends forbid it ever to run. */
+static void look_at_after(const witness *w, const witness_job *job, int *waits, int *forbid) {
+    char kind[8];
+    long long number;
+    *waits = *forbid = 0;
+    for (const char *at = job->submit.after; (at = read_after(at, kind, &number));) {
+        const witness_job *other = witness_find(w, number);
+        bool ok = other->state == QD_STATE_COMPLETED;
+        if (!over(other->state))
+            ++*waits;
+        else if (strcmp(kind, "any") != 0 &&
+                 (strcmp(kind, "ok") == 0 ? !ok : ok || other->attempt == 0))
+            ++*forbid;
+    }
+}
+
+/* In the queue: no hold, begin or other job keeps it out. */
+static bool waits_for_ranks(const witness *w, const witness_job *job) {
+    int waits, forbid;
+    if (job->state != QD_STATE_PENDING)
+        return false;
+    look_at_after(w, job, &waits, &forbid);
+    return !job->held && job->submit.begin_ns <= w->time_ns && waits == 0;
+}
+
 static int count_ranks(const witness *w, bool (*is)(const witness_rank *)) {
     int count = 0;
     for (int rank = 1; rank <= w->worker_ranks; rank++)
@@ -74,6 +107,16 @@ static bool expects_member_ended(const witness *w, const qd_event *e) {
     return e->attempt < job->attempt || (job->members >> (e->rank - 1) & 1);
 }
 
+/* Those that are drawn are well formed, but may name a job that nobody submitted. */
+static bool after_is_known(const witness *w, const qd_event *e) {
+    char kind[8];
+    long long number;
+    for (const char *at = e->submit.after; (at = read_after(at, kind, &number));)
+        if (!witness_find(w, number))
+            return false;
+    return true;
+}
+
 bool witness_expects(const witness *w, const qd_event *e) {
     bool rank_exists = e->rank >= 1 && e->rank <= w->worker_ranks;
     if (e->time_ns < w->time_ns || !memchr(e->text, 0, sizeof e->text))
@@ -86,7 +129,8 @@ bool witness_expects(const witness *w, const qd_event *e) {
         return !w->closed && e->submit.ranks_min >= 1 &&
                e->submit.ranks_min <= e->submit.ranks_max &&
                memchr(e->submit.name, 0, sizeof e->submit.name) && e->submit.estimate_ns >= 0 &&
-               e->submit.deadline_ns >= 0 && e->submit.limit_ns >= 0 &&
+               e->submit.deadline_ns >= 0 && e->submit.limit_ns >= 0 && e->submit.begin_ns >= 0 &&
+               (unsigned)e->submit.held <= 1 && e->submit.array == 0 && after_is_known(w, e) &&
                abs(e->submit.importance) <= 100 && abs(e->submit.nice) <= 1000000 &&
                e->submit.account >= 0 && e->submit.account < QD_ACCOUNTS &&
                e->submit.job > (w->job_count ? w->jobs[w->job_count - 1].submit.job : 0);
@@ -94,6 +138,8 @@ bool witness_expects(const witness *w, const qd_event *e) {
         return rank_exists && expects_member_ended(w, e);
     case QD_EVENT_LIMIT:
         return witness_find(w, e->job) != NULL && e->submit.limit_ns >= 0;
+    case QD_EVENT_HOLD:
+    case QD_EVENT_RELEASE:
     case QD_EVENT_CANCEL:
         return witness_find(w, e->job) != NULL;
     case QD_EVENT_CLOSED:
@@ -137,7 +183,8 @@ static void note_lost(witness *w, const qd_event *e) {
 }
 
 static void note_submit(witness *w, const qd_event *e) {
-    w->jobs[w->job_count++] = (witness_job){.submit = e->submit, .state = QD_STATES};
+    w->jobs[w->job_count++] =
+        (witness_job){.submit = e->submit, .state = QD_STATES, .held = e->submit.held};
 }
 
 static void note_cancel(witness *w, const qd_event *e) {
@@ -158,6 +205,8 @@ static void note_event(witness *w, const qd_event *e) {
         note_member_ended(w, e);
     else if (e->kind == QD_EVENT_CANCEL)
         note_cancel(w, e);
+    else if (e->kind == QD_EVENT_HOLD || e->kind == QD_EVENT_RELEASE)
+        witness_find(w, e->job)->held = e->kind == QD_EVENT_HOLD;
     else if (e->kind == QD_EVENT_LIMIT)
         witness_find(w, e->job)->submit.limit_ns = e->submit.limit_ns;
     else if (e->kind == QD_EVENT_CLOSED)
@@ -177,6 +226,8 @@ static bool ranks_are_a_set(const witness *w, const qd_action *a) {
 }
 
 static bool see_start(witness *w, witness_job *job, const qd_action *a) {
+    if (job->state != QD_STATE_RUNNING || job->held)
+        return broken(w, "job %lld started though it is held", (long long)a->job);
     if (w->draining)
         return broken(w, "job %lld started after a drain", (long long)a->job);
     if (count_ranks(w, is_on_its_way) > 0)
@@ -328,7 +379,7 @@ static bool comes_before(const witness *w, const witness_job *a, const witness_j
 static const witness_job *find_head(const witness *w) {
     const witness_job *head = NULL;
     for (int i = 0; i < w->job_count; i++)
-        if (w->jobs[i].state == QD_STATE_PENDING && (!head || comes_before(w, &w->jobs[i], head)))
+        if (waits_for_ranks(w, &w->jobs[i]) && (!head || comes_before(w, &w->jobs[i], head)))
             head = &w->jobs[i];
     return head;
 }
@@ -401,7 +452,10 @@ static bool nobody_waits_for_ever(witness *w) {
     int alive = count_ranks(w, is_alive);
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *job = &w->jobs[i];
-        if (job->state == QD_STATE_PENDING && (w->draining || job->submit.ranks_min > alive))
+        int waits, forbid;
+        look_at_after(w, job, &waits, &forbid);
+        if (job->state == QD_STATE_PENDING &&
+            (w->draining || job->submit.ranks_min > alive || forbid > 0))
             return broken(w, "job %lld waits for ever", (long long)job->submit.job);
     }
     return true;
@@ -422,7 +476,7 @@ static bool the_head_does_not_wait_for_nothing(witness *w) {
 static bool not_all_wait_though_each_fits(witness *w) {
     int widest = 0;
     for (int i = 0; i < w->job_count; i++)
-        if (w->jobs[i].state == QD_STATE_PENDING && w->jobs[i].submit.ranks_min > widest)
+        if (waits_for_ranks(w, &w->jobs[i]) && w->jobs[i].submit.ranks_min > widest)
             widest = w->jobs[i].submit.ranks_min;
     if (widest > 0 && may_start(w) && widest <= count_ranks(w, is_free))
         return broken(w, "%d ranks idle and each job would fit", count_ranks(w, is_free));
@@ -436,7 +490,7 @@ static bool nobody_waits_beside_idle_ranks(witness *w) {
         saving = saving || (w->jobs[i].makes_room && w->jobs[i].live > 0);
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *job = &w->jobs[i];
-        if (job->state == QD_STATE_PENDING && may_start(w) && !saving &&
+        if (waits_for_ranks(w, job) && may_start(w) && !saving &&
             job->submit.ranks_min <= count_ranks(w, is_free))
             return broken(w, "job %lld waits beside idle ranks", (long long)job->submit.job);
     }
