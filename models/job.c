@@ -271,6 +271,19 @@ static const qd_field ranks_fields[] = {
 
 static const char *const grids[] = {[QD_GRID_GIVEN] = "given", [QD_GRID_AUTO] = "auto", NULL};
 
+#define REQUEST_SECONDS(name, member)                                                              \
+    { name, QD_FIELD_REAL, 0, AT(member), .max = 1e9, .preset = "0" }
+
+static const qd_field request_fields[] = {
+    REQUEST_SECONDS("estimate_s", request_estimate_s),
+    REQUEST_SECONDS("limit_s", request_limit_s),
+    REQUEST_SECONDS("deadline_s", request_deadline_s),
+    {"importance", QD_FIELD_INT, 0, AT(request_importance), .min = -100, .max = 100, .preset = "0"},
+    {"nice", QD_FIELD_INT, 0, AT(request_nice), .min = -1e6, .max = 1e6, .preset = "0"},
+    {"account", QD_FIELD_NAME, 0, TEXT_AT(request_account), .preset = "default"},
+    {0},
+};
+
 static const qd_field layout_fields[] = {
     {"grid", QD_FIELD_CHOICE, 0, AT(layout_grid), .choices = grids, .preset = "given"},
     {"dp", QD_FIELD_AUTO_INT, 0, AT(layout_dp), .min = 1, .max = QD_JOB_MAX_SLOTS,
@@ -309,6 +322,7 @@ static const qd_field job_fields[] = {
     {"schedule", QD_FIELD_MAPPING, .fields = schedule_fields},
     {"slots", QD_FIELD_MAPPING, .fields = slots_fields},
     {"ranks", QD_FIELD_MAPPING, .fields = ranks_fields},
+    {"request", QD_FIELD_MAPPING, .fields = request_fields},
     {"layout", QD_FIELD_MAPPING, QD_FIELD_WORD, .fields = layout_fields},
     {"checkpoint", QD_FIELD_MAPPING, .fields = checkpoint_fields},
     {"log", QD_FIELD_MAPPING, .fields = log_fields},

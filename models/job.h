@@ -188,11 +188,18 @@ typedef struct qd_job {
     int64_t slots_pipeline;       /* parts that the model is cut into; see models/part_graph.h */
     int64_t slots_data;           /* divides train.batch; see DESIGN 3.4 */
     int64_t ranks_min, ranks_max; /* bounds of the gang; ranks_max <= slots_data layout_tp */
-    int64_t layout_dp;            /* 0: auto, within the bounds */
-    int64_t layout_tp;            /* <= slots_tensor */
-    int64_t layout_pp;            /* stages of a pipeline; times layout_chunks <= slots_pipeline */
-    int64_t layout_chunks;        /* of each stage */
-    int layout_schedule;          /* index into qd_pipeline_names (models/pipeline.h) */
+    /* What the scheduler goes by; none of it changes the result. Seconds; 0: none. */
+    double request_estimate_s;               /* run time on ranks_min, a guess */
+    double request_limit_s;                  /* run time, enforced */
+    double request_deadline_s;               /* when it is wanted, from its submission on */
+    int64_t request_importance;              /* class; higher is more important */
+    int64_t request_nice;                    /* points off its priority */
+    char request_account[QD_JOB_NAME_BYTES]; /* whose share it uses */
+    int64_t layout_dp;                       /* 0: auto, within the bounds */
+    int64_t layout_tp;                       /* <= slots_tensor */
+    int64_t layout_pp;     /* stages of a pipeline; times layout_chunks <= slots_pipeline */
+    int64_t layout_chunks; /* of each stage */
+    int layout_schedule;   /* index into qd_pipeline_names (models/pipeline.h) */
     /* What each member keeps only its shard of: 0 nothing, 1 what the optimizer keeps, 2 gradients,
      * too, as far as its slots allow (models/memory_plan.h). The result is the same. */
     int64_t layout_zero;

@@ -5,6 +5,7 @@
 
 #include "runtime/error.h"
 #include "scheduler/core_internal.h"
+#include "scheduler/gates.h"
 #include "scheduler/prediction.h"
 
 int qd_core_create(int worker_ranks, const qd_scheduling *scheduling, qd_core **out) {
@@ -21,6 +22,7 @@ int qd_core_create(int worker_ranks, const qd_scheduling *scheduling, qd_core **
     core->next_look_ns = INT64_MIN;
     qd_timetable_init(&core->timetable);
     qd_moves_init(&core->moves);
+    qd_moves_init(&core->alarms);
     qd_shares_init(&core->shares, scheduling->half_life_s);
     rc = qd_queue_init(&core->queue, core->policy->lanes > 0 ? core->policy->lanes : 1);
     if (rc)
@@ -69,11 +71,15 @@ static int check(const qd_core *core, const qd_event *event) {
 
 /* Room for all the actions that the event could lead to, so that nothing can fail halfway. */
 static int make_room(qd_core *core, const qd_event *event) {
-    size_t pending = (size_t)core->jobs.pending.count, active = (size_t)core->jobs.active.count;
+    /* Blocked jobs may be let in, or end since they come after one that ends. */
+    size_t blocked = (size_t)core->jobs.blocked.count;
+    size_t pending = (size_t)core->jobs.pending.count + blocked,
+           active = (size_t)core->jobs.active.count;
     size_t ranks = (size_t)core->ranks.count;
-    size_t touched = qd_event_handlers[event->kind].whole_queue ? pending + active : 1;
+    size_t touched = qd_event_handlers[event->kind].whole_queue ? pending + active : blocked + 1;
     size_t starts = pending < ranks ? pending + 1 : ranks;
-    size_t stops = core->policy->preempts ? active : 0;
+    bool late = qd_moves_first_ns(&core->alarms) <= event->time_ns;
+    size_t stops = core->policy->preempts || late || event->kind == QD_EVENT_LIMIT ? active : 0;
     size_t changes = touched + starts + stops + 1; /* a new job is PENDING first */
     size_t orders = touched + starts + stops;
     size_t reasons = (changes + orders) * (QD_REASON_WORDS_BYTES + strlen(event->text));
@@ -88,8 +94,7 @@ static void move_overdue(qd_core *core) {
         qd_job_record *job = qd_timetable_first_end(&core->timetable);
         if (!job || job->due_ns > core->now_ns)
             return;
-        qd_timetable_moved(&core->timetable, job,
-                           qd_predicted_end_ns(job->start_ns, job->run_ns, core->now_ns));
+        qd_timetable_moved(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
     }
 }
 
@@ -100,6 +105,7 @@ static bool may_start(const qd_core *core) {
 }
 
 static void decide(qd_core *core) {
+    qd_core_ring_alarms(core);
     move_overdue(core);
     core->timetable.profile.now_free = core->ranks.in_state[QD_RANK_FREE];
     if (may_start(core) && core->jobs.pending.count > 0)
@@ -107,14 +113,17 @@ static void decide(qd_core *core) {
 }
 
 int64_t qd_core_wake_ns(const qd_core *core) {
-    if (!may_start(core) || core->jobs.pending.count == 0)
-        return QD_NEVER;
-    return core->policy->wake_ns ? core->policy->wake_ns(core) : QD_NEVER;
+    int64_t alarm = qd_moves_first_ns(&core->alarms);
+    if (!may_start(core) || core->jobs.pending.count == 0 || !core->policy->wake_ns)
+        return alarm;
+    int64_t policy = core->policy->wake_ns(core);
+    return policy < alarm ? policy : alarm;
 }
 
 static void shut_down_when_done(qd_core *core) {
     bool ending = core->closed || core->draining;
-    if (core->shut_down || !ending || core->jobs.pending.count > 0 || core->jobs.active.count > 0)
+    if (core->shut_down || !ending || core->jobs.pending.count > 0 ||
+        core->jobs.blocked.count > 0 || core->jobs.active.count > 0)
         return;
     core->shut_down = true;
     qd_actions_add(&core->actions, &(qd_action){.kind = QD_ACTION_SHUTDOWN});
@@ -134,6 +143,7 @@ int qd_core_handle(qd_core *core, const qd_event *event, qd_action_list *actions
         return rc;
     core->now_ns = event->time_ns;
     handler->apply(core, event);
+    qd_gates_settle(core);
     if (!event->more)
         decide(core);
     shut_down_when_done(core);

@@ -31,6 +31,7 @@ typedef enum {
     QD_STATE_FAILED,
     QD_STATE_CANCELLED, /* ended before it ran, or called off */
     QD_STATE_PREEMPTED, /* saved, can be resumed */
+    QD_STATE_TIMEOUT,   /* ran for its limit; saved, can be resumed */
     QD_STATES
 } qd_job_state;
 
@@ -45,6 +46,9 @@ typedef enum {
     QD_EVENT_MEMBER_ENDED, /* job, attempt, rank, outcome, text */
     QD_EVENT_DRAIN,        /* save and stop everything, start nothing more; text: why */
     QD_EVENT_CANCEL,       /* job, text: why */
+    QD_EVENT_HOLD,         /* job: is not considered until it is released */
+    QD_EVENT_RELEASE,      /* job */
+    QD_EVENT_LIMIT,        /* job, submit.limit_ns: its limit is another one from now on */
     QD_EVENT_TIME,         /* nothing but that it is so late now */
     QD_EVENTS
 } qd_event_kind;
@@ -60,6 +64,8 @@ typedef enum {
     QD_OUTCOMES
 } qd_outcome;
 
+enum { QD_AFTER_MOST = 4, QD_AFTER_BYTES = 112 };
+
 /* What the core needs to know of a job; the rest of it is none of its business. Times in ns. */
 typedef struct qd_submission {
     int64_t job; /* unique, ascending, > 0 */
@@ -67,10 +73,17 @@ typedef struct qd_submission {
     int ranks_min, ranks_max; /* 1 <= min <= max */
     int ranks_step;      /* any gang has min ranks and a multiple of it, max too; 0 counts as 1 */
     int64_t estimate_ns; /* run time on ranks_min, a guess and no limit; 0: none */
+    int64_t limit_ns;    /* run time of all attempts together, enforced; 0: none */
     int64_t deadline_ns; /* when it is wanted, on the events' clock; 0: none */
     int importance;      /* class: higher is more important; -100 .. 100 */
     int nice;            /* points off the priority, -1000000 .. 1000000 */
     int account;         /* whose share it uses, 0 .. QD_ACCOUNTS - 1 */
+    int held;            /* 1: not considered until it is released */
+    int64_t begin_ns;    /* nor before; 0: at once */
+    /* Jobs it comes after, "ok:3,any:5", see gates.h; "": none. */
+    char after[QD_AFTER_BYTES];
+    int64_t array;  /* number of the first job of the array it belongs to; 0: none */
+    int array_most; /* of the first job: so many of the array may be in the queue or run; 0: all */
 } qd_submission;
 
 enum { QD_ACCOUNTS = 1024 };

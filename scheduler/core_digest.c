@@ -42,17 +42,49 @@ static void add_gang(uint64_t *digest, const qd_job_record *job) {
 static void add_job(uint64_t *digest, const qd_job_record *job) {
     const qd_submission *s = &job->submit;
     const qd_attained *a = &job->attained;
-    const int64_t numbers[] = {
-        job->job,       s->ranks_min,       s->ranks_max,       s->ranks_step,
-        s->estimate_ns, s->deadline_ns,     s->importance,      s->nice,
-        s->account,     job->state,         job->attempt,       job->epoch,
-        job->preempted, job->due_ns,        job->entry.key,     job->planned_ranks,
-        job->start_ns,  job->run_before_ns, job->pending_ns,    job->waited_ns,
-        a->queue,       a->since_ns,        a->service_rank_us, a->waited_ns,
-        a->counted_ns,  job->move_ns,       a->claims};
+    const int64_t numbers[] = {job->job,
+                               s->ranks_min,
+                               s->ranks_max,
+                               s->ranks_step,
+                               s->estimate_ns,
+                               s->limit_ns,
+                               s->deadline_ns,
+                               s->importance,
+                               s->nice,
+                               s->account,
+                               job->state,
+                               job->attempt,
+                               job->epoch,
+                               job->preempted,
+                               job->timed_out,
+                               job->gate,
+                               job->held,
+                               job->comes_after,
+                               job->never ? job->never->job : 0,
+                               job->array ? job->array->job : 0,
+                               job->counts,
+                               job->array_open,
+                               s->begin_ns,
+                               s->array_most,
+                               job->limit_ns,
+                               job->due_ns,
+                               job->entry.key,
+                               job->planned_ranks,
+                               job->start_ns,
+                               job->run_before_ns,
+                               job->pending_ns,
+                               job->waited_ns,
+                               a->queue,
+                               a->since_ns,
+                               a->service_rank_us,
+                               a->waited_ns,
+                               a->counted_ns,
+                               job->move_ns,
+                               a->claims};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         add_number(digest, numbers[i]);
     add_text(digest, s->name);
+    add_text(digest, s->after);
     add_text(digest, job->reason);
     add_gang(digest, job);
 }
@@ -94,6 +126,7 @@ uint64_t qd_core_digest(const qd_core *core) {
     for (int i = 0; i < core->jobs.count; i++)
         add_job(&digest, core->jobs.all[i]);
     add_list(&digest, &core->jobs.pending);
+    add_list(&digest, &core->jobs.blocked);
     add_list(&digest, &core->jobs.active);
     return digest;
 }

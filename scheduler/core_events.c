@@ -8,6 +8,7 @@
 
 #include "runtime/error.h"
 #include "scheduler/core_internal.h"
+#include "scheduler/gates.h"
 
 const char *const qd_event_names[QD_EVENTS] = {
     [QD_EVENT_WORKER_READY] = "WORKER_READY",
@@ -17,6 +18,9 @@ const char *const qd_event_names[QD_EVENTS] = {
     [QD_EVENT_MEMBER_ENDED] = "MEMBER_ENDED",
     [QD_EVENT_DRAIN] = "DRAIN",
     [QD_EVENT_CANCEL] = "CANCEL",
+    [QD_EVENT_HOLD] = "HOLD",
+    [QD_EVENT_RELEASE] = "RELEASE",
+    [QD_EVENT_LIMIT] = "LIMIT",
     [QD_EVENT_TIME] = "TIME",
 };
 
@@ -63,10 +67,12 @@ static void apply_worker_lost(qd_core *core, const qd_event *event) {
         qd_job_record *job = qd_jobs_find(&core->jobs, before.job);
         qd_job_member_ended(core, job, event->rank, QD_OUTCOME_FAILED, QD_ELOST, text);
     }
-    for (qd_job_record *job = core->jobs.pending.first, *next; job; job = next) {
-        next = job->next;
-        qd_job_cancel_if_too_wide(core, job);
-    }
+    qd_job_record *first[] = {core->jobs.pending.first, core->jobs.blocked.first};
+    for (int list = 0; list < 2; list++)
+        for (qd_job_record *job = first[list], *next; job; job = next) {
+            next = job->next;
+            qd_job_cancel_if_too_wide(core, job);
+        }
 }
 
 static int check_submit(const qd_core *core, const qd_event *event) {
@@ -81,8 +87,8 @@ static int check_submit(const qd_core *core, const qd_event *event) {
         return qd_error_set(QD_EPROTO,
                             "SUBMIT: job %lld: ranks %d to %d; 1 <= min <= max is needed",
                             (long long)s->job, s->ranks_min, s->ranks_max);
-    if (s->estimate_ns < 0 || s->deadline_ns < 0)
-        return qd_error_set(QD_EPROTO, "SUBMIT: job %lld: a negative estimate or deadline",
+    if (s->estimate_ns < 0 || s->deadline_ns < 0 || s->limit_ns < 0)
+        return qd_error_set(QD_EPROTO, "SUBMIT: job %lld: a negative estimate, limit or deadline",
                             (long long)s->job);
     if (abs(s->importance) > 100 || abs(s->nice) > 1000000 || s->account < 0 ||
         s->account >= QD_ACCOUNTS)
@@ -97,13 +103,22 @@ static int check_submit(const qd_core *core, const qd_event *event) {
     if (!memchr(s->name, '\0', sizeof s->name))
         return qd_error_set(QD_EPROTO, "SUBMIT: job %lld: its name has no end; at most %zu bytes",
                             (long long)s->job, sizeof s->name - 1);
-    return 0;
+    const qd_job_record *array = qd_jobs_find(&core->jobs, s->array);
+    bool known = s->array == 0 || s->array == s->job || (array && array->submit.array == s->array);
+    if (!known || s->array_most < 0 || (unsigned)s->held > 1 || s->begin_ns < 0)
+        return qd_error_set(QD_EPROTO,
+                            "SUBMIT: job %lld: array %lld of at most %d, held %d, begin %lld ns; "
+                            "accepted: the first job of an array, 0 or more, 0 or 1, 0 or more",
+                            (long long)s->job, (long long)s->array, s->array_most, s->held,
+                            (long long)s->begin_ns);
+    return qd_gates_check(&core->jobs, s);
 }
 
 static int reserve_submit(qd_core *core, const qd_event *event) {
     int most = event->submit.ranks_max;
     int rc = qd_jobs_reserve(&core->jobs, most < core->ranks.count ? most : core->ranks.count);
-    size_t open = (size_t)core->jobs.pending.count + (size_t)core->jobs.active.count;
+    size_t open = (size_t)core->jobs.pending.count + (size_t)core->jobs.blocked.count +
+                  (size_t)core->jobs.active.count;
     return rc ? rc : qd_timetable_reserve(&core->timetable, open + 1);
 }
 
@@ -150,12 +165,32 @@ static void apply_drain(qd_core *core, const qd_event *event) {
     snprintf(core->drain_reason, sizeof core->drain_reason, "%s", event->text);
     while (core->jobs.pending.first && !core->fault)
         qd_job_stop(core, core->jobs.pending.first, event->text);
+    while (core->jobs.blocked.first && !core->fault)
+        qd_job_stop(core, core->jobs.blocked.first, event->text);
     for (qd_job_record *job = core->jobs.active.first; job; job = job->next)
         qd_job_stop(core, job, event->text);
 }
 
 static void apply_cancel(qd_core *core, const qd_event *event) {
     qd_job_call_off(core, qd_jobs_find(&core->jobs, event->job), event->text);
+}
+
+static void apply_hold(qd_core *core, const qd_event *event) {
+    qd_job_hold(core, qd_jobs_find(&core->jobs, event->job), true);
+}
+
+static void apply_release(qd_core *core, const qd_event *event) {
+    qd_job_hold(core, qd_jobs_find(&core->jobs, event->job), false);
+}
+
+static int check_limit(const qd_core *core, const qd_event *event) {
+    if (event->submit.limit_ns < 0)
+        return qd_error_set(QD_EPROTO, "LIMIT: job %lld: a negative limit", (long long)event->job);
+    return check_job(core, event);
+}
+
+static void apply_limit(qd_core *core, const qd_event *event) {
+    qd_job_limit(core, qd_jobs_find(&core->jobs, event->job), event->submit.limit_ns);
 }
 
 const qd_event_handler qd_event_handlers[QD_EVENTS] = {
@@ -166,5 +201,8 @@ const qd_event_handler qd_event_handlers[QD_EVENTS] = {
     [QD_EVENT_MEMBER_ENDED] = {.check = check_member_ended, .apply = apply_member_ended},
     [QD_EVENT_DRAIN] = {.check = check_nothing, .apply = apply_drain, .whole_queue = true},
     [QD_EVENT_CANCEL] = {.check = check_job, .apply = apply_cancel},
+    [QD_EVENT_HOLD] = {.check = check_job, .apply = apply_hold},
+    [QD_EVENT_RELEASE] = {.check = check_job, .apply = apply_release},
+    [QD_EVENT_LIMIT] = {.check = check_limit, .apply = apply_limit},
     [QD_EVENT_TIME] = {.check = check_nothing, .apply = apply_nothing},
 };

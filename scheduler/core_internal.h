@@ -27,11 +27,13 @@ struct qd_core {
     qd_timetable timetable; /* what is expected of the jobs that have not ended */
     int64_t now_ns;         /* time of the last event that was taken */
     qd_moves moves;         /* of pending jobs within the queue */
+    qd_moves alarms;        /* when running jobs reach their limit, and blocked ones may begin */
     qd_shares shares;       /* what the accounts have used */
     int saving_ranks;       /* held by gangs that save to make room */
     int64_t planned_up_to;  /* job number; conservative.c */
     int64_t next_look_ns;   /* when a policy with a quantum looks again at who runs */
-    uint32_t epoch;         /* of the newest attempt of any job */
+    qd_job_record *first_ended, *last_ended; /* by this event; linked by next (gates.h) */
+    uint32_t epoch;                          /* of the newest attempt of any job */
     bool closed, draining, shut_down;
     char drain_reason[QD_EVENT_TEXT_BYTES];
 
@@ -67,6 +69,12 @@ void qd_job_submitted(qd_core *core, const qd_submission *submission);
 void qd_job_start(qd_core *core, qd_job_record *job, int ranks); /* of a PENDING job */
 void qd_job_stop(qd_core *core, qd_job_record *job,
                  const char *text); /* of one that has not ended */
+/* Has RUNNING jobs whose limit is reached save and end, and lets in those whose begin has come. */
+void qd_core_ring_alarms(qd_core *core);
+/* It is held from now on, or released. */
+void qd_job_hold(qd_core *core, qd_job_record *job, bool held);
+/* Its limit is another one from now on; 0: none. */
+void qd_job_limit(qd_core *core, qd_job_record *job, int64_t limit_ns);
 /* Has a RUNNING job saved and put back into the queue, with its age. */
 void qd_job_preempt(qd_core *core, qd_job_record *job, const char *text);
 void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text); /* of any job */
@@ -74,6 +82,9 @@ void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text); /* of
 /* A member, whose rank is no longer held, has ended. exit_code: with FAILED. */
 void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, qd_outcome outcome,
                          int exit_code, const char *text);
+
+/* What keeps a pending job out of the queue, or no longer does, has changed. */
+void qd_job_reconsider(qd_core *core, qd_job_record *job);
 
 /* A pending job's place in the queue is another one now. */
 void qd_job_requeue(qd_core *core, qd_job_record *job);

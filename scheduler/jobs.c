@@ -10,7 +10,7 @@ const char *const qd_job_state_names[QD_STATES] = {
     [QD_STATE_PENDING] = "PENDING",       [QD_STATE_RUNNING] = "RUNNING",
     [QD_STATE_COMPLETING] = "COMPLETING", [QD_STATE_COMPLETED] = "COMPLETED",
     [QD_STATE_FAILED] = "FAILED",         [QD_STATE_CANCELLED] = "CANCELLED",
-    [QD_STATE_PREEMPTED] = "PREEMPTED",
+    [QD_STATE_PREEMPTED] = "PREEMPTED",   [QD_STATE_TIMEOUT] = "TIMEOUT",
 };
 
 #define BIT(state) (1u << (state))
@@ -21,9 +21,11 @@ enum {
 
 /* What a state may become. A gang whose last members end in one event skips COMPLETING. */
 static const unsigned successors[QD_STATES] = {
-    [QD_STATE_PENDING] = BIT(QD_STATE_RUNNING) | BIT(QD_STATE_CANCELLED),
+    [QD_STATE_PENDING] = BIT(QD_STATE_RUNNING) | BIT(QD_STATE_CANCELLED) |
+                         BIT(QD_STATE_TIMEOUT), /* its limit was lowered */
     [QD_STATE_RUNNING] = BIT(QD_STATE_COMPLETING) | ENDS,
-    [QD_STATE_COMPLETING] = ENDS | BIT(QD_STATE_PENDING), /* back into the queue */
+    [QD_STATE_COMPLETING] =
+        ENDS | BIT(QD_STATE_TIMEOUT) | BIT(QD_STATE_PENDING), /* back into the queue */
 };
 
 bool qd_job_may_become(qd_job_state from, qd_job_state to) {
@@ -56,9 +58,9 @@ int qd_jobs_reserve(qd_job_table *table, int max_ranks) {
 }
 
 /* The list in which jobs of that state are; NULL for those that have ended. */
-static qd_job_list *list_of(qd_job_table *table, qd_job_state state) {
+static qd_job_list *list_of(qd_job_table *table, qd_job_state state, qd_gate gate) {
     if (state == QD_STATE_PENDING)
-        return &table->pending;
+        return gate == QD_GATE_OPEN ? &table->pending : &table->blocked;
     return state == QD_STATE_RUNNING || state == QD_STATE_COMPLETING ? &table->active : NULL;
 }
 
@@ -83,6 +85,7 @@ qd_job_record *qd_jobs_add(qd_job_table *table, const qd_submission *submission)
     job->job = submission->job;
     job->submit = *submission;
     job->submit.ranks_step = submission->ranks_step > 0 ? submission->ranks_step : 1;
+    job->limit_ns = submission->limit_ns;
     job->state = QD_STATE_PENDING;
     job->due_ns = job->move_ns = QD_NEVER;
     table->all[table->count++] = job;
@@ -126,8 +129,8 @@ int qd_jobs_set_state(qd_job_table *table, qd_job_record *job, qd_job_state stat
     if (!qd_job_may_become(job->state, state))
         return qd_error_set(QD_EINTERNAL, "job %lld cannot go from %s to %s", (long long)job->job,
                             qd_job_state_names[job->state], qd_job_state_names[state]);
-    qd_job_list *from = list_of(table, job->state);
-    qd_job_list *to = list_of(table, state);
+    qd_job_list *from = list_of(table, job->state, job->gate);
+    qd_job_list *to = list_of(table, state, job->gate);
     job->state = state;
     if (from == to)
         return 0;
@@ -135,4 +138,14 @@ int qd_jobs_set_state(qd_job_table *table, qd_job_record *job, qd_job_state stat
     if (to)
         link_last(to, job);
     return 0;
+}
+
+void qd_jobs_set_gate(qd_job_table *table, qd_job_record *job, qd_gate gate) {
+    qd_job_list *from = list_of(table, job->state, job->gate);
+    job->gate = gate;
+    qd_job_list *to = list_of(table, job->state, gate);
+    if (from == to)
+        return;
+    unlink_job(from, job);
+    link_last(to, job);
 }

@@ -18,6 +18,24 @@
 /* A reason may quote the text of an event with a few words around it. */
 #define QD_REASON_BYTES (QD_EVENT_TEXT_BYTES + 64)
 
+/* What keeps a pending job out of the queue (gates.h), the strongest first. */
+typedef enum {
+    QD_GATE_OPEN, /* nothing: it is in the queue */
+    QD_GATE_HELD,
+    QD_GATE_BEGIN,
+    QD_GATE_AFTER,
+    QD_GATE_ARRAY,
+} qd_gate;
+
+typedef enum { QD_AFTER_ANY, QD_AFTER_OK, QD_AFTER_NOT_OK } qd_after;
+
+/* One job that another comes after; in a list of the former. */
+typedef struct qd_after_link {
+    struct qd_job_record *waiter;
+    struct qd_after_link *next;
+    qd_after kind;
+} qd_after_link;
+
 /* What policy attained keeps of a job (policy_attained.c). */
 typedef struct qd_attained {
     int queue;               /* from 0 */
@@ -39,6 +57,8 @@ typedef struct qd_job_record {
     qd_gang gang;                          /* of that attempt */
     struct qd_job_record *previous, *next; /* in the list of its state */
     bool preempted;                        /* told to save and to come back into the queue */
+    bool timed_out;                        /* told to save since its limit is reached */
+    int64_t limit_ns;                      /* the newest; 0: none */
 
     qd_queue_entry entry; /* while PENDING */
     qd_tree_node due;     /* in the timetable: of ends while it holds ranks, else of starts */
@@ -50,11 +70,22 @@ typedef struct qd_job_record {
     int64_t run_before_ns; /* run time of earlier attempts */
     int64_t pending_ns;    /* since when it has been PENDING, this time */
     int64_t waited_ns;     /* in earlier times */
-    qd_tree_node move;     /* in moves.h, unless move_ns is QD_NEVER */
+    qd_tree_node move;     /* in the core's moves while PENDING, else its alarms */
     int64_t move_ns;
-    double charged_rank_s; /* for its newest attempt; shares.h */
-    qd_attained attained;  /* policy_attained.c */
-    int ranks[];           /* [gang.size], ascending; room for the most it can ever hold */
+    qd_gate gate;
+    bool held;
+    int comes_after;                   /* jobs that have not ended */
+    const struct qd_job_record *never; /* its end keeps this one from ever running */
+    qd_after_link after[QD_AFTER_MOST];
+    qd_after_link *dependants;
+    struct qd_job_record *array; /* the first job of its array; NULL: none */
+    bool counts;                 /* in array->array_open */
+    int array_open;              /* of its first job: members in the queue or running */
+    qd_tree array_waiters;       /* of its first job: those at gate ARRAY, by number */
+    qd_tree_node in_array;       /* at gate ARRAY */
+    double charged_rank_s;       /* for its newest attempt; shares.h */
+    qd_attained attained;        /* policy_attained.c */
+    int ranks[];                 /* [gang.size], ascending; room for the most it can ever hold */
 } qd_job_record;
 
 typedef struct qd_job_list {
@@ -66,7 +97,8 @@ typedef struct qd_job_list {
 typedef struct qd_job_table {
     qd_job_record **all; /* [count], ascending by number */
     int count, capacity;
-    qd_job_list pending;  /* in order of submission */
+    qd_job_list pending;  /* in the queue */
+    qd_job_list blocked;  /* pending, but kept out of the queue by a gate */
     qd_job_list active;   /* RUNNING and COMPLETING, in order of their starts */
     qd_job_record *spare; /* reserved for the next submission */
 } qd_job_table;
@@ -92,6 +124,9 @@ bool qd_job_is_member(const qd_job_record *job, int rank);
 
 /* Whether a job may go from one state to the other. */
 bool qd_job_may_become(qd_job_state from, qd_job_state to);
+
+/* Moves a PENDING job to the list of that gate. */
+void qd_jobs_set_gate(qd_job_table *table, qd_job_record *job, qd_gate gate);
 
 /* Changes the state and moves the job to the list of that state. QD_EINTERNAL for a change that is
  * not legal: a fault of ours. */

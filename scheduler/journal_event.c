@@ -22,10 +22,16 @@ enum {
     RANKS_MAX,
     RANKS_STEP,
     ESTIMATE_NS,
+    LIMIT_NS,
     DEADLINE_NS,
     IMPORTANCE,
     NICE,
     ACCOUNT,
+    HELD,
+    BEGIN_NS,
+    AFTER,
+    ARRAY,
+    ARRAY_MOST,
     TEXT
 };
 
@@ -34,13 +40,17 @@ static const unsigned columns_of[QD_EVENTS] = {
     [QD_EVENT_WORKER_READY] = BIT(RANK),
     [QD_EVENT_WORKER_LOST] = BIT(RANK) | BIT(TEXT),
     [QD_EVENT_SUBMIT] = BIT(JOB) | BIT(NAME) | BIT(RANKS_MIN) | BIT(RANKS_MAX) | BIT(RANKS_STEP) |
-                        BIT(ESTIMATE_NS) | BIT(DEADLINE_NS) | BIT(IMPORTANCE) | BIT(NICE) |
-                        BIT(ACCOUNT),
+                        BIT(ESTIMATE_NS) | BIT(LIMIT_NS) | BIT(DEADLINE_NS) | BIT(IMPORTANCE) |
+                        BIT(NICE) | BIT(ACCOUNT) | BIT(HELD) | BIT(BEGIN_NS) | BIT(AFTER) |
+                        BIT(ARRAY) | BIT(ARRAY_MOST),
     [QD_EVENT_CLOSED] = 0,
     [QD_EVENT_MEMBER_ENDED] =
         BIT(JOB) | BIT(ATTEMPT) | BIT(RANK) | BIT(OUTCOME) | BIT(EXIT_CODE) | BIT(TEXT),
     [QD_EVENT_DRAIN] = BIT(TEXT),
     [QD_EVENT_CANCEL] = BIT(JOB) | BIT(TEXT),
+    [QD_EVENT_HOLD] = BIT(JOB),
+    [QD_EVENT_RELEASE] = BIT(JOB),
+    [QD_EVENT_LIMIT] = BIT(JOB) | BIT(LIMIT_NS),
     [QD_EVENT_TIME] = 0,
 };
 
@@ -62,10 +72,16 @@ static const field plain_columns[] = {
     [RANKS_MAX] = {"ranks_max", FIELD(submit.ranks_max), 0, false},
     [RANKS_STEP] = {"ranks_step", FIELD(submit.ranks_step), 0, false},
     [ESTIMATE_NS] = {"estimate_ns", FIELD(submit.estimate_ns), 0, true},
+    [LIMIT_NS] = {"limit_ns", FIELD(submit.limit_ns), 0, true},
     [DEADLINE_NS] = {"deadline_ns", FIELD(submit.deadline_ns), 0, true},
     [IMPORTANCE] = {"importance", FIELD(submit.importance), 0, false},
     [NICE] = {"nice", FIELD(submit.nice), 0, false},
     [ACCOUNT] = {"account", FIELD(submit.account), 0, false},
+    [HELD] = {"held", FIELD(submit.held), 0, false},
+    [BEGIN_NS] = {"begin_ns", FIELD(submit.begin_ns), 0, true},
+    [AFTER] = {"after", FIELD(submit.after), QD_AFTER_BYTES, false},
+    [ARRAY] = {"array", FIELD(submit.array), 0, true},
+    [ARRAY_MOST] = {"array_most", FIELD(submit.array_most), 0, false},
     [TEXT] = {"text", FIELD(text), QD_EVENT_TEXT_BYTES, false},
 };
 enum { PLAIN_COLUMNS = sizeof plain_columns / sizeof plain_columns[0] };

@@ -12,8 +12,10 @@
 /* The columns of an event, in the order in which both functions below number them. */
 #define QD_JOURNAL_EVENT_COLUMNS                                                                   \
     "time_ns, kind, more, job, attempt, rank, outcome, exit_code, name, ranks_min, ranks_max, "    \
-    "ranks_step, estimate_ns, deadline_ns, importance, nice, account, text"
-enum { QD_JOURNAL_EVENT_COLUMN_COUNT = 18 };
+    "ranks_step, estimate_ns, limit_ns, deadline_ns, importance, nice, account, held, begin_ns, "  \
+    "after, "                                                                                      \
+    "array, array_most, text"
+enum { QD_JOURNAL_EVENT_COLUMN_COUNT = 24 };
 
 /* Binds the columns to parameters first, first + 1, ... of a fresh or reset statement. The event
  * must outlive the step. An SQLite code. */

@@ -8,6 +8,7 @@
 
 #include "runtime/error.h"
 #include "scheduler/core_internal.h"
+#include "scheduler/gates.h"
 #include "scheduler/placement.h"
 #include "scheduler/prediction.h"
 
@@ -59,6 +60,10 @@ static void enter_queue(qd_core *core, qd_job_record *job) {
 }
 
 static void leave_queue(qd_core *core, qd_job_record *job) {
+    if (job->gate != QD_GATE_OPEN) {
+        qd_moves_set(&core->alarms, job, QD_NEVER);
+        return;
+    }
     job->waited_ns += core->now_ns - job->pending_ns;
     if (job->due_ns > core->now_ns)
         core->timetable.stale = true; /* others may start earlier than planned, or be planned */
@@ -73,17 +78,40 @@ void qd_job_requeue(qd_core *core, qd_job_record *job) {
     take_place(core, job);
 }
 
+static const char *const gate_reasons[] = {
+    [QD_GATE_HELD] = "JobHeldUser: waits to be released",
+    [QD_GATE_BEGIN] = "BeginTime: waits for its begin time",
+    [QD_GATE_AFTER] = "Dependency: waits for the jobs it comes after",
+    [QD_GATE_ARRAY] = "JobArrayTaskLimit: waits for others of its array",
+};
+
+/* A PENDING job that is in no queue stays at its gate, or takes its place in the queue. */
+static void enter_gate_or_queue(qd_core *core, qd_job_record *job) {
+    qd_gates_set(core, job, qd_gates_of(core, job));
+    if (job->gate == QD_GATE_OPEN) {
+        enter_queue(core, job);
+        return;
+    }
+    set_reason(job, "%s", gate_reasons[job->gate]);
+    qd_moves_set(&core->alarms, job,
+                 job->submit.begin_ns > core->now_ns ? job->submit.begin_ns : QD_NEVER);
+}
+
 /* The job's reason has been set. */
 static void change_state(qd_core *core, qd_job_record *job, qd_job_state state) {
     if (job->state == QD_STATE_PENDING)
         leave_queue(core, job);
+    if (state == QD_STATE_PENDING)
+        job->gate = QD_GATE_OPEN;
     int rc = qd_jobs_set_state(&core->jobs, job, state);
     if (rc) {
         core->fault = rc;
         return;
     }
     if (state == QD_STATE_PENDING)
-        enter_queue(core, job);
+        enter_gate_or_queue(core, job);
+    else if (state != QD_STATE_RUNNING && state != QD_STATE_COMPLETING)
+        qd_gates_note_end(core, job);
     announce(core, job);
 }
 
@@ -110,15 +138,47 @@ static void abort_members(qd_core *core, qd_job_record *job) {
     order(core, job, QD_ACTION_ABORT);
 }
 
+/* Ends a job that comes after one whose end it cannot come after. */
+static bool cancel_if_never(qd_core *core, qd_job_record *job) {
+    if (job->state != QD_STATE_PENDING || !job->never)
+        return false;
+    set_reason(job, "DependencyNeverSatisfied: job %lld %s", (long long)job->never->job,
+               qd_job_state_names[job->never->state]);
+    change_state(core, job, QD_STATE_CANCELLED);
+    return true;
+}
+
+void qd_job_reconsider(qd_core *core, qd_job_record *job) {
+    if (cancel_if_never(core, job))
+        return;
+    qd_gate gate = qd_gates_of(core, job), before = job->gate;
+    if (gate == before)
+        return;
+    leave_queue(core, job);
+    core->timetable.stale = true;
+    if (gate == QD_GATE_OPEN)
+        set_reason(job, "waits for %d rank%s", job->submit.ranks_min,
+                   plural(job->submit.ranks_min));
+    enter_gate_or_queue(core, job);
+}
+
+void qd_job_hold(qd_core *core, qd_job_record *job, bool held) {
+    job->held = held;
+    if (job->state == QD_STATE_PENDING)
+        qd_job_reconsider(core, job);
+}
+
 void qd_job_submitted(qd_core *core, const qd_submission *submission) {
     qd_job_record *job = qd_jobs_add(&core->jobs, submission);
     set_reason(job, "waits for %d rank%s", job->submit.ranks_min, plural(job->submit.ranks_min));
-    enter_queue(core, job);
+    qd_gates_tie(core, job);
+    enter_gate_or_queue(core, job);
     announce(core, job);
     if (core->draining)
         qd_job_stop(core, job, core->drain_reason);
     else
         qd_job_cancel_if_too_wide(core, job);
+    cancel_if_never(core, job);
 }
 
 void qd_job_cancel_if_too_wide(qd_core *core, qd_job_record *job) {
@@ -155,8 +215,8 @@ void qd_job_start(qd_core *core, qd_job_record *job, int ranks) {
     job->start_ns = core->now_ns;
     job->run_ns = job->entry.run_ns;
     charge(core, job);
-    qd_timetable_started(&core->timetable, job,
-                         qd_predicted_end_ns(job->start_ns, job->run_ns, core->now_ns));
+    qd_timetable_started(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
+    qd_moves_set(&core->alarms, job, qd_limit_end_ns(job));
     qd_actions_add(&core->actions, &(qd_action){.kind = QD_ACTION_START,
                                                 .job = job->job,
                                                 .attempt = job->attempt,
@@ -179,6 +239,51 @@ void qd_job_stop(qd_core *core, qd_job_record *job, const char *text) {
     if (job->state == QD_STATE_RUNNING)
         change_state(core, job, QD_STATE_COMPLETING);
     order(core, job, QD_ACTION_STOP);
+}
+
+static bool used_up(const qd_job_record *job) {
+    return job->limit_ns > 0 && job->run_before_ns >= job->limit_ns;
+}
+
+/* "TimeLimit: ran for its limit of 100 s" */
+static void set_limit_reason(qd_job_record *job) {
+    set_reason(job, "TimeLimit: ran for its limit of %g s", (double)job->limit_ns * 1e-9);
+}
+
+void qd_core_ring_alarms(qd_core *core) {
+    char text[QD_REASON_WORDS_BYTES];
+    while (qd_moves_first_ns(&core->alarms) <= core->now_ns) {
+        qd_job_record *job = qd_moves_first(&core->alarms);
+        qd_moves_set(&core->alarms, job, QD_NEVER);
+        if (job->state == QD_STATE_PENDING)
+            qd_job_reconsider(core, job);
+        if (job->state != QD_STATE_RUNNING)
+            continue; /* its begin has come, or it is ending already */
+        job->timed_out = true;
+        snprintf(text, sizeof text, "TimeLimit: ran for its limit of %g s",
+                 (double)job->limit_ns * 1e-9);
+        qd_job_stop(core, job, text);
+    }
+}
+
+void qd_job_limit(qd_core *core, qd_job_record *job, int64_t limit_ns) {
+    job->limit_ns = limit_ns;
+    core->timetable.stale = true;
+    if (job->state == QD_STATE_PENDING && used_up(job)) {
+        set_limit_reason(job);
+        change_state(core, job, QD_STATE_TIMEOUT);
+    } else if (job->state == QD_STATE_PENDING && job->gate == QD_GATE_OPEN) {
+        qd_timetable_unplan(&core->timetable, job);
+        qd_queue_remove(&core->queue, &job->entry);
+        job->entry.run_ns = qd_predicted_run_ns(job);
+        if (core->policy->revised)
+            core->policy->revised(core, job);
+        take_place(core, job);
+    } else if (job->gang.live > 0) {
+        job->run_ns = qd_predicted_run_ns(job);
+        qd_timetable_moved(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
+        qd_moves_set(&core->alarms, job, qd_limit_end_ns(job));
+    }
 }
 
 void qd_job_preempt(qd_core *core, qd_job_record *job, const char *text) {
@@ -227,11 +332,20 @@ static bool comes_back(const qd_core *core, const qd_job_record *job, qd_job_sta
     return verdict == QD_STATE_PREEMPTED && job->preempted && !core->draining;
 }
 
+static bool reached_limit(const qd_job_record *job) {
+    return job->timed_out || (job->preempted && used_up(job));
+}
+
 static void end_job(qd_core *core, qd_job_record *job) {
     qd_job_state state = qd_gang_verdict(&job->gang);
     qd_timetable_ended(&core->timetable, job);
     settle(core, job);
     job->run_before_ns += core->now_ns - job->start_ns;
+    qd_moves_set(&core->alarms, job, QD_NEVER);
+    if (state == QD_STATE_PREEMPTED && reached_limit(job)) {
+        set_limit_reason(job);
+        state = QD_STATE_TIMEOUT;
+    }
     if (comes_back(core, job, state)) {
         state = QD_STATE_PENDING;
         job->preempted = false;

@@ -36,6 +36,10 @@ typedef struct qd_policy {
     void (*enters)(qd_core *core, qd_job_record *job);
     void (*leaves)(qd_core *core, qd_job_record *job);
 
+    /* The predicted run time of a job in the queue is another one now; it takes its place anew
+     * after this. NULL: nothing to note. */
+    void (*revised)(qd_core *core, qd_job_record *job);
+
     /*
      * Starts pending jobs (qd_job_start: of each at least its least ranks, all together no more
      * than are free) and, if it preempts, has running ones save (qd_job_preempt). Called at the end

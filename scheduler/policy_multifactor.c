@@ -159,6 +159,7 @@ const qd_policy qd_policy_multifactor = {
     .key = key,
     .enters = enters,
     .leaves = leaves,
+    .revised = enters,
     .decide = decide,
     .passing = QD_PASSING_HARMLESS,
     .wake_ns = wake_ns,

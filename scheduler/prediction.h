@@ -1,7 +1,8 @@
 /*
  * prediction.h: when a running job will end. A prediction is not a limit: a job that outruns it
- * lives on, and the prediction moves. Today it comes from the estimate given at submission; what is
- * measured (steps left times step time) will replace it here, and nowhere else.
+ * lives on, and the prediction moves. Today it comes from the estimate given at submission, or from
+ * the limit where that is nearer or there is no estimate; what is measured (steps left times step
+ * time) will replace it here, and nowhere else.
  */
 #ifndef QD_SCHEDULER_PREDICTION_H
 #define QD_SCHEDULER_PREDICTION_H
@@ -19,5 +20,11 @@ int64_t qd_predicted_run_ns(const qd_job_record *job);
  * error stays within half of the time that has been run.
  */
 int64_t qd_predicted_end_ns(int64_t start_ns, int64_t run_ns, int64_t now_ns);
+
+/* The same for a job that holds ranks; no later than its limit while that lies ahead. */
+int64_t qd_predicted_job_end_ns(const qd_job_record *job, int64_t now_ns);
+
+/* When the newest attempt of a job reaches the job's limit; QD_NEVER: it has none. */
+int64_t qd_limit_end_ns(const qd_job_record *job);
 
 #endif

@@ -1,6 +1,7 @@
 #include "scheduler/server.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,19 +90,46 @@ static void tear_down(qd_server *server) {
     qd_core_destroy(server->core);
 }
 
+static int64_t ns(double seconds) {
+    return llround(seconds * 1e9);
+}
+
+/* An account's number is that of the first job that names it. QD_ECONFIG: too many. */
+static int find_account(const qd_server_config *config, const qd_job *job, int *account) {
+    int first = 0;
+    while (strcmp(config->jobs[first].request_account, job->request_account) != 0)
+        first++;
+    if (first >= QD_ACCOUNTS)
+        return qd_error_set(QD_ECONFIG, "job %s: request.account must be one of the first %d jobs'",
+                            job->name, QD_ACCOUNTS);
+    *account = first;
+    return 0;
+}
+
+static qd_submission submission_of(const qd_job *job, int64_t number) {
+    qd_submission submit = {.job = number,
+                            .ranks_min = (int)job->ranks_min,
+                            .ranks_max = (int)job->ranks_max,
+                            .ranks_step = job->layout_dp ? 0 : (int)qd_job_copy_ranks(job),
+                            .estimate_ns = ns(job->request_estimate_s),
+                            .limit_ns = ns(job->request_limit_s),
+                            .importance = (int)job->request_importance,
+                            .nice = (int)job->request_nice};
+    if (job->request_deadline_s > 0)
+        submit.deadline_ns = qd_clock_now_ns() + ns(job->request_deadline_s);
+    memcpy(submit.name, job->name, sizeof submit.name);
+    return submit;
+}
+
 static int submit_jobs(qd_server *server) {
     int rc = 0;
     for (int i = 0; !rc && i < server->config->job_count; i++) {
         const qd_job *job = &server->config->jobs[i];
         qd_event event = {.kind = QD_EVENT_SUBMIT};
-        event.submit = (qd_submission){
-            .job = i + 1,
-            .ranks_min = (int)job->ranks_min,
-            .ranks_max = (int)job->ranks_max,
-            .ranks_step = job->layout_dp ? 0 : (int)qd_job_copy_ranks(job),
-        };
-        memcpy(event.submit.name, job->name, sizeof event.submit.name);
-        rc = qd_journal_record_job(server->journal, i + 1, server->jobs[i].text);
+        event.submit = submission_of(job, i + 1);
+        rc = find_account(server->config, job, &event.submit.account);
+        if (!rc)
+            rc = qd_journal_record_job(server->journal, i + 1, server->jobs[i].text);
         if (!rc)
             rc = qd_server_feed(server, &event);
     }

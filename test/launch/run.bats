@@ -266,6 +266,18 @@ same_losses() {
 }
 
 # bats test_tags=release
+@test "a job that reaches its limit is saved, and goes on with another one" {
+  job 2000 cut
+  printf 'request:\n  limit_s: 0.5\n' >> cut.yaml
+  run train 1 cut
+  [ "$status" -eq 75 ]
+  [[ "$output" == *"cut: TIMEOUT"*"TimeLimit: ran for its limit of 0.5 s"* ]]
+  sed -i 's/limit_s: .*/limit_s: 600/' cut.yaml
+  run train 1 cut --resume
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"cut: COMPLETED"* ]]
+}
+
 @test "jobs that make room for each other end with the losses of jobs that had the worker alone" {
   job 4000 first
   job 4000 second

@@ -78,6 +78,12 @@ START_TEST(what_is_left_out_has_the_documented_default) {
     ck_assert_int_eq(job.checkpoint_keep, 2);
     ck_assert_double_eq(job.log_interval_s, 1);
     ck_assert_int_eq(job.log_every, 0);
+    ck_assert_double_eq(job.request_estimate_s, 0);
+    ck_assert_double_eq(job.request_limit_s, 0);
+    ck_assert_double_eq(job.request_deadline_s, 0);
+    ck_assert_int_eq(job.request_importance, 0);
+    ck_assert_int_eq(job.request_nice, 0);
+    ck_assert_str_eq(job.request_account, "default");
     job = accepted(HEAD TRAIN SGD);
     ck_assert_double_eq(job.optimizer.momentum, 0.9);
     ck_assert_double_eq(job.optimizer.beta1, 0);

@@ -77,6 +77,19 @@ static int64_t last_job(const trial *t) {
     return n > 0 ? t->witness.jobs[n - 1].submit.job : 0;
 }
 
+/* Up to three jobs, mostly some that there are. */
+static void draw_after(trial *t, qd_event *e) {
+    static const char *const kinds[] = {"any", "ok", "notok"};
+    int count = draw(t, 3) ? 0 : 1 + (int)draw(t, 3);
+    size_t at = 0;
+    for (int i = 0; i < count && t->witness.job_count > 0; i++) {
+        int64_t job = t->witness.jobs[draw(t, (uint32_t)t->witness.job_count)].submit.job;
+        job += draw(t, 30) == 0;
+        at += (size_t)snprintf(e->submit.after + at, sizeof e->submit.after - at, "%s%s:%lld",
+                               i > 0 ? "," : "", kinds[draw(t, 3)], (long long)job);
+    }
+}
+
 static void draw_submit(trial *t, qd_event *e) {
     uint32_t workers = (uint32_t)t->witness.worker_ranks;
     e->submit.job = last_job(t) + 1 + draw(t, MAX_JOB_GAP);
@@ -84,6 +97,10 @@ static void draw_submit(trial *t, qd_event *e) {
     e->submit.ranks_min = 1 + (int)draw(t, draw(t, 8) ? (workers + 1) / 2 : workers + 2);
     e->submit.ranks_max = e->submit.ranks_min + (int)draw(t, workers + 1);
     e->submit.estimate_ns = draw(t, 4) ? (1 + draw(t, 40)) * (int64_t)TICK_NS : 0;
+    e->submit.limit_ns = draw(t, 2) ? 0 : (1 + draw(t, 12)) * (int64_t)TICK_NS;
+    e->submit.held = draw(t, 10) == 0;
+    e->submit.begin_ns = draw(t, 6) ? 0 : e->time_ns + draw(t, 10) * (int64_t)TICK_NS;
+    draw_after(t, e);
     e->submit.deadline_ns = draw(t, 4) ? 0 : e->time_ns + draw(t, 100) * (int64_t)TICK_NS;
     e->submit.importance = (int)draw(t, 5) - 2;
     e->submit.nice = (int)draw(t, 200) - 100;
@@ -126,6 +143,11 @@ static void draw_cancel(trial *t, qd_event *e) {
     draw_text(t, e);
 }
 
+static void draw_limit(trial *t, qd_event *e) {
+    draw_cancel(t, e);
+    e->submit.limit_ns = draw(t, 60) * (int64_t)TICK_NS;
+}
+
 /* Late or impossible: any job, any attempt, any rank, any kind. */
 static void draw_nonsense(trial *t, qd_event *e) {
     e->kind = (qd_event_kind)(draw(t, QD_EVENTS + 2) - 1);
@@ -158,9 +180,12 @@ static const struct {
     {1, QD_EVENT_CLOSED, draw_text},
     {1, QD_EVENT_DRAIN, draw_text},
     {10, QD_EVENT_TIME, draw_text},
+    {4, QD_EVENT_LIMIT, draw_limit},
+    {4, QD_EVENT_RELEASE, draw_cancel},
+    {2, QD_EVENT_HOLD, draw_cancel},
     {15, QD_EVENT_CLOSED, draw_nonsense},
 };
-enum { WEIGHTS = 144, KINDS = sizeof kinds / sizeof kinds[0] };
+enum { WEIGHTS = 154, KINDS = sizeof kinds / sizeof kinds[0] };
 
 qd_event trial_draw_event(trial *t) {
     int64_t now = t->witness.time_ns < 0 ? 0 : t->witness.time_ns;
@@ -225,6 +250,19 @@ bool trial_step(trial *t, const qd_event *e) {
     return true;
 }
 
+/* Nothing is held, and every begin has come. */
+static bool open_gates(trial *t, int64_t time_ns) {
+    qd_event e = {.kind = QD_EVENT_RELEASE, .time_ns = time_ns, .more = true};
+    for (int i = 0; i < t->witness.job_count; i++) {
+        e.job = t->witness.jobs[i].submit.job;
+        if (!trial_step(t, &e))
+            return false;
+    }
+    e.kind = QD_EVENT_TIME;
+    e.more = false;
+    return trial_step(t, &e);
+}
+
 bool trial_finish(trial *t, bool by_drain) {
     qd_event e = {.time_ns = t->witness.time_ns < 0 ? 0 : t->witness.time_ns};
     e.kind = QD_EVENT_WORKER_READY;
@@ -233,6 +271,9 @@ bool trial_finish(trial *t, bool by_drain) {
             return false;
     e = (qd_event){.kind = by_drain ? QD_EVENT_DRAIN : QD_EVENT_CLOSED, .time_ns = e.time_ns};
     if (!trial_step(t, &e))
+        return false;
+    e.time_ns += 20 * (int64_t)TICK_NS;
+    if (!open_gates(t, e.time_ns))
         return false;
     /* Each answer frees a rank of a job; each job runs once, on all workers at most, and is seldom
      * preempted as time stands still. */

@@ -42,7 +42,40 @@ int witness_live_members(const witness *w, int64_t job, int ranks[WITNESS_MAX_RA
 
 static bool over(qd_job_state state) {
     return state == QD_STATE_COMPLETED || state == QD_STATE_FAILED || state == QD_STATE_CANCELLED ||
-           state == QD_STATE_PREEMPTED;
+           state == QD_STATE_PREEMPTED || state == QD_STATE_TIMEOUT;
+}
+
+/* Reads "KIND:JOB" from a list with commas; NULL behind the last. */
+static const char *read_after(const char *text, char kind[8], long long *job) {
+    if (!text || sscanf(text, "%7[a-z]:%lld", kind, job) != 2)
+        return NULL;
+    const char *comma = strchr(text, ',');
+    return comma ? comma + 1 : "";
+}
+
+/* Counts the jobs that this one waits for, and those whose ends forbid it ever to run. */
+static void look_at_after(const witness *w, const witness_job *job, int *waits, int *forbid) {
+    char kind[8];
+    long long number;
+    *waits = *forbid = 0;
+    for (const char *at = job->submit.after; (at = read_after(at, kind, &number));) {
+        const witness_job *other = witness_find(w, number);
+        bool ok = other->state == QD_STATE_COMPLETED;
+        if (!over(other->state))
+            ++*waits;
+        else if (strcmp(kind, "any") != 0 &&
+                 (strcmp(kind, "ok") == 0 ? !ok : ok || other->attempt == 0))
+            ++*forbid;
+    }
+}
+
+/* In the queue: no hold, begin or other job keeps it out. */
+static bool waits_for_ranks(const witness *w, const witness_job *job) {
+    int waits, forbid;
+    if (job->state != QD_STATE_PENDING)
+        return false;
+    look_at_after(w, job, &waits, &forbid);
+    return !job->held && job->submit.begin_ns <= w->time_ns && waits == 0;
 }
 
 static int count_ranks(const witness *w, bool (*is)(const witness_rank *)) {
@@ -83,6 +116,16 @@ static bool expects_member_ended(const witness *w, const qd_event *e) {
     return e->attempt < job->attempt || (job->members >> (e->rank - 1) & 1);
 }
 
+/* Those that are drawn are well formed, but may name a job that nobody submitted. */
+static bool after_is_known(const witness *w, const qd_event *e) {
+    char kind[8];
+    long long number;
+    for (const char *at = e->submit.after; (at = read_after(at, kind, &number));)
+        if (!witness_find(w, number))
+            return false;
+    return true;
+}
+
 bool witness_expects(const witness *w, const qd_event *e) {
     bool rank_exists = e->rank >= 1 && e->rank <= w->worker_ranks;
     if (e->time_ns < w->time_ns || !memchr(e->text, 0, sizeof e->text))
@@ -96,12 +139,17 @@ bool witness_expects(const witness *w, const qd_event *e) {
                e->submit.ranks_min <= e->submit.ranks_max && e->submit.ranks_step >= 0 &&
                (e->submit.ranks_max - e->submit.ranks_min) % step_of(&e->submit) == 0 &&
                memchr(e->submit.name, 0, sizeof e->submit.name) && e->submit.estimate_ns >= 0 &&
-               e->submit.deadline_ns >= 0 && abs(e->submit.importance) <= 100 &&
-               abs(e->submit.nice) <= 1000000 && e->submit.account >= 0 &&
-               e->submit.account < QD_ACCOUNTS &&
+               e->submit.deadline_ns >= 0 && e->submit.limit_ns >= 0 && e->submit.begin_ns >= 0 &&
+               (unsigned)e->submit.held <= 1 && e->submit.array == 0 && after_is_known(w, e) &&
+               abs(e->submit.importance) <= 100 && abs(e->submit.nice) <= 1000000 &&
+               e->submit.account >= 0 && e->submit.account < QD_ACCOUNTS &&
                e->submit.job > (w->job_count ? w->jobs[w->job_count - 1].submit.job : 0);
     case QD_EVENT_MEMBER_ENDED:
         return rank_exists && expects_member_ended(w, e);
+    case QD_EVENT_LIMIT:
+        return witness_find(w, e->job) != NULL && e->submit.limit_ns >= 0;
+    case QD_EVENT_HOLD:
+    case QD_EVENT_RELEASE:
     case QD_EVENT_CANCEL:
         return witness_find(w, e->job) != NULL;
     case QD_EVENT_CLOSED:
@@ -145,7 +193,8 @@ static void note_lost(witness *w, const qd_event *e) {
 }
 
 static void note_submit(witness *w, const qd_event *e) {
-    w->jobs[w->job_count++] = (witness_job){.submit = e->submit, .state = QD_STATES};
+    w->jobs[w->job_count++] =
+        (witness_job){.submit = e->submit, .state = QD_STATES, .held = e->submit.held};
 }
 
 static void note_cancel(witness *w, const qd_event *e) {
@@ -166,6 +215,10 @@ static void note_event(witness *w, const qd_event *e) {
         note_member_ended(w, e);
     else if (e->kind == QD_EVENT_CANCEL)
         note_cancel(w, e);
+    else if (e->kind == QD_EVENT_HOLD || e->kind == QD_EVENT_RELEASE)
+        witness_find(w, e->job)->held = e->kind == QD_EVENT_HOLD;
+    else if (e->kind == QD_EVENT_LIMIT)
+        witness_find(w, e->job)->submit.limit_ns = e->submit.limit_ns;
     else if (e->kind == QD_EVENT_CLOSED)
         w->closed = true;
     else if (e->kind == QD_EVENT_DRAIN)
@@ -183,6 +236,8 @@ static bool ranks_are_a_set(const witness *w, const qd_action *a) {
 }
 
 static bool see_start(witness *w, witness_job *job, const qd_action *a) {
+    if (job->state != QD_STATE_RUNNING || job->held)
+        return broken(w, "job %lld started though it is held", (long long)a->job);
     if (w->draining)
         return broken(w, "job %lld started after a drain", (long long)a->job);
     if (count_ranks(w, is_on_its_way) > 0)
@@ -208,6 +263,12 @@ static bool see_start(witness *w, witness_job *job, const qd_action *a) {
     return true;
 }
 
+/* Whether it has run, in all its attempts, for its limit. */
+static bool is_late(const witness *w, const witness_job *job) {
+    int64_t run = job->run_before_ns + (job->live > 0 ? w->time_ns - job->start_ns : 0);
+    return job->submit.limit_ns > 0 && run >= job->submit.limit_ns;
+}
+
 /* STOP and ABORT go to exactly the members that have not ended, once. */
 static bool see_order(witness *w, witness_job *job, const qd_action *a) {
     int live[WITNESS_MAX_RANKS];
@@ -215,7 +276,10 @@ static bool see_order(witness *w, witness_job *job, const qd_action *a) {
     bool *told = a->kind == QD_ACTION_STOP ? &job->stopped : &job->aborted;
     if (*told || job->aborted)
         return broken(w, "job %lld was told twice to end", (long long)a->job);
-    if (a->kind == QD_ACTION_STOP && !w->draining && w->preempts && job->state != QD_STATE_PENDING)
+    if (a->kind == QD_ACTION_STOP && !w->draining && is_late(w, job))
+        job->timed_out = true;
+    else if (a->kind == QD_ACTION_STOP && !w->draining && w->preempts &&
+             job->state != QD_STATE_PENDING)
         job->makes_room = true;
     else if (a->kind == QD_ACTION_STOP && !w->draining)
         return broken(w, "job %lld was stopped without a drain", (long long)a->job);
@@ -229,6 +293,8 @@ static bool see_order(witness *w, witness_job *job, const qd_action *a) {
 
 /* The end that the members' words add up to. */
 static qd_job_state right_end(const witness *w, const witness_job *job) {
+    if (job->size == 0 && is_late(w, job))
+        return QD_STATE_TIMEOUT;
     if (job->size == 0)
         return QD_STATE_CANCELLED;
     if (job->ended[QD_OUTCOME_DONE] == job->size)
@@ -239,6 +305,11 @@ static qd_job_state right_end(const witness *w, const witness_job *job) {
         return QD_STATE_FAILED;
     if (job->ended[QD_OUTCOME_ABORTED])
         return QD_STATE_CANCELLED;
+    /* Ended just now: its last attempt is not yet in run_before_ns. */
+    int64_t run = job->run_before_ns + w->time_ns - job->start_ns;
+    bool used_up = job->submit.limit_ns > 0 && run >= job->submit.limit_ns;
+    if (job->timed_out || (job->makes_room && used_up))
+        return QD_STATE_TIMEOUT;
     return job->makes_room && !w->draining ? QD_STATE_PENDING : QD_STATE_PREEMPTED;
 }
 
@@ -304,7 +375,8 @@ static bool see_action(witness *w, const qd_event *event, const qd_action *a) {
 /* ---- what must hold between events ---- */
 
 static int64_t estimate(const witness_job *job) {
-    return job->submit.estimate_ns > 0 ? job->submit.estimate_ns : INT64_MAX;
+    int64_t run = job->submit.estimate_ns > 0 ? job->submit.estimate_ns : INT64_MAX;
+    return job->submit.limit_ns > 0 && job->submit.limit_ns < run ? job->submit.limit_ns : run;
 }
 
 /* Whether a comes before b in the queues that nobody may pass. */
@@ -318,7 +390,7 @@ static bool comes_before(const witness *w, const witness_job *a, const witness_j
 static const witness_job *find_head(const witness *w) {
     const witness_job *head = NULL;
     for (int i = 0; i < w->job_count; i++)
-        if (w->jobs[i].state == QD_STATE_PENDING && (!head || comes_before(w, &w->jobs[i], head)))
+        if (waits_for_ranks(w, &w->jobs[i]) && (!head || comes_before(w, &w->jobs[i], head)))
             head = &w->jobs[i];
     return head;
 }
@@ -339,7 +411,9 @@ static int64_t predicted_end(const witness *w, const witness_job *job) {
         return run;
     while (job->start_ns + run <= w->time_ns)
         run += run / 2 + 1;
-    return job->start_ns + run;
+    int64_t limit = job->start_ns + job->submit.limit_ns;
+    bool capped = limit > w->time_ns && limit < job->start_ns + run;
+    return capped ? limit : job->start_ns + run;
 }
 
 /* When enough ranks for the head will be free, as predicted. without_new: as if nothing behind it
@@ -389,7 +463,10 @@ static bool nobody_waits_for_ever(witness *w) {
     int alive = count_ranks(w, is_alive);
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *job = &w->jobs[i];
-        if (job->state == QD_STATE_PENDING && (w->draining || job->submit.ranks_min > alive))
+        int waits, forbid;
+        look_at_after(w, job, &waits, &forbid);
+        if (job->state == QD_STATE_PENDING &&
+            (w->draining || job->submit.ranks_min > alive || forbid > 0))
             return broken(w, "job %lld waits for ever", (long long)job->submit.job);
     }
     return true;
@@ -410,7 +487,7 @@ static bool the_head_does_not_wait_for_nothing(witness *w) {
 static bool not_all_wait_though_each_fits(witness *w) {
     int widest = 0;
     for (int i = 0; i < w->job_count; i++)
-        if (w->jobs[i].state == QD_STATE_PENDING && w->jobs[i].submit.ranks_min > widest)
+        if (waits_for_ranks(w, &w->jobs[i]) && w->jobs[i].submit.ranks_min > widest)
             widest = w->jobs[i].submit.ranks_min;
     if (widest > 0 && may_start(w) && widest <= count_ranks(w, is_free))
         return broken(w, "%d ranks idle and each job would fit", count_ranks(w, is_free));
@@ -424,7 +501,7 @@ static bool nobody_waits_beside_idle_ranks(witness *w) {
         saving = saving || (w->jobs[i].makes_room && w->jobs[i].live > 0);
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *job = &w->jobs[i];
-        if (job->state == QD_STATE_PENDING && may_start(w) && !saving &&
+        if (waits_for_ranks(w, job) && may_start(w) && !saving &&
             job->submit.ranks_min <= count_ranks(w, is_free))
             return broken(w, "job %lld waits beside idle ranks", (long long)job->submit.job);
     }
@@ -456,6 +533,8 @@ static bool spare_ranks_are_dealt_fairly(witness *w) {
 static bool members_know_their_orders(witness *w) {
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *job = &w->jobs[i];
+        if (over(job->state) && job->live == 0)
+            continue; /* checked when it ended */
         bool hopeless =
             job->ended[QD_OUTCOME_FAILED] || job->ended[QD_OUTCOME_ABORTED] || job->cancelled;
         if (job->live > 0 && hopeless != job->aborted)
@@ -467,7 +546,7 @@ static bool members_know_their_orders(witness *w) {
                              : job->live == 0 ? right_end(w, job)
                              : part_ended     ? QD_STATE_COMPLETING
                                               : QD_STATE_RUNNING;
-        if (job->state != right && !(job->size == 0 && job->state == QD_STATE_CANCELLED))
+        if (job->state != right)
             return broken(w, "job %lld is %s with %d of %d members left",
                           (long long)job->submit.job, qd_job_state_names[job->state], job->live,
                           job->size);
@@ -497,6 +576,13 @@ static bool views_agree(witness *w, const qd_core *core) {
             strcmp(view.name, job->submit.name) != 0)
             return broken(w, "the view of job %lld is wrong", (long long)job->submit.job);
     }
+    return true;
+}
+
+static bool nobody_runs_past_its_limit(witness *w) {
+    for (int i = 0; i < w->job_count; i++)
+        if (w->jobs[i].state == QD_STATE_RUNNING && is_late(w, &w->jobs[i]))
+            return broken(w, "job %lld runs past its limit", (long long)w->jobs[i].submit.job);
     return true;
 }
 
@@ -536,6 +622,7 @@ bool witness_see(witness *w, const qd_event *event, const qd_action_list *action
             return false;
     }
     w->shut_down = w->shut_down || was_shut_down;
-    return (event->more || decided_rightly(w)) && nobody_waits_for_ever(w) &&
-           members_know_their_orders(w) && shutdown_comes_when_due(w) && views_agree(w, core);
+    return (event->more || (decided_rightly(w) && nobody_runs_past_its_limit(w))) &&
+           nobody_waits_for_ever(w) && members_know_their_orders(w) && shutdown_comes_when_due(w) &&
+           views_agree(w, core);
 }

@@ -27,6 +27,8 @@ typedef struct witness_job {
     int ended[QD_OUTCOMES];
     bool cancelled; /* a CANCEL came while it ran, before any failure */
     bool stopped, aborted;
+    bool timed_out; /* stopped since its limit was reached */
+    bool held;
     bool makes_room; /* stopped by a policy that preempts */
     int64_t start_ns, run_before_ns;
     char first_failure[QD_EVENT_TEXT_BYTES + 64];

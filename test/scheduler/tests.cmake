@@ -23,3 +23,5 @@ target_sources(test_simulator PRIVATE scheduler/core_witness.c scheduler/core_tr
 
 qd_test(scheduler test_backfill qd_scheduler)
 qd_test(scheduler test_multifactor qd_scheduler)
+qd_test(scheduler test_limits qd_scheduler)
+qd_test(scheduler test_gates qd_scheduler)
