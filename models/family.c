@@ -59,8 +59,7 @@ int qd_family_build_part(const qd_job *job, int members, int member, qd_graph **
                             "slots.data %" PRId64 " does not divide train.batch %" PRId64, slots,
                             batch);
     int64_t samples = qd_job_graph_samples(job);
-    int64_t parts = job->train.micro_batches > 0 ? job->train.micro_batches : 1;
-    if (samples < 1 || samples * slots * parts != batch)
+    if (samples < 1 || samples * slots * qd_job_micro_batches(job) != batch)
         return qd_error_set(QD_ECONFIG,
                             "train.micro_batches %" PRId64 " does not divide the %" PRId64
                             " sample(s) of a data slot",

@@ -388,9 +388,12 @@ int64_t qd_job_bucket_elements(const qd_job *job) {
     return (int64_t)ceil(mib * (1 << 20) / sizeof(float));
 }
 
+int64_t qd_job_micro_batches(const qd_job *job) {
+    return job->train.micro_batches > 0 ? job->train.micro_batches : 1;
+}
+
 int64_t qd_job_graph_samples(const qd_job *job) {
-    int64_t parts = job->train.micro_batches > 0 ? job->train.micro_batches : 1;
-    return job->train.batch / job->slots_data / parts;
+    return job->train.batch / job->slots_data / qd_job_micro_batches(job);
 }
 
 void qd_job_slot_range(const qd_job *job, int dp, int i, int *first, int *end) {

@@ -243,6 +243,9 @@ int64_t qd_job_bucket_elements(const qd_job *job);
 /* Samples that the job's graph is built for and run over at once: those of a micro-batch. */
 int64_t qd_job_graph_samples(const qd_job *job);
 
+/* Micro-batches of a data slot. */
+int64_t qd_job_micro_batches(const qd_job *job);
+
 /*
  * The data slots of member i of a gang of dp members: [*first, *end). Shares differ by at most
  * one slot: first = i * slots / dp, rounded down. 1 <= dp <= slots_data, 0 <= i < dp.

@@ -1,4 +1,6 @@
-/* Rules for layout.pp and what goes with it. */
+/* Rules for layout.pp and what goes with it, and the table that comes of it. */
+#include "models/job_pipeline.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,9 +34,16 @@ static int check_chunks(const char *file, const qd_schema_lines *lines, const qd
     return 0;
 }
 
+int qd_job_pipeline_table(const qd_job *job, int slots, qd_pipeline_table **table) {
+    const qd_pipeline_kind *kind = qd_pipeline_by_name(qd_pipeline_names[job->layout_schedule]);
+    bool alone = job->layout_pp == 1;
+    return qd_pipeline_create(alone ? &qd_pipeline_1f1b : kind, (int)job->layout_pp,
+                              alone ? 1 : (int)job->layout_chunks,
+                              slots * (int)qd_job_micro_batches(job), table);
+}
+
 /* Whether the table of a pipeline with so many slots comes to its end. */
 static int try_table(const qd_job *job, int64_t slots) {
-    int64_t of_a_slot = job->train.batch / job->slots_data / qd_job_graph_samples(job);
     size_t parts = (size_t)(job->layout_pp * job->layout_chunks);
     qd_pipeline_table *table = NULL;
     qd_pipeline_run *run = NULL;
@@ -44,9 +53,7 @@ static int try_table(const qd_job *job, int64_t slots) {
         costs[i] = (qd_pipeline_cost){1, 1, 1};
     qd_pipeline_times times = {.part = costs, .receives_ahead = QD_PIPELINE_BUFFERED};
     if (!rc)
-        rc = qd_pipeline_create(qd_pipeline_by_name(qd_pipeline_names[job->layout_schedule]),
-                                (int)job->layout_pp, (int)job->layout_chunks,
-                                (int)(slots * of_a_slot), &table);
+        rc = qd_job_pipeline_table(job, (int)slots, &table);
     if (!rc)
         rc = qd_pipeline_simulate(table, &times, &run);
     qd_pipeline_run_destroy(run);

@@ -78,18 +78,6 @@ static void live_to_end(lives *l, int time) {
             begin_or_extend(&l->grads[l->graph->taken[i]], time);
 }
 
-static void live_through_backward(lives *l, int n, int time) {
-    const qd_node *node = &l->graph->nodes[n];
-    for (int i = 0; i < node->input_count; i++)
-        begin_or_extend(&l->grads[node->inputs[i]], time);
-    begin_or_extend(&l->grads[node->output], time);
-    extend(&l->saved[n], time);
-    if (node->op->keep & QD_KEEP_INPUTS)
-        extend_inputs(l, node, time);
-    if (node->op->keep & QD_KEEP_OUTPUT)
-        extend(&l->values[node->output], time);
-}
-
 /* What backward reads, for parameters alone. */
 static void live_through_weights(lives *l, int n, int time) {
     const qd_node *node = &l->graph->nodes[n];
@@ -99,6 +87,13 @@ static void live_through_weights(lives *l, int n, int time) {
         extend_inputs(l, node, time);
     if (node->op->keep & QD_KEEP_OUTPUT)
         extend(&l->values[node->output], time);
+}
+
+static void live_through_backward(lives *l, int n, int time) {
+    const qd_node *node = &l->graph->nodes[n];
+    for (int i = 0; i < node->input_count; i++)
+        begin_or_extend(&l->grads[node->inputs[i]], time);
+    live_through_weights(l, n, time);
 }
 
 /* What nobody produces is there from the start. */

@@ -133,13 +133,9 @@ static int64_t slot_samples(const qd_engine *e) {
     return e->job.train.batch / e->job.slots_data;
 }
 
-static int64_t micro_batches_of_a_slot(const qd_engine *e) {
-    return slot_samples(e) / e->graph->samples;
-}
-
 /* From here on a micro-batch is computed with. */
 static void turn_to(qd_engine *e, int64_t micro_batch) {
-    int64_t of_a_slot = micro_batches_of_a_slot(e);
+    int64_t of_a_slot = qd_job_micro_batches(&e->job);
     e->pool = (int)(micro_batch % e->in_flight);
     e->run.training = true;
     e->run.first_sample = (e->first_slot + micro_batch / of_a_slot) * slot_samples(e) +
@@ -158,7 +154,7 @@ static int take_loss(qd_engine *e, const int32_t *targets) {
 }
 
 int qd_engine_forward(qd_engine *engine, int64_t micro_batch, const qd_batch *batch) {
-    int64_t part = micro_batch % micro_batches_of_a_slot(engine);
+    int64_t part = micro_batch % qd_job_micro_batches(&engine->job);
     qd_batch own = {0};
     if (batch->samples)
         own =
@@ -172,7 +168,7 @@ int qd_engine_forward(qd_engine *engine, int64_t micro_batch, const qd_batch *ba
         rc = take_loss(engine, own.targets);
     if (!rc)
         rc = engine->backend->wait(engine->context);
-    int slot = engine->first_slot + (int)(micro_batch / micro_batches_of_a_slot(engine));
+    int slot = engine->first_slot + (int)(micro_batch / qd_job_micro_batches(&engine->job));
     return rc ? qd_error_context(rc, "slot %d", slot) : 0;
 }
 
@@ -232,7 +228,7 @@ static void add_results(qd_engine *e, bool first) {
 
 /* From pass `first` on; what adds to gradients of parameters is among it. */
 static int finish_backward(qd_engine *e, int64_t micro_batch, int first) {
-    int64_t of_a_slot = micro_batches_of_a_slot(e), part = micro_batch % of_a_slot;
+    int64_t of_a_slot = qd_job_micro_batches(&e->job), part = micro_batch % of_a_slot;
     int slot = e->first_slot + (int)(micro_batch / of_a_slot);
     bool last_slot = slot == e->end_slot - 1, last_part = part == of_a_slot - 1;
     if (slot != e->stack.next || slot >= e->end_slot)
@@ -264,7 +260,7 @@ int qd_engine_backward_weight(qd_engine *engine, int64_t micro_batch) {
 
 int qd_engine_run_slot(qd_engine *engine, const qd_batch *batch) {
     int slot = engine->stack.next;
-    int64_t of_a_slot = micro_batches_of_a_slot(engine);
+    int64_t of_a_slot = qd_job_micro_batches(&engine->job);
     if (slot >= engine->end_slot)
         return qd_error_set(QD_EINTERNAL, "all slots of the step, %d .. %d, have run already",
                             engine->first_slot, engine->end_slot - 1);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "models/family.h"
+#include "models/job_pipeline.h"
 #include "models/memory_plan.h"
 #include "runtime/align.h"
 #include "runtime/error.h"
@@ -32,19 +33,12 @@ qd_stage_unit *qd_stage_unit_of(qd_stage *s, int part) {
     return NULL;
 }
 
-bool qd_stage_holds_first(const qd_stage *s, const qd_stage_unit *unit, int param) {
-    for (int part = 0; s->cut && part < unit->part; part++)
-        if (qd_pipeline_part_reads(s->whole, &s->cut->part[part], param))
+/* Whether the copy of a parameter of the whole that a part has is the first, or the only one. */
+static bool leads(const qd_stage *s, int part, int param) {
+    for (int before = 0; s->cut && before < part; before++)
+        if (qd_pipeline_part_reads(s->whole, &s->cut->part[before], param))
             return false;
     return true;
-}
-
-int qd_stage_table(const qd_job *job, const qd_grid *grid, int slots, qd_pipeline_table **table) {
-    const qd_pipeline_kind *kind = qd_pipeline_by_name(qd_pipeline_names[job->layout_schedule]);
-    int64_t of_a_slot = job->train.batch / job->slots_data / qd_job_graph_samples(job);
-    bool alone = grid->pp == 1;
-    return qd_pipeline_create(alone ? &qd_pipeline_1f1b : kind, grid->pp,
-                              alone ? 1 : (int)job->layout_chunks, slots * (int)of_a_slot, table);
 }
 
 /* ---- making it ---- */
@@ -70,10 +64,13 @@ static int open_unit(qd_stage *s, int part, int in_flight) {
         return rc;
     const qd_graph *graph = qd_engine_graph(unit->engine);
     unit->params = calloc((size_t)graph->param_count + 1, sizeof *unit->params);
-    if (!unit->params)
+    unit->leads = calloc((size_t)graph->param_count + 1, sizeof *unit->leads);
+    if (!unit->params || !unit->leads)
         return qd_error_set(QD_ENOMEM, "no memory for %d parameters", graph->param_count);
-    for (int p = 0; p < graph->param_count; p++)
+    for (int p = 0; p < graph->param_count; p++) {
         unit->params[p] = qd_part_graph_param(s->whole, &graph->params[p]);
+        unit->leads[p] = leads(s, part, unit->params[p]);
+    }
     return 0;
 }
 
@@ -157,7 +154,7 @@ static int build(qd_stage *s) {
     if (!rc && s->parts > 1)
         rc = qd_part_graph_cut(c->job, &s->cut);
     if (!rc)
-        rc = qd_stage_table(c->job, &c->grid, c->end_slot - c->first_slot, &s->table);
+        rc = qd_job_pipeline_table(c->job, c->end_slot - c->first_slot, &s->table);
     if (!rc)
         rc = make_buffers(s);
     for (int chunk = 0; !rc && chunk < s->table->chunks; chunk++)
@@ -185,6 +182,7 @@ void qd_stage_destroy(qd_stage *s) {
         qd_exchange_destroy(s->units[u].exchange);
         qd_engine_destroy(s->units[u].engine);
         free(s->units[u].params);
+        free(s->units[u].leads);
     }
     for (int c = 0; s->chunks && c < s->table->chunks; c++) {
         free(s->chunks[c].returns);
@@ -278,13 +276,12 @@ int qd_stage_state_count(const qd_stage *s) {
 }
 
 /* A copy that is not the first is loaded, but not written. */
-static bool is_written(const qd_stage *s, const qd_stage_unit *unit, const char *name) {
+static bool is_written(const qd_stage_unit *unit, const char *name) {
+    const qd_graph *graph = qd_engine_graph(unit->engine);
     const char *of = strrchr(name, '/');
-    for (int i = 0; s->cut && i < s->cut->shared_count; i++) {
-        int param = s->cut->shared[i];
-        if (strcmp(s->whole->params[param].name, of + 1) == 0)
-            return qd_stage_holds_first(s, unit, param);
-    }
+    for (int p = 0; p < graph->param_count; p++)
+        if (!unit->leads[p] && strcmp(graph->params[p].name, of + 1) == 0)
+            return false;
     return true;
 }
 
@@ -293,6 +290,6 @@ void qd_stage_state(qd_stage *s, int i, qd_state_tensor *tensor) {
     for (; i >= qd_engine_state_count(unit->engine); unit++)
         i -= qd_engine_state_count(unit->engine);
     qd_engine_state(unit->engine, i, tensor);
-    if (!is_written(s, unit, tensor->name))
+    if (!is_written(unit, tensor->name))
         tensor->replicas = -1;
 }

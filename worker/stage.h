@@ -32,9 +32,7 @@ typedef struct qd_stage_config {
     qd_span_clock *spans;
 } qd_stage_config;
 
-/* The schedule's table of members that hold so many data slots. QD_ECONFIG, QD_ENOMEM. */
-int qd_stage_table(const qd_job *job, const qd_grid *grid, int slots, qd_pipeline_table **table);
-
+/* Owner of *stage: the caller (qd_stage_destroy). Errors of qd_engine_create_member. */
 int qd_stage_create(const qd_stage_config *config, qd_stage **stage);
 
 /* Groups that carry its exchanges are to be destroyed before. NULL is fine. */
@@ -84,6 +82,7 @@ int qd_stage_evaluate(qd_stage *stage, const qd_batch *batch, int64_t valid, dou
 
 /* ---- state ---- */
 
+/* What the parts' engines keep, as in engine.h: those of all units, one after the other. */
 int qd_stage_settle(qd_stage *stage);
 int qd_stage_reset(qd_stage *stage);
 int qd_stage_state_count(const qd_stage *stage);

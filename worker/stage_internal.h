@@ -15,6 +15,7 @@ typedef struct qd_stage_unit {
     qd_engine *engine;
     qd_exchange *exchange; /* over data; NULL: not connected */
     int *params;           /* [param_count] of the whole graph */
+    bool *leads; /* [param_count] its copy is the first of those that parts have, or alone */
 } qd_stage_unit;
 
 /* A run of units, computed one after the other. */
@@ -43,7 +44,6 @@ struct qd_stage {
     const qd_stage_feed *feed; /* while it runs */
     int next_return;           /* place in the stage's list up to which gradients are asked for */
     qd_group *group[QD_PIPELINE_CHANNELS];
-    const qd_tensor_exchange *tensor_exchange;
     int64_t *bounds; /* [pp + 1] */
     double *squares; /* [pp][whole parameters] */
     float *totals;   /* [QD_MEMORY_TOTALS], 64-byte aligned */
@@ -56,10 +56,6 @@ int qd_stage_of_part(const qd_stage *stage, int part);
 
 /* The unit that is a part; NULL: elsewhere. */
 qd_stage_unit *qd_stage_unit_of(qd_stage *stage, int part);
-
-/* Whether the unit's copy is the first of those of a parameter that several parts read, or the only
- * one. param: of the whole graph. */
-bool qd_stage_holds_first(const qd_stage *stage, const qd_stage_unit *unit, int param);
 
 /* Adds up the gradients of what several parts read. */
 int qd_stage_sum_shared(qd_stage *stage);

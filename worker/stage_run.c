@@ -121,14 +121,9 @@ static int hand_over(qd_stage *s, int from, int to, int64_t micro_batch) {
 
 /* ---- actions ---- */
 
-static int micro_batches_of_a_slot(const qd_stage *s) {
-    const qd_job *job = s->config.job;
-    return (int)(job->train.batch / job->slots_data / s->whole->samples);
-}
-
 static int find_batch(qd_stage *s, int number, int micro_batch) {
     qd_stage_chunk *chunk = &s->chunks[number];
-    int64_t slot = micro_batch / micro_batches_of_a_slot(s);
+    int64_t slot = micro_batch / qd_job_micro_batches(s->config.job);
     if (slot < chunk->next_slot || !qd_stage_reads_data(s, number))
         return 0;
     chunk->next_slot++;

@@ -67,7 +67,7 @@ static int gather_squares(qd_stage *s) {
         const qd_stage_unit *unit = &s->units[u];
         const double *squares = qd_engine_squares(unit->engine);
         for (int p = 0; p < qd_engine_graph(unit->engine)->param_count; p++)
-            if (qd_stage_holds_first(s, unit, unit->params[p]))
+            if (unit->leads[p])
                 own[unit->params[p]] = squares[p];
     }
     if (stages > 1)

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "models/job_pipeline.h"
 #include "models/memory_plan.h"
 #include "models/op.h"
 #include "models/part_graph.h"
@@ -190,10 +191,9 @@ static int plan_stages(const part *whole, const qd_pipeline_stages *parts,
 static int plan_pipeline(const part *whole, qd_trainer_memory *memory) {
     qd_pipeline_stages *parts = NULL;
     qd_pipeline_table *table = NULL;
-    qd_grid grid = {.pp = (int)whole->job->layout_pp};
     int rc = qd_part_graph_cut(whole->job, &parts);
     if (!rc)
-        rc = qd_stage_table(whole->job, &grid, most_slots(whole->starts, whole->members), &table);
+        rc = qd_job_pipeline_table(whole->job, most_slots(whole->starts, whole->members), &table);
     if (!rc)
         rc = plan_stages(whole, parts, table, memory);
     qd_pipeline_destroy(table);

@@ -9,7 +9,7 @@
 #include "runtime/error.h"
 #include "scheduler/trace.h"
 
-static char folder[] = "/tmp/test_trace.XXXXXX";
+static char folder[] = "/tmp/quadrille-trace-XXXXXX";
 static char path[256];
 
 static void write_trace(const char *name, const char *text) {
