@@ -14,6 +14,7 @@
 #include "models/family.h"
 #include "models/job.h"
 #include "models/op.h"
+#include "models/pipeline.h"
 #include "models/timeline.h"
 #include "runtime/error.h"
 #include "runtime/topology.h"
@@ -252,6 +253,24 @@ static void print_memory(const job_plan *plan) {
                plan->base.program_missing);
 }
 
+static const char *kept_by_shards(int64_t zero) {
+    return zero == 1   ? "optimizer state"
+           : zero == 2 ? "optimizer state and gradients"
+                       : "optimizer state, gradients and parameters";
+}
+
+static void print_pipeline(const qd_job *job) {
+    if (job->slots_pipeline > 1)
+        printf("            %lld parts of the model", (long long)job->slots_pipeline);
+    if (job->layout_pp > 1)
+        printf(" in a pipeline of %lld stages, schedule %s", (long long)job->layout_pp,
+               qd_pipeline_names[job->layout_schedule]);
+    if (job->layout_chunks > 1)
+        printf(" with %lld chunks each", (long long)job->layout_chunks);
+    if (job->slots_pipeline > 1)
+        putchar('\n');
+}
+
 static void print_text(const job_plan *plan) {
     const qd_job *job = &plan->job;
     printf("job         %s\n", job->name);
@@ -268,9 +287,10 @@ static void print_text(const job_plan *plan) {
     if (job->layout_tp > 1)
         printf("            %lld tensor slots in groups of %lld ranks\n",
                (long long)job->slots_tensor, (long long)job->layout_tp);
+    print_pipeline(job);
     if (job->layout_zero > 0)
         printf("zero        %lld: %s kept by shards\n", (long long)job->layout_zero,
-               job->layout_zero == 1 ? "optimizer state" : "optimizer state and gradients");
+               kept_by_shards(job->layout_zero));
     printf("layers of one %s:\n", job->train.micro_batches > 1 ? "micro-batch" : "slot");
     print_layers(plan->graph);
     print_memory(plan);
@@ -287,9 +307,10 @@ static json_t *gang_json(const job_plan *plan, const gang_plan *gang) {
                             p == QD_MEMORY_DATA && plan->data_missing[0]
                                 ? json_null()
                                 : json_integer((json_int_t)gang->memory.part[p]));
-    return json_pack("{s:i, s:I, s:i, s:I, s:o}", "dp", gang->dp, "tp",
-                     (json_int_t)plan->job.layout_tp, "slots_per_rank", gang->slots,
-                     "peak_bytes_per_rank", (json_int_t)gang->memory.peak, "parts", parts);
+    return json_pack("{s:i, s:I, s:I, s:i, s:I, s:o}", "dp", gang->dp, "tp",
+                     (json_int_t)plan->job.layout_tp, "pp", (json_int_t)plan->job.layout_pp,
+                     "slots_per_rank", gang->slots, "peak_bytes_per_rank",
+                     (json_int_t)gang->memory.peak, "parts", parts);
 }
 
 static int print_json(const job_plan *plan) {

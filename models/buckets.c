@@ -23,11 +23,21 @@ static bool begins_a_param(const qd_row_blocks *blocks, int block) {
     return block == blocks->count || blocks->first[blocks->param[block]] == block;
 }
 
+/* Whether a bucket must not reach from block - 1 to block: what several parts of a model have is in
+ * buckets of its own, so that all of them cut it alike. */
+static bool parts_differ(const qd_graph *graph, const qd_row_blocks *blocks, int block) {
+    int before = blocks->param[block - 1], behind = blocks->param[block];
+    return before != behind && (graph->params[before].shared || graph->params[behind].shared);
+}
+
 /* Where the bucket before block `end` begins. One whose end is inside a parameter does not reach
  * beyond it, so that a large parameter ties no others to itself (models/segments.h). */
-static int first_block_of(const qd_row_blocks *blocks, int end, int64_t elements) {
+static int first_block_of(const qd_graph *graph, const qd_row_blocks *blocks, int end,
+                          int64_t elements) {
     int first = end;
     while (first > 0 && blocks->offset[end] - blocks->offset[first] < elements) {
+        if (first < end && parts_differ(graph, blocks, first))
+            break;
         first--;
         if (!begins_a_param(blocks, end) && begins_a_param(blocks, first))
             break;
@@ -35,17 +45,17 @@ static int first_block_of(const qd_row_blocks *blocks, int end, int64_t elements
     return first;
 }
 
-static int count_buckets(const qd_row_blocks *blocks, int64_t elements) {
+static int count_buckets(const qd_graph *graph, const qd_row_blocks *blocks, int64_t elements) {
     int count = 0;
     for (int end = blocks->count; end > 0; count++)
-        end = first_block_of(blocks, end, elements);
+        end = first_block_of(graph, blocks, end, elements);
     return count;
 }
 
-static void cut(qd_buckets *b, int64_t elements) {
+static void cut(qd_buckets *b, const qd_graph *graph, int64_t elements) {
     int end = b->blocks->count;
     for (int i = b->count - 1; i >= 0; i--) {
-        int first = first_block_of(b->blocks, end, elements);
+        int first = first_block_of(graph, b->blocks, end, elements);
         qd_bucket *bucket = &b->bucket[i];
         bucket->first_block = first;
         bucket->end_block = end;
@@ -53,6 +63,7 @@ static void cut(qd_buckets *b, int64_t elements) {
         bucket->end = b->blocks->offset[end];
         bucket->first_param = b->blocks->param[first];
         bucket->end_param = b->blocks->param[end - 1] + 1;
+        bucket->shared = graph->params[bucket->first_param].shared;
         if (bucket->end - bucket->begin > b->longest)
             b->longest = bucket->end - bucket->begin;
         end = first;
@@ -85,14 +96,14 @@ int qd_buckets_create(const qd_optimizer_spec *optimizer, const qd_graph *graph,
     int rc = qd_row_blocks_create(optimizer, graph, &b->blocks);
     if (rc)
         goto out;
-    b->count = count_buckets(b->blocks, elements);
+    b->count = count_buckets(graph, b->blocks, elements);
     b->bucket = calloc((size_t)b->count + 1, sizeof *b->bucket);
     b->order = calloc((size_t)b->count + 1, sizeof *b->order);
     if (!b->bucket || !b->order) {
         rc = qd_error_set(QD_ENOMEM, "no memory for %d buckets", b->count);
         goto out;
     }
-    cut(b, elements);
+    cut(b, graph, elements);
     find_ready(b, graph, timeline);
     sort(b);
     *out = b;

@@ -16,7 +16,8 @@ typedef struct qd_bucket {
     int first_block, end_block; /* of the row blocks */
     int64_t begin, end;         /* of the flat vector, both on 64 bytes */
     int first_param, end_param; /* that it has rows of */
-    int ready; /* pass of the timeline after which all of its gradients are final */
+    bool shared; /* of a parameter that other parts of the model have, too, and of no other */
+    int ready;   /* pass of the timeline after which all of its gradients are final */
 } qd_bucket;
 
 typedef struct qd_buckets {
@@ -31,7 +32,8 @@ typedef struct qd_buckets {
 /*
  * Buckets of `elements` floats or a little more (less at the front of a large parameter), cut from
  * the vector's end on, so that what backward completes last, with nothing left to hide its sum
- * behind, is the shorter one. Owner of *buckets: the caller (qd_buckets_destroy). QD_ENOMEM.
+ * behind, is the shorter one. A parameter that other parts of the model have a copy of shares no
+ * bucket with another. Owner of *buckets: the caller (qd_buckets_destroy). QD_ENOMEM.
  */
 int qd_buckets_create(const qd_optimizer_spec *optimizer, const qd_graph *graph,
                       const qd_timeline *timeline, int64_t elements, qd_buckets **buckets);

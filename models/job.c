@@ -294,7 +294,7 @@ static const qd_field layout_fields[] = {
     {"schedule", QD_FIELD_CHOICE, 0, AT(layout_schedule), .choices = qd_pipeline_names,
      .preset = "1f1b"},
     {"chunks", QD_FIELD_INT, 0, AT(layout_chunks), .min = 1, .max = MAX_PARTS, .preset = "1"},
-    {"zero", QD_FIELD_INT, 0, AT(layout_zero), .max = 2, .preset = "0"},
+    {"zero", QD_FIELD_INT, 0, AT(layout_zero), .max = 3, .preset = "0"},
     {"bucket_mib", QD_FIELD_REAL, QD_FIELD_ABOVE_MIN, AT(layout_bucket_mib), .max = 65536,
      .preset = "4"},
     {0},

@@ -63,18 +63,9 @@ static int try_table(const qd_job *job, int64_t slots) {
 }
 
 static int check_cut(const qd_job *job) {
-    qd_graph *graph = NULL;
     qd_pipeline_stages *cut = NULL;
-    int rc = qd_family_build_part(job, 1, 0, &graph);
-    if (!rc)
-        rc = qd_part_graph_cut(job, &cut);
-    if (!rc && cut->shared_count && job->layout_zero > 0)
-        rc = qd_error_set(QD_ECONFIG,
-                          "layout.zero %" PRId64 " does not go with %s, which several parts of the "
-                          "pipeline read; use layout.zero 0",
-                          job->layout_zero, graph->params[cut->shared[0]].name);
+    int rc = qd_part_graph_cut(job, &cut);
     qd_pipeline_stages_destroy(cut);
-    qd_graph_destroy(graph);
     return rc;
 }
 

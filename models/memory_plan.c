@@ -265,6 +265,30 @@ static int gather_segments(const qd_segments *segments, qd_memory_plan *plan, bu
     return segments->count;
 }
 
+/* Says where each window of parameters lies, behind `offset`; returns where they end. Actions of
+ * several micro-batches do not overlap, so all share them. */
+static size_t place_windows(const qd_graph *graph, const qd_windows *windows, buffer *buffers,
+                            qd_memory_plan *plan, size_t offset) {
+    bool narrows = graph->precision == QD_PRECISION_BF16;
+    for (int i = 0; i < windows->count; i++) {
+        const qd_window *w = &windows->window[i];
+        const qd_segment *s = &windows->segments->segment[w->segment];
+        size_t wide = (size_t)(s->end - s->begin) * sizeof(float);
+        buffers[i] = (buffer){.bytes = wide + (narrows ? wide / 2 : 0),
+                              .spans = {{w->from, w->until}},
+                              .span_count = 1,
+                              .offset = &plan->window[i]};
+    }
+    size_t bytes = place(buffers, windows->count);
+    for (int i = 0; i < windows->count; i++) {
+        const qd_segment *s = &windows->segments->segment[windows->window[i].segment];
+        plan->window[i] += offset;
+        plan->narrow_window[i] =
+            narrows ? plan->window[i] + (size_t)(s->end - s->begin) * sizeof(float) : SIZE_MAX;
+    }
+    return offset + bytes;
+}
+
 /* Lays out values, their gradients, saved buffers and segments behind `offset`. QD_ENOMEM. */
 static int place_values(const qd_graph *graph, const qd_timeline *timeline,
                         const qd_segments *segments, int micro_batches, qd_memory_plan *plan,
@@ -300,9 +324,12 @@ static int lay_out(const qd_job *job, const qd_graph *graph, const qd_timeline *
                    int slot_count, const qd_memory_member *member, qd_memory_plan **plan) {
     qd_memory_plan *p = calloc(1, sizeof *p);
     size_t segment_count = member->segments ? (size_t)member->segments->count : 0;
-    size_t *offsets = calloc(offset_count(graph) + segment_count, sizeof *offsets);
+    size_t window_count = member->windows ? (size_t)member->windows->count : 0;
+    size_t *offsets =
+        calloc(offset_count(graph) + segment_count + 2 * window_count, sizeof *offsets);
+    buffer *windows = calloc(window_count + 1, sizeof *windows);
     int rc = QD_ENOMEM;
-    if (!p || !offsets) {
+    if (!p || !offsets || !windows) {
         qd_error_set(QD_ENOMEM, "no memory for a plan of %d values", graph->value_count);
         goto out;
     }
@@ -314,12 +341,14 @@ static int lay_out(const qd_job *job, const qd_graph *graph, const qd_timeline *
     size_t param_bytes = (size_t)graph->param_elements * sizeof(float);
     size_t gradient_bytes = (size_t)p->gradient_elements * sizeof(float);
     p->params = 0;
-    p->optimizer_state = param_bytes;
+    p->optimizer_state = member->windows ? shard_bytes : param_bytes;
     p->gradients = p->optimizer_state + (size_t)p->optimizer_vectors * shard_bytes;
     p->value = offsets;
     p->value_grad = offsets + graph->value_count;
     p->saved = offsets + 2 * graph->value_count;
     p->flight = offsets + offset_count(graph);
+    p->window = p->flight + segment_count;
+    p->narrow_window = p->window + window_count;
     p->shard_gradients = p->gradients + (size_t)p->gradient_slots * gradient_bytes;
     p->last_totals = p->shard_gradients + (p->keeps_gradients ? 0 : shard_bytes);
     p->scratch = p->last_totals + (p->keeps_gradients ? 0 : QD_MEMORY_TOTALS * sizeof(float));
@@ -328,7 +357,9 @@ static int lay_out(const qd_job *job, const qd_graph *graph, const qd_timeline *
         p->spare = p->scratch;
         p->scratch += spare_bytes(graph);
     }
-    if (graph->precision == QD_PRECISION_BF16) {
+    if (member->windows) {
+        p->scratch = place_windows(graph, member->windows, windows, p, p->scratch);
+    } else if (graph->precision == QD_PRECISION_BF16) {
         p->narrow_params = p->scratch;
         p->scratch += qd_align_bytes(param_bytes / 2);
     }
@@ -336,9 +367,11 @@ static int lay_out(const qd_job *job, const qd_graph *graph, const qd_timeline *
                       member->in_flight, p, p->scratch + scratch_bytes(job, graph));
     if (rc)
         goto out;
+    free(windows);
     *plan = p;
     return 0;
 out:
+    free(windows);
     free(offsets);
     free(p);
     return rc;
@@ -393,7 +426,8 @@ int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, const qd_tim
 int qd_memory_plan_create_sharded(const qd_job *job, const qd_graph *graph,
                                   const qd_timeline *timeline, int slot_count,
                                   const qd_memory_member *member, qd_memory_plan **plan) {
-    qd_memory_member keeping = {.elements = member->elements, .in_flight = member->in_flight};
+    qd_memory_member keeping = *member;
+    keeping.segments = NULL;
     qd_memory_plan *kept, *flying;
     int rc = lay_out(job, graph, timeline, slot_count, &keeping, &kept);
     if (rc)

@@ -11,11 +11,13 @@
 #include "models/job.h"
 #include "models/segments.h"
 #include "models/timeline.h"
+#include "models/windows.h"
 
 enum { QD_MEMORY_TOTALS = 16 }; /* floats kept behind the gradients of a vector for its totals */
 
 typedef struct qd_memory_plan {
-    size_t params;          /* offset of the flat parameter vector, float */
+    size_t params;          /* offset of the flat parameter vector, float; where parameters are kept
+                               by shards, of shard_elements floats */
     size_t optimizer_state; /* offset of optimizer_vectors vectors of shard_elements floats */
     int optimizer_vectors;
     int64_t shard_elements;    /* of each of them */
@@ -27,7 +29,10 @@ typedef struct qd_memory_plan {
     size_t shard_gradients; /* offset of shard_elements floats: the sums of this member's shard */
     size_t last_totals;     /* offset of the totals of the last slot */
     size_t *flight;         /* [segments] offset of a segment of the last slot's gradients */
-    size_t narrow_params;   /* offset of the parameters in bf16, for products; SIZE_MAX: none */
+    size_t narrow_params;   /* offset of the parameters in bf16, for products; SIZE_MAX: none, or
+                               they are in the windows */
+    size_t *window;         /* [windows] offset of what is gathered, float */
+    size_t *narrow_window;  /* [windows] and of the same in bf16; SIZE_MAX: none */
     size_t spare;   /* offset of gradients that nobody wants: of parameters of a node that is asked
                        for its inputs' half of backward, and makes both; SIZE_MAX: none */
     size_t scratch; /* offset of what operators, and the updates of parameters, use while
@@ -50,16 +55,17 @@ int qd_memory_plan_create(const qd_job *job, const qd_graph *graph, const qd_tim
 typedef struct qd_memory_member {
     int64_t elements;            /* of its shards (models/shards.h) */
     const qd_segments *segments; /* NULL: gradients are kept */
+    const qd_windows *windows;   /* NULL: parameters are */
     int in_flight; /* micro-batches that are between forward and backward at once; 1 without a
                       pipeline */
 } qd_memory_member;
 
 /*
  * The same for a member that holds a shard of what the optimizer keeps and, where segments are
- * given, of gradients. Of those a member of one slot, run whole, needs its shard and what is in
- * flight; one of several slots also the partial sums of all but the last; with micro-batches, which
- * add to the same gradients one after the other, or where that would save nothing, it keeps them
- * all.
+ * given, of gradients, and where windows are, of parameters. Of gradients a member of one slot, run
+ * whole, needs its shard and what is in flight; one of several slots also the partial sums of all
+ * but the last; with micro-batches, which add to the same gradients one after the other, or where
+ * that would save nothing, it keeps them all.
  */
 int qd_memory_plan_create_sharded(const qd_job *job, const qd_graph *graph,
                                   const qd_timeline *timeline, int slot_count,

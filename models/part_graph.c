@@ -10,6 +10,7 @@
 /* Where the whole's values and parameters are in the part; -1: not there. */
 typedef struct part_map {
     const qd_graph *whole;
+    const qd_pipeline_stages *stages;
     qd_graph *part;
     int *value, *param;
 } part_map;
@@ -25,10 +26,18 @@ static int map_value(part_map *m, int value) {
     return m->value[value];
 }
 
+static bool is_shared(const qd_pipeline_stages *stages, int param) {
+    for (int i = 0; i < stages->shared_count; i++)
+        if (stages->shared[i] == param)
+            return true;
+    return false;
+}
+
 static int map_param(part_map *m, int param) {
     if (m->param[param] < 0) {
         qd_graph *g = m->part;
         g->params[g->param_count] = m->whole->params[param];
+        g->params[g->param_count].shared = is_shared(m->stages, param);
         g->params[g->param_count].offset = g->param_elements;
         g->param_elements += qd_align_floats(qd_shape_elements(&m->whole->params[param].shape));
         m->param[param] = g->param_count++;
@@ -101,7 +110,7 @@ static int fill(part_map *m, const qd_pipeline_stages *cut, int part) {
 
 int qd_part_graph_create(const qd_graph *whole, const qd_pipeline_stages *cut, int part,
                          qd_graph **graph) {
-    part_map m = {.whole = whole, .part = calloc(1, sizeof *m.part)};
+    part_map m = {.whole = whole, .stages = cut, .part = calloc(1, sizeof *m.part)};
     m.value = malloc(((size_t)whole->value_count + 1) * sizeof *m.value);
     m.param = malloc(((size_t)whole->param_count + 1) * sizeof *m.param);
     int rc = m.part && m.value && m.param ? 0 : QD_ENOMEM;

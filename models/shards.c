@@ -13,12 +13,32 @@ static int nearest_cut(const qd_row_blocks *blocks, const qd_bucket *bucket, int
     return cut;
 }
 
+/* What several parts of a model have is cut by itself, so that each member has the same rows of all
+ * copies. */
+static void cut_alone(qd_shards *s, const qd_buckets *buckets, int b) {
+    const qd_bucket *bucket = &buckets->bucket[b];
+    const int64_t *offset = buckets->blocks->offset;
+    int *cuts = s->cuts + (size_t)b * ((size_t)s->members + 1);
+    cuts[0] = bucket->first_block;
+    for (int i = 0; i < s->members; i++) {
+        double share = (double)(i + 1) / s->members;
+        double at = (double)bucket->begin + share * (double)(bucket->end - bucket->begin);
+        cuts[i + 1] = i + 1 < s->members ? nearest_cut(buckets->blocks, bucket, cuts[i], at)
+                                         : bucket->end_block;
+        s->elements[i] += offset[cuts[i + 1]] - offset[cuts[i]];
+    }
+}
+
 /* Each member is to get what it lacks of an even share of all buckets up to this one; where some
  * have more than that already, the others share the bucket in proportion. */
 static void cut_bucket(qd_shards *s, const qd_buckets *buckets, int b, double even) {
     const qd_bucket *bucket = &buckets->bucket[b];
     const int64_t *offset = buckets->blocks->offset;
     int *cuts = s->cuts + (size_t)b * ((size_t)s->members + 1);
+    if (bucket->shared) {
+        cut_alone(s, buckets, b);
+        return;
+    }
     double lacking = 0, before = 0;
     for (int i = 0; i < s->members; i++)
         lacking += (double)s->elements[i] < even ? even - (double)s->elements[i] : 0;

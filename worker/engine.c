@@ -27,6 +27,8 @@ static void place_operands(qd_engine *e, int pool) {
         }
         for (int i = 0; i < node->param_count; i++) {
             int64_t offset = e->graph->params[node->params[i]].offset;
+            if (e->windows)
+                continue; /* engine_params.c */
             o->params[i] = e->params + offset;
             if (narrow)
                 o->narrow_params[i] = narrow + offset;
@@ -95,10 +97,12 @@ static int build_lists(qd_engine *e) {
     e->operands = calloc((size_t)(e->in_flight * e->graph->node_count) + 1, sizeof(qd_operands));
     e->results = calloc((size_t)e->in_flight, sizeof *e->results);
     e->fresh = calloc(buckets + 1, sizeof(bool));
+    e->wide = calloc(buckets + 1, sizeof(size_t));
+    e->narrow = calloc(buckets + 1, sizeof(size_t));
     e->home = calloc(buckets + 1, sizeof(int64_t));
     e->bucket_of = calloc((size_t)e->graph->param_count + 1, sizeof(int));
     if (!e->vectors || !e->flight || !e->operands || !e->results || !e->fresh || !e->home ||
-        !e->bucket_of)
+        !e->bucket_of || !e->wide || !e->narrow)
         return qd_error_set(QD_ENOMEM, "no memory for %d operators", e->graph->node_count);
     find_homes(e);
     int rc = qd_engine_norm_create(e);
@@ -151,9 +155,11 @@ static int build(qd_engine *e, int threads, const qd_engine_place *place) {
         rc = qd_shards_create(e->buckets, shards, &e->shards);
     if (!rc && shards > 1 && e->in_flight == 1 && e->job.layout_zero >= 2)
         rc = qd_segments_create(e->graph, e->timeline, e->buckets, &e->segments);
+    if (!rc && shards > 1 && e->job.layout_zero >= 3)
+        rc = qd_windows_create(e->graph, e->timeline, e->buckets, &e->windows);
     if (rc)
         return rc;
-    qd_memory_member held = {e->shards->elements[e->index], e->segments, e->in_flight};
+    qd_memory_member held = {e->shards->elements[e->index], e->segments, e->windows, e->in_flight};
     rc = qd_memory_plan_create_sharded(&e->job, e->graph, e->timeline, e->end_slot - e->first_slot,
                                        &held, &e->plan);
     if (!rc)
@@ -220,6 +226,8 @@ void qd_engine_destroy(qd_engine *engine) {
     free(engine->results);
     free(engine->vectors);
     free(engine->fresh);
+    free(engine->wide);
+    free(engine->narrow);
     free(engine->home);
     free(engine->bucket_of);
     free(engine->state);
@@ -227,6 +235,7 @@ void qd_engine_destroy(qd_engine *engine) {
     free(engine->greatest);
     qd_engine_norm_destroy(engine);
     qd_segments_destroy(engine->segments);
+    qd_windows_destroy(engine->windows);
     qd_shards_destroy(engine->shards);
     qd_buckets_destroy(engine->buckets);
     qd_memory_plan_destroy(engine->plan);

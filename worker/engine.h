@@ -103,6 +103,16 @@ int qd_engine_backward(qd_engine *engine, int64_t micro_batch);
 int qd_engine_backward_input(qd_engine *engine, int64_t micro_batch);
 int qd_engine_backward_weight(qd_engine *engine, int64_t micro_batch);
 
+/* Where parameters are kept by shards (layout.zero 3), all members gather them for every
+ * micro-batch. One that has none while others do takes part in what they gather for theirs. */
+typedef enum qd_engine_stretch {
+    QD_ENGINE_FORWARD,
+    QD_ENGINE_BACKWARD,
+    QD_ENGINE_BACKWARD_INPUT,
+    QD_ENGINE_BACKWARD_WEIGHT,
+} qd_engine_stretch;
+int qd_engine_attend(qd_engine *engine, qd_engine_stretch stretch);
+
 /* What goes from part to part for a micro-batch: value, and where it has one, its gradient. */
 typedef struct qd_handover {
     void *value;
@@ -147,9 +157,9 @@ int qd_engine_set_totals(qd_engine *engine, const float *totals);
 int qd_engine_copy(qd_engine *engine, void *to, const void *from, size_t bytes);
 int qd_engine_add(qd_engine *engine, float *into, const float *from, int64_t count);
 
-/* The sum over all slots of a parameter's gradient, on the device, where gradients are kept whole.
- */
-float *qd_engine_gradient(qd_engine *engine, int param);
+/* What this member has of the sum over all slots of a parameter's gradient, on the device, run by
+ * run: the first has number 0. NULL: there are no more. */
+float *qd_engine_gradient(qd_engine *engine, int param, int run, int64_t *count);
 
 /* What learning rates are multiplied by beside the schedule, from the next update on; at first 1.
  */

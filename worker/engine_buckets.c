@@ -1,8 +1,6 @@
-/* Partial sums and parameters, bucket by bucket: what of them is final, on its way, or here. */
+/* Partial sums, bucket by bucket: what of them is final, or on its way. */
 #include "runtime/error.h"
 #include "worker/engine_internal.h"
-
-/* ---- sums ---- */
 
 /* Whether a partial sum is that of the last slot, the parts of which come and go. */
 static bool flies(const qd_engine *e, int part) {
@@ -136,44 +134,4 @@ int qd_engine_finish_sums(qd_engine *e) {
     for (int i = 0; e->exchange && i < e->buckets->count && !rc; i++)
         rc = qd_exchange_wait_sum(e->exchange, e->buckets->order[i]);
     return rc || !e->exchange ? rc : qd_exchange_wait_totals(e->exchange);
-}
-
-/* ---- parameters ---- */
-
-void qd_engine_forget_params(qd_engine *e) {
-    for (int b = 0; b < e->buckets->count; b++)
-        e->fresh[b] = false;
-}
-
-static int refresh(qd_engine *e, int b) {
-    const qd_bucket *bucket = &e->buckets->bucket[b];
-    uint16_t *narrow = qd_engine_at(e, e->plan->narrow_params);
-    int rc = e->exchange ? qd_exchange_wait_gather(e->exchange, b) : 0;
-    if (!rc && narrow)
-        rc = e->backend->narrow(e->context, narrow + bucket->begin, e->params + bucket->begin,
-                                bucket->end - bucket->begin);
-    e->fresh[b] = !rc;
-    return rc;
-}
-
-int qd_engine_need(qd_engine *e, int n) {
-    const qd_node *node = &e->graph->nodes[n];
-    int rc = 0;
-    for (int i = 0; i < node->param_count; i++) {
-        int p = node->params[i];
-        for (int b = e->bucket_of[p]; b < e->buckets->count && !rc; b++) {
-            if (e->buckets->bucket[b].first_param > p)
-                break;
-            if (!e->fresh[b])
-                rc = refresh(e, b);
-        }
-    }
-    return rc;
-}
-
-int qd_engine_settle(qd_engine *e) {
-    int rc = 0;
-    for (int b = 0; e->exchange && b < e->buckets->count && !rc; b++)
-        rc = qd_exchange_wait_gather(e->exchange, b);
-    return rc;
 }

@@ -43,13 +43,14 @@ struct qd_engine {
     qd_buckets *buckets;
     qd_shards *shards;     /* where nothing is kept by shards: of one member, who holds all */
     qd_segments *segments; /* NULL: gradients are kept */
+    qd_windows *windows;   /* NULL: parameters are */
     int index;             /* of this member among those of shards */
     qd_exchange *exchange; /* NULL: not connected */
     const qd_tensor_exchange *tensor_exchange; /* NULL: all tensor slots are here */
     char *arena;                               /* plan->bytes */
 
     /* All pointers below lead into the arena. */
-    float *params;
+    float *params;          /* all, or this member's shard of them */
     float *shard_gradients; /* where gradients are not kept */
     float *optimizer_state[QD_OPTIMIZER_MAX_VECTORS];
     float **vectors;       /* [plan->gradient_slots] */
@@ -67,6 +68,8 @@ struct qd_engine {
     qd_run_state run;
     float **flight; /* [buckets] of the last slot's gradients, where they are not kept */
     bool *fresh;    /* [buckets] the parameters are here, and narrowed */
+    size_t *wide,
+        *narrow;    /* [buckets] offsets of the window that a bucket's were last gathered into */
     int64_t *home;  /* [buckets] where this member's piece of each begins in its shard */
     int *bucket_of; /* [param_count] the first that has rows of it */
     qd_tree_stack stack;
@@ -111,6 +114,16 @@ float *qd_engine_sum_at(const qd_engine *engine, int64_t at, int64_t home);
 /* Clears what lies between parameters in blocks [first, end) of a partial sum, which is added,
  * travels and is updated along with the rest. */
 int qd_engine_clear_gaps(const qd_engine *engine, int part, int first, int end);
+
+/* ---- engine_params.c ---- */
+
+/* Where what this member updates lies: at `at` of the flat vector, and at `home` of its shard. */
+float *qd_engine_params_at(const qd_engine *engine, int64_t at, int64_t home);
+
+/* Before and after a pass of the timeline: begins to gather what it, or one soon, reads; sees to it
+ * that nothing writes to what it was the last to read. Nothing where parameters are kept. */
+int qd_engine_open_windows(qd_engine *engine, int pass);
+int qd_engine_close_windows(qd_engine *engine, int pass);
 
 /* Sees to it that the parameters of a node are here, and narrowed. */
 int qd_engine_need(qd_engine *engine, int node);

@@ -48,3 +48,29 @@ int qd_engine_share(qd_engine *engine, double *numbers, const int64_t *first) {
         rc = qd_exchange_share(engine->exchange, numbers, first);
     return rc;
 }
+
+typedef struct search {
+    int param, run; /* runs yet to pass */
+    float *found;
+    int64_t count;
+} search;
+
+static int note_run(qd_engine *e, const qd_engine_piece *piece, void *of) {
+    search *s = of;
+    if (piece->param != s->param || s->found || s->run-- > 0)
+        return 0;
+    s->found = qd_engine_piece_gradient(e, piece);
+    s->count = piece->count;
+    return 0;
+}
+
+float *qd_engine_gradient(qd_engine *engine, int param, int run, int64_t *count) {
+    search s = {.param = param, .run = run};
+    for (int b = engine->bucket_of[param]; b < engine->buckets->count && !s.found; b++) {
+        if (engine->buckets->bucket[b].first_param > param)
+            break;
+        qd_engine_visit_bucket(engine, b, note_run, &s);
+    }
+    *count = s.count;
+    return s.found;
+}

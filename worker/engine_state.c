@@ -31,19 +31,36 @@ static int64_t place_in_whole(const qd_param *param, int64_t i) {
     return i / held * whole + param->cut_first * inner + i % held;
 }
 
-/* Made on the host and brought over piece by piece. */
-static int write_initial(qd_engine *e, const qd_param *param) {
-    enum { PIECE = 4096 };
-    float piece[PIECE];
+/* Elements [from, end) of what is held of a parameter, to `at`: made on the host and brought over
+ * some at a time. */
+static int write_initial(qd_engine *e, const qd_param *param, int64_t from, int64_t end,
+                         float *at) {
+    enum { SOME = 4096 };
+    float some[SOME];
     qd_random_key key = {e->job.seed, qd_random_site(param->name)};
-    int64_t count = qd_shape_elements(&param->shape);
     int rc = 0;
-    for (int64_t from = 0; from < count && !rc; from += PIECE) {
-        int64_t floats = count - from < PIECE ? count - from : PIECE;
-        for (int64_t i = 0; i < floats; i++)
-            piece[i] = initial_value(param->init, key, (uint64_t)place_in_whole(param, from + i));
-        rc = e->backend->write(e->context, e->params + param->offset + from, piece,
-                               (size_t)floats * sizeof *piece);
+    for (int64_t count; from < end && !rc; from += count, at += count) {
+        count = end - from < SOME ? end - from : SOME;
+        for (int64_t i = 0; i < count; i++)
+            some[i] = initial_value(param->init, key, (uint64_t)place_in_whole(param, from + i));
+        rc = e->backend->write(e->context, at, some, (size_t)count * sizeof *some);
+    }
+    return rc;
+}
+
+static int write_piece(qd_engine *e, const qd_engine_piece *p, void *of) {
+    const qd_param *param = &e->graph->params[p->param];
+    int64_t from = p->at - param->offset;
+    (void)of;
+    return write_initial(e, param, from, from + p->count, qd_engine_params_at(e, p->at, p->home));
+}
+
+static int write_whole(qd_engine *e) {
+    int rc = 0;
+    for (int p = 0; p < e->graph->param_count && !rc; p++) {
+        const qd_param *param = &e->graph->params[p];
+        rc =
+            write_initial(e, param, 0, qd_shape_elements(&param->shape), e->params + param->offset);
     }
     return rc;
 }
@@ -55,8 +72,9 @@ int qd_engine_reset(qd_engine *engine) {
     for (int i = 0; i < engine->plan->optimizer_vectors && !rc; i++)
         rc = engine->backend->clear(engine->context, engine->optimizer_state[i],
                                     (size_t)engine->plan->shard_elements * sizeof(float));
-    for (int p = 0; p < engine->graph->param_count && !rc; p++)
-        rc = write_initial(engine, &engine->graph->params[p]);
+    if (!rc)
+        rc = engine->windows ? qd_engine_visit_pieces(engine, write_piece, NULL)
+                             : write_whole(engine);
     return rc ? rc : engine->backend->wait(engine->context);
 }
 
@@ -155,7 +173,8 @@ int qd_member_state(const qd_member *member, qd_state_tensor *tensors, int64_t *
     state_list l = {.member = member, .tensors = tensors, .places = places};
     int vectors = qd_optimizer_facts_of(&member->job->optimizer)->state_vectors;
     for (int v = -1; v < vectors; v++) {
-        if (v >= 0 && member->shards->members > 1) {
+        bool sharded = v >= 0 || member->job->layout_zero >= 3;
+        if (sharded && member->shards->members > 1) {
             add_shard(&l, v);
             continue;
         }
@@ -168,6 +187,8 @@ int qd_member_state(const qd_member *member, qd_state_tensor *tensors, int64_t *
 /* Which vector tensor i belongs to; -1: the parameters. */
 static int vector_of(const qd_engine *e, int i) {
     int params = e->graph->param_count, vectors = e->plan->optimizer_vectors;
+    if (e->windows)
+        return i / (e->state_count / (vectors + 1)) - 1;
     if (i < params)
         return -1;
     return (i - params) / ((e->state_count - params) / vectors);

@@ -85,10 +85,12 @@ static int run_backward(qd_engine *e, qd_pass pass, int part, bool adds) {
         spare_param_grads(e, pass.node);
     else
         place_param_grads(e, pass.node, part, adds);
+    int rc = e->windows && qd_pass_reads_params(e->graph, pass) ? qd_engine_need(e, pass.node) : 0;
     qd_operands o = *qd_engine_operands(e, pass.node);
     for (int i = 0; pass.kind == QD_PASS_BACKWARD_WEIGHT && i < node->input_count; i++)
         o.input_grads[i] = NULL;
-    int rc = e->backend->backward(e->context, e->graph, node, &o);
+    if (!rc)
+        rc = e->backend->backward(e->context, e->graph, node, &o);
     return rc ? qd_error_context(rc, "backward of %s", node->name) : 0;
 }
 
@@ -153,6 +155,18 @@ static int take_loss(qd_engine *e, const int32_t *targets) {
     return rc ? rc : seed_loss_grad(e);
 }
 
+static int run_all_forward(qd_engine *e) {
+    int rc = 0;
+    for (int i = 0; i < e->timeline->loss && !rc; i++) {
+        rc = qd_engine_open_windows(e, i);
+        if (!rc)
+            rc = run_forward(e, e->timeline->passes[i].node);
+        if (!rc)
+            rc = qd_engine_close_windows(e, i);
+    }
+    return rc;
+}
+
 int qd_engine_forward(qd_engine *engine, int64_t micro_batch, const qd_batch *batch) {
     int64_t part = micro_batch % qd_job_micro_batches(&engine->job);
     qd_batch own = {0};
@@ -162,8 +176,8 @@ int qd_engine_forward(qd_engine *engine, int64_t micro_batch, const qd_batch *ba
                        batch->targets + part * engine->graph->samples * engine->targets_per_sample};
     turn_to(engine, micro_batch);
     int rc = load(engine, &own, engine->graph->samples);
-    for (int i = 0; i < engine->timeline->loss && !rc; i++)
-        rc = run_forward(engine, engine->timeline->passes[i].node);
+    if (!rc)
+        rc = run_all_forward(engine);
     if (!rc)
         rc = take_loss(engine, own.targets);
     if (!rc)
@@ -180,8 +194,12 @@ static int run_back(qd_engine *e, int first, int end, int into, bool adds, bool 
         qd_pass pass = e->timeline->passes[i];
         rc = last ? qd_engine_free_segments(e, i) : 0;
         if (!rc)
+            rc = qd_engine_open_windows(e, i);
+        if (!rc)
             rc = pass.kind == QD_PASS_RECOMPUTE ? run_forward(e, pass.node)
                                                 : run_backward(e, pass, into, adds);
+        if (!rc)
+            rc = qd_engine_close_windows(e, i);
         if (!rc && last)
             rc = qd_engine_finish_buckets(e, i);
     }
@@ -320,8 +338,8 @@ int qd_engine_evaluate(qd_engine *engine, const qd_batch *batch, int64_t valid, 
     engine->pool = 0;
     engine->run.training = false;
     int rc = load(engine, batch, valid);
-    for (int n = 0; n < engine->graph->node_count && !rc; n++)
-        rc = run_forward(engine, n);
+    if (!rc)
+        rc = run_all_forward(engine);
     if (!rc && engine->graph->loss >= 0)
         rc = qd_engine_score(engine, batch->targets, valid, &loss, &right);
     if (!rc)
@@ -342,10 +360,6 @@ int qd_engine_get_totals(qd_engine *engine, float *totals) {
 int qd_engine_set_totals(qd_engine *engine, const float *totals) {
     return engine->backend->write(engine->context, qd_engine_totals_of(engine, 0), totals,
                                   QD_TOTALS * sizeof *totals);
-}
-
-float *qd_engine_gradient(qd_engine *engine, int param) {
-    return engine->vectors[0] + engine->graph->params[param].offset;
 }
 
 int qd_engine_copy(qd_engine *engine, void *to, const void *from, size_t bytes) {

@@ -19,7 +19,7 @@ static qd_optimizer_tensor tensor_of(const qd_engine *e, const qd_engine_piece *
     const qd_param *param = &e->graph->params[p->param];
     const qd_optimizer_spec *spec = &e->job.optimizer;
     qd_optimizer_tensor tensor = {
-        .params = e->params + p->at,
+        .params = qd_engine_params_at(e, p->at, p->home),
         .grads = qd_engine_piece_gradient(e, p),
         .count = p->count,
         .decays = qd_optimizer_decays(spec, param),
@@ -62,8 +62,8 @@ static double ratio_of(const qd_engine *e, int param) {
 static int move(qd_engine *e, const qd_engine_piece *p, void *of) {
     const qd_param *param = &e->graph->params[p->param];
     if (param->kind == QD_PARAM_STATISTIC)
-        return e->backend->blend(e->context, e->params + p->at, qd_engine_piece_gradient(e, p),
-                                 param->momentum, p->count);
+        return e->backend->blend(e->context, qd_engine_params_at(e, p->at, p->home),
+                                 qd_engine_piece_gradient(e, p), param->momentum, p->count);
     qd_optimizer_tensor tensor = tensor_of(e, p);
     if (qd_optimizer_facts_of(&e->job.optimizer)->adapts)
         tensor.ratio = ratio_of(e, p->param);
@@ -77,7 +77,7 @@ static int move_bucket(qd_engine *e, int b, qd_optimizer_scalars *scalars) {
     int rc = qd_engine_visit_bucket(e, b, move, scalars);
     if (!rc)
         rc = e->backend->wait(e->context);
-    if (!rc && e->shards->members > 1)
+    if (!rc && e->shards->members > 1 && !e->windows)
         rc = qd_exchange_gather(e->exchange, b, e->params + e->buckets->bucket[b].begin);
     return rc;
 }

@@ -147,6 +147,15 @@ static int make_shared(qd_stage *s) {
     return s->shared ? 0 : qd_error_set(QD_ENOMEM, "no memory for a shared gradient");
 }
 
+/* Members that gather parameters do so together, for as many micro-batches as any of them has. */
+static int make_table(qd_stage *s) {
+    const qd_stage_config *c = &s->config;
+    int own = c->end_slot - c->first_slot;
+    int slots = c->job->layout_zero >= 3 ? c->most_slots : own;
+    s->idle = (slots - own) * (int)qd_job_micro_batches(c->job);
+    return qd_job_pipeline_table(c->job, slots, &s->table);
+}
+
 static int build(qd_stage *s) {
     const qd_stage_config *c = &s->config;
     int rc = qd_family_build_part(c->job, c->grid.tp, c->place.t, &s->whole);
@@ -154,7 +163,7 @@ static int build(qd_stage *s) {
     if (!rc && s->parts > 1)
         rc = qd_part_graph_cut(c->job, &s->cut);
     if (!rc)
-        rc = qd_job_pipeline_table(c->job, c->end_slot - c->first_slot, &s->table);
+        rc = make_table(s);
     if (!rc)
         rc = make_buffers(s);
     for (int chunk = 0; !rc && chunk < s->table->chunks; chunk++)

@@ -38,6 +38,7 @@ struct qd_stage {
     qd_pipeline_stages *cut; /* NULL: of one part */
     int parts;               /* of the model */
     qd_pipeline_table *table;
+    int idle; /* first micro-batches of the table that others have, and this member has not */
     qd_stage_unit *units; /* [unit_count], ascending within a chunk */
     int unit_count;
     qd_stage_chunk *chunks;    /* [table->chunks] */

@@ -3,6 +3,13 @@
 #include "runtime/error.h"
 #include "worker/stage_internal.h"
 
+/* The table counts the micro-batches of the member that has most; others sit out the first ones. */
+static qd_pipeline_action own_of(const qd_stage *s, const qd_pipeline_action *action) {
+    qd_pipeline_action own = *action;
+    own.micro_batch -= s->idle;
+    return own;
+}
+
 /* ---- between stages ---- */
 
 static int wait_for(qd_stage *s, qd_operation **operations, int count) {
@@ -71,11 +78,13 @@ static int ask_for_gradients(qd_stage *s) {
     int rc = 0;
     for (; s->next_return < list->count && !rc; s->next_return++) {
         const qd_pipeline_action *action = &list->actions[s->next_return];
-        if (!qd_pipeline_takes(s->table, s->config.place.p, action, QD_PIPELINE_GRADIENTS))
+        qd_pipeline_action own = own_of(s, action);
+        if (own.micro_batch < 0 ||
+            !qd_pipeline_takes(s->table, s->config.place.p, action, QD_PIPELINE_GRADIENTS))
             continue;
-        if (action->micro_batch >= s->chunks[action->chunk].forwards)
+        if (own.micro_batch >= s->chunks[own.chunk].forwards)
             break;
-        rc = ask_for(s, action);
+        rc = ask_for(s, &own);
     }
     return rc;
 }
@@ -87,8 +96,7 @@ static int take_gradients(qd_stage *s, const qd_pipeline_action *action) {
     return rc ? rc : wait_for(s, returns, count);
 }
 
-static int send(void *context, const qd_pipeline_action *action, qd_pipeline_way way) {
-    qd_stage *s = context;
+static int send_own(qd_stage *s, const qd_pipeline_action *action, qd_pipeline_way way) {
     qd_stage_chunk *chunk = &s->chunks[action->chunk];
     qd_handover open[QD_STAGE_MOST_HANDED];
     int to = qd_pipeline_receiver(s->table, s->config.place.p, way), rc = 0;
@@ -173,20 +181,40 @@ static int backward_weights(qd_stage *s, const qd_pipeline_action *action) {
     return rc;
 }
 
+static int sit_out(qd_stage *s, const qd_pipeline_action *action) {
+    static const qd_engine_stretch stretches[QD_PIPELINE_ACTIONS] = {
+        [QD_PIPELINE_FORWARD] = QD_ENGINE_FORWARD,
+        [QD_PIPELINE_BACKWARD] = QD_ENGINE_BACKWARD,
+        [QD_PIPELINE_BACKWARD_INPUT] = QD_ENGINE_BACKWARD_INPUT,
+        [QD_PIPELINE_BACKWARD_WEIGHT] = QD_ENGINE_BACKWARD_WEIGHT,
+    };
+    const qd_stage_chunk *chunk = &s->chunks[action->chunk];
+    bool forward = action->kind == QD_PIPELINE_FORWARD;
+    int rc = 0;
+    for (int i = 0; i < chunk->end - chunk->first && !rc; i++) {
+        int u = forward ? chunk->first + i : chunk->end - 1 - i;
+        rc = qd_engine_attend(s->units[u].engine, stretches[action->kind]);
+    }
+    return rc;
+}
+
 static int run(void *context, const qd_pipeline_action *action) {
     qd_stage *s = context;
+    qd_pipeline_action own = own_of(s, action);
     int rc = s->feed->between(s->feed->context);
     if (rc)
         return rc;
-    switch (action->kind) {
+    if (own.micro_batch < 0)
+        return sit_out(s, action);
+    switch (own.kind) {
     case QD_PIPELINE_FORWARD:
-        return forward(s, action);
+        return forward(s, &own);
     case QD_PIPELINE_BACKWARD:
-        return backward(s, action, qd_engine_backward);
+        return backward(s, &own, qd_engine_backward);
     case QD_PIPELINE_BACKWARD_INPUT:
-        return backward(s, action, qd_engine_backward_input);
+        return backward(s, &own, qd_engine_backward_input);
     case QD_PIPELINE_BACKWARD_WEIGHT:
-        return backward_weights(s, action);
+        return backward_weights(s, &own);
     case QD_PIPELINE_ACTIONS:
         break;
     }
@@ -195,12 +223,20 @@ static int run(void *context, const qd_pipeline_action *action) {
 
 static int take(void *context, const qd_pipeline_action *action, qd_pipeline_way way) {
     qd_stage *s = context;
+    qd_pipeline_action own = own_of(s, action);
+    if (own.micro_batch < 0)
+        return 0;
     if (way == QD_PIPELINE_GRADIENTS)
-        return take_gradients(s, action);
+        return take_gradients(s, &own);
     /* What stood in the pool before has left. */
-    int rc =
-        wait_for_sends(s, &s->chunks[action->chunk], QD_PIPELINE_GRADIENTS, action->micro_batch);
-    return rc ? rc : take_outputs(s, action);
+    int rc = wait_for_sends(s, &s->chunks[own.chunk], QD_PIPELINE_GRADIENTS, own.micro_batch);
+    return rc ? rc : take_outputs(s, &own);
+}
+
+static int send(void *context, const qd_pipeline_action *action, qd_pipeline_way way) {
+    qd_stage *s = context;
+    qd_pipeline_action own = own_of(s, action);
+    return own.micro_batch < 0 ? 0 : send_own(s, &own, way);
 }
 
 int qd_stage_run(qd_stage *s, const qd_stage_feed *feed) {
@@ -233,7 +269,7 @@ static int evaluate_chunk(qd_stage *s, int number, const qd_batch *batch, int64_
     }
     if (rc || !qd_pipeline_sends(s->table, s->config.place.p, &action, QD_PIPELINE_OUTPUTS))
         return rc;
-    rc = send(s, &action, QD_PIPELINE_OUTPUTS);
+    rc = send_own(s, &action, QD_PIPELINE_OUTPUTS);
     return rc ? rc : wait_for_sends(s, &s->chunks[number], QD_PIPELINE_OUTPUTS, 0);
 }
 

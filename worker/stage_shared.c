@@ -6,12 +6,19 @@
 #include "runtime/error.h"
 #include "worker/stage_internal.h"
 
-/* A part's gradient of the parameter; NULL: the part is elsewhere. */
-static float *gradient_of(qd_stage *s, int part, int param) {
+/* What of a shared gradient is added up at once. All parts cut it alike. */
+typedef struct run {
+    int param; /* of the whole graph */
+    int number;
+    int64_t count;
+} run;
+
+/* A part's gradient; NULL: the part is elsewhere, or has no such run. */
+static float *gradient_of(qd_stage *s, int part, const run *r, int64_t *count) {
     qd_stage_unit *unit = qd_stage_unit_of(s, part);
     for (int p = 0; unit && p < qd_engine_graph(unit->engine)->param_count; p++)
-        if (unit->params[p] == param)
-            return qd_engine_gradient(unit->engine, p);
+        if (unit->params[p] == r->param)
+            return qd_engine_gradient(unit->engine, p, r->number, count);
     return NULL;
 }
 
@@ -24,10 +31,9 @@ static int next_reader(const qd_stage *s, int part, int step, int param) {
 }
 
 /* From part to part: to add, or in place of what is there. */
-static int pass_on(qd_stage *s, int from, int to, int param, bool adds) {
-    int64_t count = qd_shape_elements(&s->whole->params[param].shape);
-    int64_t bytes = count * (int64_t)sizeof(float);
-    float *source = gradient_of(s, from, param), *target = gradient_of(s, to, param);
+static int pass_on(qd_stage *s, int from, int to, const run *r, bool adds) {
+    int64_t count = r->count, bytes = count * (int64_t)sizeof(float);
+    float *source = gradient_of(s, from, r, &count), *target = gradient_of(s, to, r, &count);
     qd_group *group = s->group[QD_PIPELINE_OUTPUTS];
     int rc = 0;
     if (source && !target)
@@ -46,14 +52,29 @@ static int pass_on(qd_stage *s, int from, int to, int param, bool adds) {
     return rc;
 }
 
-static int sum_one(qd_stage *s, int param) {
-    int part = next_reader(s, s->parts, -1, param), before, rc = 0;
-    while (!rc && (before = next_reader(s, part, -1, param)) >= 0) {
-        rc = pass_on(s, part, before, param, true);
+static int sum_run(qd_stage *s, const run *r) {
+    int part = next_reader(s, s->parts, -1, r->param), before, rc = 0;
+    while (!rc && (before = next_reader(s, part, -1, r->param)) >= 0) {
+        rc = pass_on(s, part, before, r, true);
         part = before;
     }
-    for (int to = part; !rc && (to = next_reader(s, to, 1, param)) >= 0;)
-        rc = pass_on(s, part, to, param, false);
+    for (int to = part; !rc && (to = next_reader(s, to, 1, r->param)) >= 0;)
+        rc = pass_on(s, part, to, r, false);
+    return rc;
+}
+
+/* Whether there is such a run, as the parts that are here say; and its length. */
+static bool find_run(qd_stage *s, run *r) {
+    for (int u = 0; u < s->unit_count; u++)
+        if (gradient_of(s, s->units[u].part, r, &r->count))
+            return true;
+    return false;
+}
+
+static int sum_one(qd_stage *s, int param) {
+    int rc = 0;
+    for (run r = {.param = param}; !rc && find_run(s, &r); r.number++)
+        rc = sum_run(s, &r);
     return rc;
 }
 

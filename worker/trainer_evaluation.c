@@ -115,6 +115,29 @@ static int run_chunk(qd_trainer *t, qd_split split, int64_t chunk, int64_t chunk
     return 0;
 }
 
+/* Where members gather parameters for each chunk, one that has none takes part all the same. */
+static int attend_chunk(qd_trainer *t) {
+    struct qd_evaluation *e = t->evaluation;
+    qd_batch batch = {.samples = e->samples, .targets = e->targets};
+    double loss = 0;
+    int64_t correct = 0;
+    return qd_stage_evaluate(t->stage, &batch, 0, &loss, &correct);
+}
+
+/* This member's chunks: those that hold one copy of the model run each of them together. */
+static int run_chunks(qd_trainer *t, qd_split split, int64_t chunks, float *results) {
+    int64_t d = t->place.d, members = t->grid.dp, c = d * chunks / members;
+    int64_t end = (d + 1) * chunks / members;
+    int64_t rounds = t->job->layout_zero >= 3 ? (chunks + members - 1) / members : end - c;
+    int rc = 0;
+    for (int64_t round = 0; round < rounds && !rc; round++, c++) {
+        rc = c < end ? run_chunk(t, split, c, chunks, results) : attend_chunk(t);
+        if (!rc && t->hooks->poll(t->hooks->context))
+            rc = qd_error_set(QD_ECANCELLED, "called off while evaluating");
+    }
+    return rc;
+}
+
 static void remember(void *context, int64_t step, double loss) {
     qd_trainer *t = context;
     if (!qd_patience_counts(t->job, step) || step == t->counted_step)
@@ -192,17 +215,12 @@ int qd_trainer_evaluate(qd_trainer *t, qd_split split) {
     float *results = t->evaluation->chunks;
     memset(results, 0, PARTS * (size_t)chunks * sizeof *results);
     int members = t->grid.dp;
-    int64_t d = t->place.d; /* members that hold one copy of the model run each chunk together */
-    for (int64_t c = d * chunks / members; c < (d + 1) * chunks / members; c++) {
-        int rc = run_chunk(t, split, c, chunks, results);
-        if (rc)
-            return rc;
-        if (t->hooks->poll(t->hooks->context))
-            return qd_error_set(QD_ECANCELLED, "called off while evaluating");
-    }
+    int rc = run_chunks(t, split, chunks, results);
+    if (rc)
+        return rc;
     qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
     qd_slot_ranges one_each = {.leaves = members, .starts = t->one_each};
-    int rc = qd_allreduce_ordered(t->data_group, &one_each, &results, 1, results, PARTS * chunks);
+    rc = qd_allreduce_ordered(t->data_group, &one_each, &results, 1, results, PARTS * chunks);
     one_each.leaves = t->grid.pp;
     if (!rc && t->grid.pp > 1) /* the last stage has the results, the others zeros */
         rc = qd_allreduce_ordered(t->outputs, &one_each, &results, 1, results, PARTS * chunks);

@@ -60,10 +60,12 @@ typedef struct cut {
     qd_buckets *buckets;
     qd_shards *shards;
     qd_segments *segments;
+    qd_windows *windows;
 } cut;
 
 static void drop_cut(cut *c) {
     qd_segments_destroy(c->segments);
+    qd_windows_destroy(c->windows);
     qd_shards_destroy(c->shards);
     qd_buckets_destroy(c->buckets);
     qd_timeline_destroy(c->timeline);
@@ -89,6 +91,8 @@ static int make_cut(const part *p, cut *c) {
         rc = qd_shards_create(c->buckets, members, &c->shards);
     if (!rc && p->job->layout_zero >= 2 && members > 1 && p->in_flight == 1)
         rc = qd_segments_create(p->graph, c->timeline, c->buckets, &c->segments);
+    if (!rc && p->job->layout_zero >= 3 && members > 1)
+        rc = qd_windows_create(p->graph, c->timeline, c->buckets, &c->windows);
     return rc;
 }
 
@@ -102,7 +106,7 @@ static int most_slots(const int *starts, int members) {
 static int plan_arena(const part *p, const cut *c, qd_trainer_memory *memory) {
     qd_memory_plan *plan;
     size_t most = 0;
-    qd_memory_member held = {qd_shards_most(c->shards), c->segments, p->in_flight};
+    qd_memory_member held = {qd_shards_most(c->shards), c->segments, c->windows, p->in_flight};
     int rc = qd_memory_plan_create_sharded(p->job, p->graph, c->timeline,
                                            most_slots(p->starts, p->members), &held, &plan);
     if (rc)

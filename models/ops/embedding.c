@@ -23,6 +23,7 @@ const qd_op qd_op_embedding = {
     .inputs = 1,
     .params = 1,
     .keep = QD_KEEP_INPUTS,
+    .separable = true, /* its input has no gradient */
     .infer = infer,
     .forward_flops = qd_no_flops,
     .backward_flops = qd_output_elements, /* each row's gradient is added to its place */
