@@ -81,7 +81,7 @@ static int open_transport(qd_group *group) {
                                           : "hierarchical";
     if (group->segment)
         map_members(group);
-    group->spins = qd_wait_spins(qd_hosts_size(&group->hosts, group->hosts.mine));
+    group->spins = hosts == 1 ? qd_wait_spins(members) : 0;
     int rc = qd_streams_create(group, &group->streams);
     if (!rc && hosts > 1)
         rc = qd_lanes_create(group, &group->lanes);

@@ -104,7 +104,7 @@ bool qd_group_held_back(const qd_group *group, int64_t *until_ns);
  * late. */
 int qd_wait_check(qd_group *group, qd_wait *wait, bool listen);
 
-/* Looks before a wait gives the core away, on a host with so many members. */
+/* Looks before a wait gives the core away, of so many members that share memory. */
 int qd_wait_spins(int locals);
 
 /* Call after each fruitless poll: pauses a little, longer each time, then as qd_wait_check. */

@@ -33,7 +33,8 @@ int qd_wait_check(qd_group *group, qd_wait *wait, bool listen) {
 }
 
 /* A peer that is at work on a chunk is ready within some ten microseconds; to give the core away
- * for that costs more, where there is one for each rank of the host. */
+ * for that costs more, where there is one for each rank of the host and a look is a load. A look at
+ * the network is microseconds: there to give the core away in between costs little. */
 static bool spin(const qd_group *group, qd_wait *wait) {
     if (wait->spins >= group->spins)
         return false;

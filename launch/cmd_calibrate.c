@@ -46,7 +46,10 @@ static int launch(const calibrate_options *options, int *exit_status) {
         arguments[1] = "-o";
         arguments[2] = (char *)options->file;
     }
-    return qd_mpirun(topology.cores > 2 ? topology.cores : 2, arguments, grace_s, exit_status);
+    qd_mpirun_config config = {.ranks = topology.cores > 2 ? topology.cores : 2,
+                               .arguments = arguments,
+                               .grace_s = grace_s};
+    return qd_mpirun(&config, exit_status);
 }
 
 static int write_out(const calibrate_options *options, const qd_hardware *hardware) {

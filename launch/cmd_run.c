@@ -105,17 +105,26 @@ static char **rank_arguments(const qd_run_options *options) {
 
 static int launch(const qd_run_options *options, const qd_cluster *cluster, const qd_job *jobs,
                   int *exit_status) {
+    bool here = !options->hosts && !options->host_file;
     int workers = options->workers;
     int rc = 0;
-    if (workers == 0)
+    if (workers == 0 && here)
         rc = choose_workers(cluster, jobs, options->job_file_count, &workers);
     if (rc)
         return rc;
-    warn_of_shared_cores(cluster, workers);
+    if (here)
+        warn_of_shared_cores(cluster, workers);
     char **arguments = rank_arguments(options);
     if (!arguments)
         return qd_error_set(QD_ENOMEM, "no memory for %d job files", options->job_file_count);
-    rc = qd_mpirun(workers + 1, arguments, cluster->stop_grace_s, exit_status);
+    qd_mpirun_config config = {
+        .ranks = workers > 0 ? workers + 1 : 0,
+        .hosts = options->hosts,
+        .host_file = options->host_file,
+        .arguments = arguments,
+        .grace_s = cluster->stop_grace_s,
+    };
+    rc = qd_mpirun(&config, exit_status);
     free(arguments);
     return rc;
 }

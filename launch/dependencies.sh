@@ -5,7 +5,7 @@ QD_RUN_PACKAGES="gcc libc6-dev make cmake ninja-build pkg-config openmpi-bin lib
   protobuf-c-compiler libprotobuf-c-dev libdnnl-dev libsqlite3-dev libyaml-dev libjansson-dev
   libxxhash-dev librandom123-dev zlib1g-dev dataset-fashion-mnist"
 # What the tests need beside that.
-QD_TEST_PACKAGES="check bats clang-format procps jq"
+QD_TEST_PACKAGES="check bats clang-format procps jq iproute2"
 
 # qd_install PACKAGE...: says what is missing and installs it, as root or by sudo.
 qd_install() {

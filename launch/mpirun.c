@@ -15,6 +15,7 @@
 #include "launch/signals.h"
 #include "runtime/clock.h"
 #include "runtime/error.h"
+#include "runtime/isa.h"
 #include "runtime/log.h"
 
 enum { MOST_ARGUMENTS = 4096, WAIT_SLEEP_US = 20000 };
@@ -30,28 +31,52 @@ static void on_ready(int number) {
     ranks_ready = 1;
 }
 
-/* Options for one host: no binding by mpirun (it would bind two ranks to one core each), more
- * ranks than cores allowed (the scheduler mostly sleeps), no traffic off the host. */
-static char *const mpirun_options[] = {
-    "--quiet", "--bind-to", "none", "--oversubscribe", "--mca", "oob_tcp_if_include",
-    "lo",      "--mca",     "btl",  "self,vader",      NULL,
-};
+/* No binding by mpirun (it would bind two ranks to one core each), more ranks than cores allowed
+ * (the scheduler mostly sleeps). */
+static const char *const always[] = {"mpirun", "--quiet",         "--bind-to",
+                                     "none",   "--oversubscribe", NULL};
 
-static void exec_mpirun(int ranks, char *const *arguments, const char *program) {
-    char *argv[MOST_ARGUMENTS];
+/* No traffic off the host. */
+static const char *const one_host[] = {"--mca", "oob_tcp_if_include", "lo", "--mca",
+                                       "btl",   "self,vader",         NULL};
+
+typedef struct argument_list {
+    const char *at[MOST_ARGUMENTS + 1];
+    int count;
+} argument_list;
+
+static void add(argument_list *list, const char *argument) {
+    if (list->count < MOST_ARGUMENTS)
+        list->at[list->count++] = argument;
+}
+
+static void add_all(argument_list *list, const char *const *arguments) {
+    for (int i = 0; arguments[i]; i++)
+        add(list, arguments[i]);
+}
+
+static void add_option(argument_list *list, const char *option, const char *value) {
+    if (!value)
+        return;
+    add(list, option);
+    add(list, value);
+}
+
+static void exec_mpirun(const qd_mpirun_config *config, const char *program) {
+    argument_list list = {0};
     char count[16];
-    int n = 0;
-    snprintf(count, sizeof count, "%d", ranks);
-    argv[n++] = "mpirun";
-    for (int i = 0; mpirun_options[i]; i++)
-        argv[n++] = mpirun_options[i];
-    argv[n++] = "-n";
-    argv[n++] = count;
-    argv[n++] = (char *)program;
-    for (int i = 0; arguments[i] && n < MOST_ARGUMENTS - 1; i++)
-        argv[n++] = arguments[i];
-    argv[n] = NULL;
-    execvp("mpirun", argv);
+    add_all(&list, always);
+    if (!config->hosts && !config->host_file)
+        add_all(&list, one_host);
+    add_option(&list, "--host", config->hosts);
+    add_option(&list, "--hostfile", config->host_file);
+    /* mpirun takes the rest of the environment to this host's ranks only. */
+    add_option(&list, "-x", getenv(QD_ISA_VARIABLE) ? QD_ISA_VARIABLE : NULL);
+    snprintf(count, sizeof count, "%d", config->ranks);
+    add_option(&list, "-n", config->ranks > 0 ? count : NULL);
+    add(&list, program);
+    add_all(&list, (const char *const *)config->arguments);
+    execvp("mpirun", (char *const *)list.at);
     fprintf(stderr,
             "quadrille: mpirun cannot be started: %s; is Open MPI installed (Debian: "
             "openmpi-bin) and mpirun on PATH?\n",
@@ -61,21 +86,22 @@ static void exec_mpirun(int ranks, char *const *arguments, const char *program) 
 
 /* In the child. A process group of its own keeps ^C from reaching mpirun beside us: it would kill
  * the ranks before they have saved. */
-static void become_mpirun(int ranks, char *const *arguments, const char *program, pid_t launcher) {
+static void become_mpirun(const qd_mpirun_config *config, const char *program, pid_t launcher) {
     setpgid(0, 0);
     qd_die_with_parent(SIGUSR1, launcher);
     int null = open("/dev/null", O_RDONLY);
     if (null >= 0)
         dup2(null, STDIN_FILENO);
-    char text[16];
-    snprintf(text, sizeof text, "%d", (int)launcher);
+    char host[HOST_NAME_MAX + 1] = "", text[HOST_NAME_MAX + 32];
+    gethostname(host, sizeof host - 1);
+    snprintf(text, sizeof text, "%d@%s", (int)launcher, host);
     setenv(QD_LAUNCHER_VARIABLE, text, 1);
     if (geteuid() == 0) {
         /* mpirun refuses root unless told; whoever starts us as root has decided that. */
         setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
         setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
     }
-    exec_mpirun(ranks, arguments, program);
+    exec_mpirun(config, program);
 }
 
 /* Hands the wish to stop on, once, when the ranks can take it. */
@@ -105,7 +131,7 @@ static int wait_for_mpirun(pid_t child, double grace_s) {
     return status;
 }
 
-int qd_mpirun(int ranks, char *const *arguments, double grace_s, int *exit_status) {
+int qd_mpirun(const qd_mpirun_config *config, int *exit_status) {
     char program[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     if (length < 0)
@@ -119,8 +145,8 @@ int qd_mpirun(int ranks, char *const *arguments, double grace_s, int *exit_statu
     if (child < 0)
         return qd_error_set_errno(QD_EIO, errno, "fork");
     if (child == 0)
-        become_mpirun(ranks, arguments, program, launcher);
-    int status = wait_for_mpirun(child, grace_s);
+        become_mpirun(config, program, launcher);
+    int status = wait_for_mpirun(child, config->grace_s);
     if (WIFSIGNALED(status)) {
         qd_log(QD_LOG_ERROR, "mpirun was ended by signal %d (%s)", WTERMSIG(status),
                strsignal(WTERMSIG(status)));

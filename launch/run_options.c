@@ -7,7 +7,16 @@
 
 #include "runtime/error.h"
 
-enum { KEY_CONF = 256, KEY_CLUSTER, KEY_RUNS, KEY_RESUME, KEY_DRY_RUN, KEY_PROGRESS };
+enum {
+    KEY_CONF = 256,
+    KEY_CLUSTER,
+    KEY_HOST,
+    KEY_HOST_FILE,
+    KEY_RUNS,
+    KEY_RESUME,
+    KEY_DRY_RUN,
+    KEY_PROGRESS
+};
 enum { MOST_WORKERS = 1 << 20 };
 
 static const struct argp_option option_table[] = {
@@ -15,6 +24,11 @@ static const struct argp_option option_table[] = {
      "worker ranks to start, besides the scheduler (default: one for each group of cores that "
      "workers.threads asks for, as many as the jobs can use); not under mpirun",
      0},
+    {"host", KEY_HOST, "HOST[:SLOTS],...", 0,
+     "hosts to start ranks on, by mpirun; without --workers a rank for each slot, the first of "
+     "which is the scheduler (default: this host); not under mpirun",
+     0},
+    {"hostfile", KEY_HOST_FILE, "FILE", 0, "the same, from a file as mpirun reads it", 0},
     {"conf", KEY_CONF, "FILE", 0, "cluster file (default: built-in defaults)", 0},
     {"cluster", KEY_CLUSTER, "FILE", 0,
      "plan jobs of layout: auto for hardware described in FILE (default: this machine)", 0},
@@ -54,6 +68,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
     switch (key) {
     case 'n':
         parse_workers(state, argument, &options->workers);
+        return 0;
+    case KEY_HOST:
+        options->hosts = argument;
+        return 0;
+    case KEY_HOST_FILE:
+        options->host_file = argument;
         return 0;
     case KEY_CONF:
         options->cluster_file = argument;

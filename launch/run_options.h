@@ -16,6 +16,8 @@ typedef struct qd_run_options {
     const char *hardware_file; /* NULL: this machine */
     const char *runs;          /* NULL: the cluster file's */
     int workers;               /* 0: found out */
+    const char *hosts;         /* as mpirun takes them; both NULL: this host */
+    const char *host_file;
     bool resume;
     bool dry_run;
     bool verbose;

@@ -1,6 +1,7 @@
 #include "launch/run_world.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,11 +42,20 @@ static bool tell_launcher(pid_t launcher) {
     return alive;
 }
 
+/* 0 where there is none, or it is on another host, where its number means nothing here. */
+static pid_t find_launcher(void) {
+    const char *launcher = getenv(QD_LAUNCHER_VARIABLE);
+    const char *at = launcher ? strchr(launcher, '@') : NULL;
+    char host[HOST_NAME_MAX + 1] = "";
+    gethostname(host, sizeof host - 1);
+    return at && strcmp(at + 1, host) == 0 && atoi(launcher) > 1 ? atoi(launcher) : 0;
+}
+
 /* A launcher killed before this moment made mpirun send its signal to ranks that were still being
  * started and ignored it, or were not there: it counts now. */
 static void on_all_ready(void) {
-    const char *launcher = getenv(QD_LAUNCHER_VARIABLE);
-    if (launcher && atoi(launcher) > 1 && !tell_launcher(atoi(launcher)) && qd_stop_signal == 0)
+    pid_t launcher = find_launcher();
+    if (launcher && !tell_launcher(launcher) && qd_stop_signal == 0)
         qd_stop_signal = SIGUSR1;
 }
 

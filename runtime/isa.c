@@ -53,7 +53,7 @@ static int find(const char *name) {
 }
 
 int qd_isa_in_use(qd_isa *isa) {
-    const char *held = getenv("QD_ISA");
+    const char *held = getenv(QD_ISA_VARIABLE);
     char shown[QD_QUOTE_BYTES];
     int most = best();
     if (most < 0)

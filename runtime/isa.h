@@ -16,6 +16,8 @@ typedef enum {
     QD_ISA_KINDS
 } qd_isa;
 
+#define QD_ISA_VARIABLE "QD_ISA"
+
 /* "avx2" ... */
 extern const char *const qd_isa_names[QD_ISA_KINDS];
 

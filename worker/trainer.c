@@ -8,6 +8,7 @@
 #include "runtime/align.h"
 #include "runtime/clock.h"
 #include "runtime/error.h"
+#include "runtime/file.h"
 #include "runtime/log.h"
 #include "runtime/resident.h"
 #include "runtime/topology.h"
@@ -134,6 +135,18 @@ static int open_logs(qd_trainer *t) {
     return rc;
 }
 
+/* The scheduler has made it, where it is. */
+static int check_run_folder(const qd_trainer *t) {
+    const qd_world *world = t->a->world;
+    if (qd_file_exists(t->a->run_folder))
+        return 0;
+    return qd_error_set(
+        QD_EIO,
+        "%s is on %s, but not on %s; the folder of the runs (--runs) must be the same "
+        "one on all hosts",
+        t->a->run_folder, world->host[0], world->host[world->rank]);
+}
+
 static void describe_origin(qd_trainer *t) {
     t->origin.threads = t->a->threads;
     snprintf(t->origin.processor, sizeof t->origin.processor, "%s",
@@ -141,7 +154,9 @@ static void describe_origin(qd_trainer *t) {
 }
 
 static int set_up(qd_trainer *t) {
-    int rc = find_own_place(t);
+    int rc = check_run_folder(t);
+    if (!rc)
+        rc = find_own_place(t);
     if (!rc) {
         qd_span_enter(&t->spans, QD_SPAN_DATA);
         rc = qd_dataset_open(t->job, &t->dataset);
