@@ -4,8 +4,8 @@
 load helpers
 load grids
 
-GRIDS="2x1p4bz2 4x1p2iz1 2x1 4x1 8x1 2x1z1 4x1z2 8x1z2 1x1p2f 1x1p4f 2x1p2f 4x1p2f 2x1p4f 1x1p2g 4x1p2g 1x1p2i
-  2x1p2i 1x1p4b 2x1p2b 4x1p2b 2x1p4g 2x1p2fz1 4x1p2fz2 2x1p2gz2"
+GRIDS="2x1p4bz3 3x1p2iz3 2x1 4x1 8x1 2x1z1 4x1z3 8x1z2 1x1p2f 1x1p4f 2x1p2f 4x1p2f 2x1p4f 1x1p2g 4x1p2g 1x1p2i
+  2x1p2i 1x1p4b 2x1p2b 4x1p2b 2x1p4g 2x1p2fz1 4x1p2fz3 2x1p2gz2 5x1z3"
 
 # rest PRECISION: of a job on images.
 rest() {
