@@ -73,12 +73,17 @@ const char *qd_group_transport(const qd_group *group);
  *   all-reduce      2 (m-1)/m S     reduce-scatter   S - own piece
  *   all-gather      (m-1) own piece broadcast        (m-1) S on the root, else 0
  *   all-to-all      all but the own piece            send     S
- * S: bytes on the wire, half for bf16 sums. Between hosts (hierarchical) all-reduce sends
- * 2 (S/g) (N-1)/N for N hosts of g members.
+ * S: bytes on the wire, half for bf16 sums. A member with k node vectors lays out its parts of
+ * others' pieces k times. N hosts of g members each, whose slots are a subtree: all-reduce sends
+ * 2 S (g-1)/g within hosts and 2 (S/g) (N-1)/N between them, reduce-scatter and all-gather half of
+ * each. What the library moves for FAST all-reduces is not seen, and not counted.
  */
 uint64_t qd_group_bytes_sent(const qd_group *group);
 uint64_t qd_group_bytes_of(const qd_group *group, qd_call_kind kind);
 uint64_t qd_group_bytes_between_hosts(const qd_group *group);
+
+/* Calls of a kind that this rank has begun so far. */
+uint64_t qd_group_calls_of(const qd_group *group, qd_call_kind kind);
 
 /* Returns when every member has entered. QD_ETIMEDOUT naming who is late, QD_ECANCELLED. */
 int qd_group_barrier(qd_group *group);
