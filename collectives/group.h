@@ -42,8 +42,9 @@ typedef struct qd_group_config {
     void *poll_context;
     qd_progress *progress; /* carries started operations on while the owner computes; NULL: they
                               move only while the owner waits or tests. Outlives the group */
-    /* For tests and benchmarks, a slower network than there is: an operation ends no sooner than
-     * this after the one before it on the group; slept, not burnt. */
+    /* For tests and benchmarks alone (no job can ask for it), a slower network than there is: an
+     * operation ends no sooner than this after it began to move, and after the one before it on the
+     * group; slept, not burnt. 0: as fast as it goes. */
     double delay_per_operation_s, delay_per_byte_s; /* bytes: those this member sends */
 } qd_group_config;
 

@@ -74,8 +74,6 @@ void qd_operation_begin(qd_operation *op, bool started) {
     op->signature.call = op->collective ? ++group->calls : 0;
     op->started = started && c->progress;
     group->begun[op->signature.kind]++;
-    if (c->delay_per_operation_s > 0 || c->delay_per_byte_s > 0)
-        op->begun_ns = qd_clock_now_ns();
     /* Counted before the thread can end it. */
     if (op->started)
         qd_progress_more(c->progress);

@@ -103,3 +103,17 @@ add_test(NAME worker/test_grid_bytes_mpi COMMAND mpirun --oversubscribe -mca btl
   $<TARGET_FILE:test_grid_bytes_mpi> shm)
 set_tests_properties(worker/test_grid_bytes_mpi PROPERTIES TIMEOUT 120 PROCESSORS 2
   ENVIRONMENT "${QD_MPI_TEST_ENVIRONMENT}")
+
+# Communication behind computing that is slept. It measures, which a sanitizer would disturb; the code is that of the
+# gangs above.
+if(NOT QD_SANITIZE)
+  add_executable(test_overlap_mpi worker/test_overlap_mpi.c)
+  target_include_directories(test_overlap_mpi PRIVATE ${CMAKE_SOURCE_DIR}/test/collectives)
+  target_link_libraries(test_overlap_mpi PRIVATE qd_worker PkgConfig::CHECK)
+  foreach(transport shm mpi)
+    add_test(NAME worker/test_overlap_${transport} COMMAND mpirun --oversubscribe -mca btl self,vader -n 2
+      $<TARGET_FILE:test_overlap_mpi> ${transport})
+    set_tests_properties(worker/test_overlap_${transport} PROPERTIES TIMEOUT 120 PROCESSORS 2
+      ENVIRONMENT "${QD_MPI_TEST_ENVIRONMENT}")
+  endforeach()
+endif()
