@@ -179,6 +179,10 @@ uint64_t qd_group_bytes_between_hosts(const qd_group *group) {
     return group->bytes_between_hosts;
 }
 
+uint64_t qd_group_calls_of(const qd_group *group, qd_call_kind kind) {
+    return group->begun[kind];
+}
+
 int qd_group_barrier(qd_group *group) {
     qd_operation *op = NULL;
     int rc = qd_operation_new(group, QD_CALL_BARRIER, 0, &op);

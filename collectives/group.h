@@ -42,8 +42,9 @@ typedef struct qd_group_config {
     void *poll_context;
     qd_progress *progress; /* carries started operations on while the owner computes; NULL: they
                               move only while the owner waits or tests. Outlives the group */
-    /* For tests and benchmarks, a slower network than there is: an operation ends no sooner than
-     * this after the one before it on the group; slept, not burnt. */
+    /* For tests and benchmarks alone (no job can ask for it), a slower network than there is: an
+     * operation ends no sooner than this after it began to move, and after the one before it on the
+     * group; slept, not burnt. 0: as fast as it goes. */
     double delay_per_operation_s, delay_per_byte_s; /* bytes: those this member sends */
 } qd_group_config;
 
@@ -73,12 +74,17 @@ const char *qd_group_transport(const qd_group *group);
  *   all-reduce      2 (m-1)/m S     reduce-scatter   S - own piece
  *   all-gather      (m-1) own piece broadcast        (m-1) S on the root, else 0
  *   all-to-all      all but the own piece            send     S
- * S: bytes on the wire, half for bf16 sums. Between hosts (hierarchical) all-reduce sends
- * 2 (S/g) (N-1)/N for N hosts of g members.
+ * S: bytes on the wire, half for bf16 sums. A member with k node vectors lays out its parts of
+ * others' pieces k times. N hosts of g members each, whose slots are a subtree: all-reduce sends
+ * 2 S (g-1)/g within hosts and 2 (S/g) (N-1)/N between them, reduce-scatter and all-gather half of
+ * each. What the library moves for FAST all-reduces is not seen, and not counted.
  */
 uint64_t qd_group_bytes_sent(const qd_group *group);
 uint64_t qd_group_bytes_of(const qd_group *group, qd_call_kind kind);
 uint64_t qd_group_bytes_between_hosts(const qd_group *group);
+
+/* Calls of a kind that this rank has begun so far. */
+uint64_t qd_group_calls_of(const qd_group *group, qd_call_kind kind);
 
 /* Returns when every member has entered. QD_ETIMEDOUT naming who is late, QD_ECANCELLED. */
 int qd_group_barrier(qd_group *group);

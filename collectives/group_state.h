@@ -54,7 +54,8 @@ struct qd_group {
     bool *late; /* [members] who is awaited, for qd_wait_late */
     const char *late_what;
     uint64_t bytes[QD_CALL_KINDS], bytes_between_hosts;
-    struct qd_group *next; /* of the same progress */
+    uint64_t begun[QD_CALL_KINDS]; /* operations of each kind */
+    struct qd_group *next;         /* of the same progress */
 };
 
 /* Tags of the data communicator: each group has a block of QD_TAG_KINDS. */

@@ -73,8 +73,7 @@ void qd_operation_begin(qd_operation *op, bool started) {
     pthread_mutex_lock(&group->lock);
     op->signature.call = op->collective ? ++group->calls : 0;
     op->started = started && c->progress;
-    if (c->delay_per_operation_s > 0 || c->delay_per_byte_s > 0)
-        op->begun_ns = qd_clock_now_ns();
+    group->begun[op->signature.kind]++;
     /* Counted before the thread can end it. */
     if (op->started)
         qd_progress_more(c->progress);

@@ -36,7 +36,7 @@ struct qd_operation {
     size_t entered;         /* chunks that are under way or done */
     bool started;           /* not by a call that waits: the communication thread is to see to it */
     bool moved;             /* all is done but for an injected delay */
-    int64_t begun_ns;       /* with an injected delay: when it began */
+    int64_t begun_ns;       /* with an injected delay: when its first chunk left */
     int64_t release_ns;     /* with an injected delay: when it may end */
     uint64_t bytes;         /* sent */
     qd_transfer *transfers; /* [2][members] to and from members, of which there are */

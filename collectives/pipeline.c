@@ -32,9 +32,17 @@ static const qd_ticket *next_at(qd_pipeline *p, qd_stage stage) {
     return &p->window[number % QD_WINDOWS];
 }
 
-static void pass_put(qd_pipeline *p, qd_operation *op) {
+static bool is_slowed(const qd_group *group) {
+    return group->config.delay_per_operation_s > 0 || group->config.delay_per_byte_s > 0;
+}
+
+static void pass_put(qd_group *group, qd_operation *op) {
+    /* A link carries nothing before somebody gives it something: without a thread that does, an
+     * operation begins when its owner waits for it. */
+    if (op->entered == 0 && is_slowed(group))
+        op->begun_ns = qd_clock_now_ns();
     if (++op->entered == op->chunks)
-        p->entering = op->next;
+        group->pipeline.entering = op->next;
 }
 
 static void pass_get(qd_group *group, const qd_ticket *t) {
@@ -42,8 +50,8 @@ static void pass_get(qd_group *group, const qd_ticket *t) {
     if (t->chunk + 1 < op->chunks)
         return;
     op->moved = true;
-    const qd_group_config *c = &group->config;
-    if (c->delay_per_operation_s > 0 || c->delay_per_byte_s > 0) {
+    if (is_slowed(group)) {
+        const qd_group_config *c = &group->config;
         int64_t now = qd_clock_now_ns();
         int64_t from = group->link_free_ns > op->begun_ns ? group->link_free_ns : op->begun_ns;
         double delay_s = c->delay_per_operation_s + c->delay_per_byte_s * (double)op->bytes;
@@ -71,7 +79,7 @@ int qd_pipeline_pass(qd_group *group) {
             return rc;
         p->passed[stage]++;
         if (stage == QD_STAGE_PUT)
-            pass_put(p, t->op);
+            pass_put(group, t->op);
         else if (stage == QD_STAGE_GET)
             pass_get(group, t);
         moved = 1;

@@ -132,30 +132,6 @@ static void a_thousand_small_calls_with_barriers_between(mpi_test *t) {
     qd_group_destroy(group);
 }
 
-/* 2 (m - 1) / m of the vector, as for a ring. */
-static void one_node_each_sends_as_much_as_a_ring(mpi_test *t) {
-    int members[MOST_RANKS], starts[MOST_RANKS + 1];
-    int m = t->world->size;
-    if (pretends_hosts(t))
-        return; /* see test_exchange_mpi.c */
-    qd_group_config config = members_from(t, members, 0, m);
-    qd_group *group = new_group(t, &config);
-    if (!group)
-        return;
-    qd_slot_ranges ranges = one_each(starts, m);
-    const int64_t counts[] = {m, 1000 * m, 300001 * (int64_t)m};
-    for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
-        uint64_t before = qd_group_bytes_sent(group);
-        float *vector = new_vector(counts[c]);
-        memset(vector, 0, (size_t)counts[c] * sizeof *vector);
-        CHECK(t, qd_allreduce_ordered(group, &ranges, &vector, 1, vector, counts[c]) == 0);
-        CHECK(t, qd_group_bytes_sent(group) - before ==
-                     2 * (uint64_t)(m - 1) * (uint64_t)(counts[c] / m) * sizeof(float));
-        free(vector);
-    }
-    qd_group_destroy(group);
-}
-
 static void special_values_pass_unchanged(mpi_test *t) {
     int members[MOST_RANKS], starts[MOST_RANKS + 1];
     qd_group_config config = members_from(t, members, 0, t->world->size);
@@ -186,7 +162,6 @@ int main(int argc, char **argv) {
         ROW(disjoint_groups_work_at_the_same_time),
         ROW(two_groups_of_the_same_members_keep_apart),
         ROW(a_thousand_small_calls_with_barriers_between),
-        ROW(one_node_each_sends_as_much_as_a_ring),
         ROW(special_values_pass_unchanged),
     };
     return mpi_test_main(argc, argv, rows, sizeof rows / sizeof rows[0]);

@@ -94,3 +94,26 @@ add_test(NAME worker/test_pipeline_driver COMMAND mpirun --oversubscribe -mca bt
   $<TARGET_FILE:test_pipeline_driver> shm)
 set_tests_properties(worker/test_pipeline_driver PROPERTIES TIMEOUT 120 PROCESSORS 2 LABELS threads
   ENVIRONMENT "${QD_MPI_TEST_ENVIRONMENT}")
+
+# What is counted and measured is the same code as in the gangs above and in launch/any_grid, which sanitizers look at.
+if(NOT QD_SANITIZE)
+  # What is sent on grids of several axes.
+  add_executable(test_grid_bytes_mpi worker/test_grid_bytes_mpi.c)
+  target_include_directories(test_grid_bytes_mpi PRIVATE ${CMAKE_SOURCE_DIR}/test/collectives)
+  target_link_libraries(test_grid_bytes_mpi PRIVATE qd_worker)
+  add_test(NAME worker/test_grid_bytes_mpi COMMAND mpirun --oversubscribe -mca btl self,vader -n 4
+    $<TARGET_FILE:test_grid_bytes_mpi> shm)
+  set_tests_properties(worker/test_grid_bytes_mpi PROPERTIES TIMEOUT 120 PROCESSORS 2
+    ENVIRONMENT "${QD_MPI_TEST_ENVIRONMENT}")
+
+  # Communication behind computing that is slept.
+  add_executable(test_overlap_mpi worker/test_overlap_mpi.c)
+  target_include_directories(test_overlap_mpi PRIVATE ${CMAKE_SOURCE_DIR}/test/collectives)
+  target_link_libraries(test_overlap_mpi PRIVATE qd_worker PkgConfig::CHECK)
+  foreach(transport shm mpi)
+    add_test(NAME worker/test_overlap_${transport} COMMAND mpirun --oversubscribe -mca btl self,vader -n 2
+      $<TARGET_FILE:test_overlap_mpi> ${transport})
+    set_tests_properties(worker/test_overlap_${transport} PROPERTIES TIMEOUT 120 PROCESSORS 2
+      ENVIRONMENT "${QD_MPI_TEST_ENVIRONMENT}")
+  endforeach()
+endif()
