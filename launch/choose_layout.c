@@ -59,6 +59,7 @@ static void pin_what_is_given(const qd_job *job, qd_plan_pins *pins) {
     if (job->layout_grid != QD_GRID_AUTO)
         return;
     pin(&pins->tp, job->layout_tp, 1);
+    pin(&pins->pp, job->layout_pp, 1);
     pin(&pins->zero, job->layout_zero, 0);
     pin(&pins->slots, job->slots_data, 1);
     pin(&pins->micro_batches, job->train.micro_batches, 1);
@@ -85,10 +86,13 @@ int qd_layout_choose(const qd_job *job, const qd_hardware *hardware, int64_t ran
 
 static void keep_result(const qd_job *job, const qd_job *earlier, qd_plan_pins *pins) {
     int64_t tensor = earlier ? earlier->slots_tensor : job->slots_tensor;
+    int64_t parts = earlier ? earlier->slots_pipeline : job->slots_pipeline;
     if (earlier) {
         pins->slots = earlier->slots_data;
         pins->micro_batches = earlier->train.micro_batches;
     }
+    if (parts)
+        pins->most_parts = parts;
     if (tensor && (pins->most_tp == QD_PLAN_FREE || tensor < pins->most_tp))
         pins->most_tp = tensor;
 }
@@ -120,13 +124,17 @@ static int take_plan(const char *file, const qd_plan_layout *l, const qd_job *ea
     planned->layout_tp = l->tp;
     planned->layout_zero = l->zero;
     planned->slots_data = l->slots;
-    planned->layout_pp = planned->layout_chunks = 1;
-    planned->slots_pipeline = earlier ? earlier->slots_pipeline : 1;
+    planned->layout_pp = l->pp;
+    planned->layout_chunks = l->chunks;
+    if (l->pp > 1)
+        planned->layout_schedule = l->schedule;
+    if (earlier || !planned->slots_pipeline)
+        planned->slots_pipeline = earlier ? earlier->slots_pipeline : l->pp * l->chunks;
     if (earlier || !planned->slots_tensor)
         planned->slots_tensor = earlier ? earlier->slots_tensor : l->tp;
     planned->train.micro_batches = l->micro_batches;
     planned->train.recompute = l->recompute;
-    planned->ranks_min = planned->ranks_max = (int64_t)l->dp * l->tp;
+    planned->ranks_min = planned->ranks_max = (int64_t)l->dp * l->pp * l->tp;
     qd_job_emit(planned, &text);
     int rc = text.failed ? qd_error_set(QD_ENOMEM, "no memory for the text of a job")
                          : qd_job_parse(file, text.bytes, text.length, job);
@@ -192,23 +200,23 @@ static int refuse_if_too_large(const qd_job *job, const qd_hardware *hardware, i
 
 int qd_layout_check_memory(const qd_job *job, const qd_hardware *hardware, int64_t ranks) {
     qd_plan_pins pins = qd_plan_no_pins;
-    int64_t tp = job->layout_tp, most = job->ranks_max < ranks ? job->ranks_max : ranks;
-    if (job->layout_pp > 1 || most < job->ranks_min || most < tp)
+    int64_t copy = qd_job_copy_ranks(job), most = job->ranks_max < ranks ? job->ranks_max : ranks;
+    if (most < job->ranks_min || most < copy)
         return 0; /* the scheduler says so */
     qd_engine_bound(job, &pins);
-    pins.dp = most / tp;
-    pins.pp = 1;
-    pins.tp = tp;
+    pins.dp = most / copy;
+    pins.pp = job->layout_pp;
+    pins.tp = job->layout_tp;
     pins.zero = job->layout_zero;
     pins.slots = job->slots_data;
     pins.micro_batches = job->train.micro_batches;
     pins.recompute = job->train.recompute;
     qd_plan_layout layout = {.dp = (int)pins.dp,
-                             .pp = 1,
-                             .tp = (int)tp,
+                             .pp = (int)pins.pp,
+                             .tp = (int)pins.tp,
                              .zero = (int)job->layout_zero,
-                             .schedule = QD_PLAN_NO_SCHEDULE,
-                             .chunks = 1,
+                             .schedule = pins.pp > 1 ? job->layout_schedule : QD_PLAN_NO_SCHEDULE,
+                             .chunks = (int)job->layout_chunks,
                              .slots = job->slots_data,
                              .micro_batches = job->train.micro_batches,
                              .recompute = (int)job->train.recompute};

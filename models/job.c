@@ -400,3 +400,7 @@ void qd_job_slot_range(const qd_job *job, int dp, int i, int *first, int *end) {
     *first = (int)(i * job->slots_data / dp);
     *end = (int)((i + 1) * job->slots_data / dp);
 }
+
+int qd_job_most_slots(const qd_job *job, int dp) {
+    return (int)((job->slots_data + dp - 1) / dp);
+}

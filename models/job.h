@@ -181,7 +181,7 @@ typedef struct qd_job {
     qd_optimizer_spec optimizer;
     qd_schedule_spec schedule; /* of optimizer.learning_rate */
     /* AUTO: not to be built, run or emitted before the planner has answered. Then 0 in slots,
-     * layout dp and tp, ranks_max and micro_batches, -1 in layout_zero and recompute: the
+     * layout dp, pp and tp, ranks_max and micro_batches, -1 in layout_zero and recompute: the
      * planner's. */
     qd_grid_choice layout_grid;
     int64_t slots_tensor;         /* parts that layers are cut into; see DESIGN 3.4 */
@@ -251,5 +251,8 @@ int64_t qd_job_micro_batches(const qd_job *job);
  * one slot: first = i * slots / dp, rounded down. 1 <= dp <= slots_data, 0 <= i < dp.
  */
 void qd_job_slot_range(const qd_job *job, int dp, int i, int *first, int *end);
+
+/* Of the member that has most. */
+int qd_job_most_slots(const qd_job *job, int dp);
 
 #endif

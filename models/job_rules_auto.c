@@ -38,6 +38,7 @@ static int check_layers(const qd_job_rules *r, const qd_job *job) {
 
 int qd_job_leave_to_planner(const qd_job_rules *r, qd_job *job) {
     leave_open(r, "layout.tp", 0, &job->layout_tp);
+    leave_open(r, "layout.pp", 0, &job->layout_pp);
     leave_open(r, "layout.zero", -1, &job->layout_zero);
     leave_open(r, "train.micro_batches", 0, &job->train.micro_batches);
     leave_open(r, "train.recompute", -1, &job->train.recompute);

@@ -8,9 +8,21 @@
 #include "models/planner_search.h"
 #include "runtime/error.h"
 
-const qd_plan_pins qd_plan_no_pins = {QD_PLAN_FREE, QD_PLAN_FREE, QD_PLAN_FREE, QD_PLAN_FREE,
-                                      QD_PLAN_FREE, QD_PLAN_FREE, QD_PLAN_FREE, QD_PLAN_FREE,
-                                      QD_PLAN_FREE, QD_PLAN_FREE, QD_PLAN_FREE, QD_PLAN_FREE};
+const qd_plan_pins qd_plan_no_pins = {
+    .dp = QD_PLAN_FREE,
+    .pp = QD_PLAN_FREE,
+    .tp = QD_PLAN_FREE,
+    .zero = QD_PLAN_FREE,
+    .schedule = QD_PLAN_FREE,
+    .slots = QD_PLAN_FREE,
+    .micro_batches = QD_PLAN_FREE,
+    .recompute = QD_PLAN_FREE,
+    .least_ranks = QD_PLAN_FREE,
+    .most_pp = QD_PLAN_FREE,
+    .most_parts = QD_PLAN_FREE,
+    .most_tp = QD_PLAN_FREE,
+    .most_zero = QD_PLAN_FREE,
+};
 
 const char *const qd_plan_time_names[QD_PLAN_TIMES] = {
     [QD_PLAN_COMPUTE] = "compute",

@@ -92,7 +92,7 @@ enum { QD_PLAN_FREE = -1, QD_PLAN_MOST = 6, QD_PLAN_REASON_BYTES = 256 };
 typedef struct qd_plan_pins {
     int64_t dp, pp, tp, zero, schedule, slots, micro_batches, recompute;
     /* Bounds of what it may choose; QD_PLAN_FREE: none but the job's own. */
-    int64_t least_ranks, most_pp, most_tp, most_zero;
+    int64_t least_ranks, most_pp, most_parts, most_tp, most_zero;
 } qd_plan_pins;
 
 extern const qd_plan_pins qd_plan_no_pins;

@@ -81,7 +81,7 @@ void qd_plan_list_pipelines(const qd_planner *p, const qd_search *s, qd_plan_pip
     list->count = 0;
     for (int i = 0; i < stages.count; i++)
         for (int chunks = 1; chunks <= (stages.n[i] > 1 ? MOST_CHUNKS : 1); chunks *= 2)
-            if (stages.n[i] * chunks <= p->most_parts)
+            if (stages.n[i] * chunks <= at_most(p->most_parts, s->pins.most_parts))
                 list->at[list->count++] = (qd_plan_pipeline){(int)stages.n[i], chunks};
     qsort(list->at, (size_t)list->count, sizeof *list->at, by_parts);
 }

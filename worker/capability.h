@@ -8,18 +8,12 @@
 #include "models/job.h"
 #include "models/planner.h"
 
-enum {
-    QD_ENGINE_MOST_STAGES = 1, /* of a pipeline */
-    QD_ENGINE_MOST_ZERO = 2,
-};
-
 /* Bounds pins to layouts that the engine can run the job with. */
 static inline void qd_engine_bound(const qd_job *job, qd_plan_pins *pins) {
     bool whole_matrices =
         job->optimizer.kind == QD_OPTIMIZER_LAMB || job->optimizer.kind == QD_OPTIMIZER_MUON;
-    pins->most_pp = QD_ENGINE_MOST_STAGES;
-    pins->most_zero = QD_ENGINE_MOST_ZERO;
-    pins->most_tp = whole_matrices ? 1 : QD_PLAN_FREE;
+    if (whole_matrices)
+        pins->most_tp = 1;
 }
 
 #endif

@@ -151,7 +151,7 @@ static int make_shared(qd_stage *s) {
 static int make_table(qd_stage *s) {
     const qd_stage_config *c = &s->config;
     int own = c->end_slot - c->first_slot;
-    int slots = c->job->layout_zero >= 3 ? c->most_slots : own;
+    int slots = c->job->layout_zero >= 3 ? qd_job_most_slots(c->job, c->grid.dp) : own;
     s->idle = (slots - own) * (int)qd_job_micro_batches(c->job);
     return qd_job_pipeline_table(c->job, slots, &s->table);
 }

@@ -27,7 +27,6 @@ typedef struct qd_stage_config {
     qd_grid grid;
     qd_grid_place place;
     int first_slot, end_slot; /* data slots of this member */
-    int most_slots;           /* of any member */
     const qd_backend *backend;
     int threads;
     qd_span_clock *spans;

@@ -66,15 +66,6 @@ static int find_own_place(qd_trainer *t) {
     return 0;
 }
 
-static int most_slots(const qd_trainer *t) {
-    int most = 0;
-    for (int d = 0; d < t->grid.dp; d++) {
-        int slots = t->slot_starts[d + 1] - t->slot_starts[d];
-        most = slots > most ? slots : most;
-    }
-    return most;
-}
-
 static int open_stage(qd_trainer *t) {
     qd_stage_config config = {
         .job = t->job,
@@ -82,7 +73,6 @@ static int open_stage(qd_trainer *t) {
         .place = t->place,
         .first_slot = t->first_slot,
         .end_slot = t->end_slot,
-        .most_slots = most_slots(t),
         .backend = qd_backend_of_this_machine(),
         .threads = t->a->threads,
         .spans = &t->spans,

@@ -96,19 +96,12 @@ static int make_cut(const part *p, cut *c) {
     return rc;
 }
 
-static int most_slots(const int *starts, int members) {
-    int most = 0;
-    for (int i = 0; i < members; i++)
-        most = starts[i + 1] - starts[i] > most ? starts[i + 1] - starts[i] : most;
-    return most;
-}
-
 static int plan_arena(const part *p, const cut *c, qd_trainer_memory *memory) {
     qd_memory_plan *plan;
     size_t most = 0;
     qd_memory_member held = {qd_shards_most(c->shards), c->segments, c->windows, p->in_flight};
     int rc = qd_memory_plan_create_sharded(p->job, p->graph, c->timeline,
-                                           most_slots(p->starts, p->members), &held, &plan);
+                                           qd_job_most_slots(p->job, p->members), &held, &plan);
     if (rc)
         return rc;
     qd_slot_ranges ranges = {.leaves = (int)p->job->slots_data, .starts = p->starts};
@@ -197,7 +190,8 @@ static int plan_pipeline(const part *whole, qd_trainer_memory *memory) {
     qd_pipeline_table *table = NULL;
     int rc = qd_part_graph_cut(whole->job, &parts);
     if (!rc)
-        rc = qd_job_pipeline_table(whole->job, most_slots(whole->starts, whole->members), &table);
+        rc = qd_job_pipeline_table(whole->job, qd_job_most_slots(whole->job, whole->members),
+                                   &table);
     if (!rc)
         rc = plan_stages(whole, parts, table, memory);
     qd_pipeline_destroy(table);

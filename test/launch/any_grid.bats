@@ -126,7 +126,7 @@ YAML
   on 1x1 4
   cp runs/grid/steps.jsonl one
   for workers in 3 8; do
-    sed "s/STEPS/4/; s/dp: DP/dp: auto/; s/tp: TP/tp: 2/" grid.in > grid.yaml
+    sed "s/STEPS/4/; s/LAYOUT/dp: auto, tp: 2/" grid.in > grid.yaml
     train $workers grid | grep -q "(dp $((workers / 2)), tp 2, 4 data slots)"
     cmp runs/grid/steps.jsonl one
   done

@@ -432,6 +432,8 @@ static uint64_t cells_held(const qd_engine *engine) {
  *   ZeRO 0     2 P (d-1)/d, all-reduced
  *   ZeRO 1, 2  P (d-1)/d reduce-scattered and P (d-1)/d gathered; once a step, however many
  *              micro-batches there are
+ *   ZeRO 3     P (d-1)/d reduce-scattered, and gathered for each forward and each backward of a
+ *              micro-batch; here all of a part is one bucket
  * and beside that the totals of each part of the model that it has, and with ZeRO what gradients
  * are measured by. Members' shards differ by the rows that blocks are made of, so that here it is
  * all members together that are held to it.
@@ -458,8 +460,9 @@ static void check_data_axis(const member *m, const traffic *sent) {
     uint64_t reduced = m->s.zero ? totals : floats + totals;
     CHECK(m->t, sum.bytes[QD_CALL_ALLREDUCE] == 2 * (d - 1) * reduced * FLOAT);
     CHECK(m->t, sum.bytes[QD_CALL_REDUCE_SCATTER] == (m->s.zero ? (d - 1) * floats * FLOAT : 0));
+    uint64_t gathers = m->s.zero < 3 ? 1 : 2 * MICRO_BATCHES * DATA_SLOTS / d;
     CHECK(m->t, sum.bytes[QD_CALL_ALL_GATHER] ==
-                    (m->s.zero ? (d - 1) * (floats * FLOAT + cells * DOUBLE) : 0));
+                    (m->s.zero ? (d - 1) * (gathers * floats * FLOAT + cells * DOUBLE) : 0));
 }
 
 static void check_setting(mpi_test *t, const setting *s) {
@@ -488,12 +491,12 @@ static void a_pipeline_sends_activations_forward_and_their_gradients_back(mpi_te
             check_setting(t, &settings[i]);
 }
 
-static void zero_sends_along_the_data_axis_what_it_does_without_the_others(mpi_test *t) {
+static void zero_sends_along_the_data_axis_what_it_does_without_other_axes(mpi_test *t) {
     setting beside_tensor = {
         .family = GPT, .dp = 2, .pp = 1, .tp = 2, .schedule = "1f1b", .chunks = 1};
     setting beside_stages = {
         .family = BERT, .dp = 2, .pp = 2, .tp = 1, .schedule = "1f1b", .chunks = 1};
-    for (int zero = 0; zero <= 2; zero++) {
+    for (int zero = 0; zero <= 3; zero++) {
         beside_tensor.zero = beside_stages.zero = zero;
         if (t->world->size >= gang_of(&beside_tensor))
             check_setting(t, &beside_tensor);
@@ -509,7 +512,7 @@ int main(int argc, char **argv) {
         ROW(a_tensor_group_sends_what_megatrons_does),
         ROW(an_mlp_forward_is_one_all_reduce),
         ROW(a_pipeline_sends_activations_forward_and_their_gradients_back),
-        ROW(zero_sends_along_the_data_axis_what_it_does_without_the_others),
+        ROW(zero_sends_along_the_data_axis_what_it_does_without_other_axes),
     };
     return mpi_test_main(argc, argv, rows, sizeof rows / sizeof rows[0]);
 }
