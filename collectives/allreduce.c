@@ -72,7 +72,7 @@ static int prepare(qd_operation *op, const qd_slot_ranges *ranges, float *const 
     r->users++;
     op->reduction = r;
     pthread_mutex_unlock(&group->lock);
-    op->wire = group->config.wire;
+    op->wire = ranges->exact ? QD_WIRE_FP32 : group->config.wire;
     op->element = sizeof(float);
     op->width = qd_wire_width(op->wire);
     op->signature.leaves = (uint32_t)r->leaves;

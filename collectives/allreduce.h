@@ -17,6 +17,7 @@
 typedef struct qd_slot_ranges {
     int leaves;        /* slots in all */
     const int *starts; /* [members + 1], starts[0] = 0, ascending, starts[members] = leaves */
+    bool exact;        /* floats travel as they are, whatever the group's wire; all members alike */
 } qd_slot_ranges;
 
 /*

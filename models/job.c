@@ -189,6 +189,8 @@ static const char *const precisions[] = {
 static const qd_field train_fields[] = {
     {"precision", QD_FIELD_CHOICE, RESULT, AT(train.precision), .choices = precisions,
      .preset = "fp32"},
+    {"reduce_precision", QD_FIELD_CHOICE, RESULT, AT(train.reduce_precision), .choices = precisions,
+     .preset = "fp32"},
     {"batch", QD_FIELD_INT, REQUIRED | RESULT, AT(train.batch), .min = 1, .max = MAX_BATCH},
     {"steps", QD_FIELD_INT, QD_FIELD_OMIT_ZERO, AT(train.steps), .min = 1, .max = MAX_STEPS},
     {"epochs", QD_FIELD_REAL, QD_FIELD_OMIT_ZERO | QD_FIELD_ABOVE_MIN, AT(train.epochs),
@@ -284,6 +286,8 @@ static const qd_field request_fields[] = {
     {0},
 };
 
+static const char *const reductions[] = {"ordered", "fast", NULL};
+
 static const qd_field layout_fields[] = {
     {"grid", QD_FIELD_CHOICE, 0, AT(layout_grid), .choices = grids, .preset = "given"},
     {"dp", QD_FIELD_AUTO_INT, 0, AT(layout_dp), .min = 1, .max = QD_JOB_MAX_SLOTS,
@@ -294,6 +298,8 @@ static const qd_field layout_fields[] = {
     {"schedule", QD_FIELD_CHOICE, 0, AT(layout_schedule), .choices = qd_pipeline_names,
      .preset = "1f1b"},
     {"chunks", QD_FIELD_INT, 0, AT(layout_chunks), .min = 1, .max = MAX_PARTS, .preset = "1"},
+    {"reduction", QD_FIELD_CHOICE, 0, AT(layout_reduction), .choices = reductions,
+     .preset = "ordered"},
     {"zero", QD_FIELD_INT, 0, AT(layout_zero), .max = 3, .preset = "0"},
     {"bucket_mib", QD_FIELD_REAL, QD_FIELD_ABOVE_MIN, AT(layout_bucket_mib), .max = 65536,
      .preset = "4"},

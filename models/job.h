@@ -142,11 +142,12 @@ typedef struct qd_data_spec {
 
 typedef struct qd_train_spec {
     qd_precision precision;
-    int64_t batch;          /* global batch, samples */
-    int64_t steps;          /* exactly one of steps and epochs is > 0 */
-    double epochs;          /* passes over the training split */
-    int64_t evaluate_every; /* steps between validations; 0: at the end only */
-    int64_t stop_after;     /* evaluations without improvement that end the run; 0: none do */
+    qd_precision reduce_precision; /* of the nodes of the tree that gradients are summed in */
+    int64_t batch;                 /* global batch, samples */
+    int64_t steps;                 /* exactly one of steps and epochs is > 0 */
+    double epochs;                 /* passes over the training split */
+    int64_t evaluate_every;        /* steps between validations; 0: at the end only */
+    int64_t stop_after; /* evaluations without improvement that end the run; 0: none do */
     /* Parts that a data slot is run in, one after another, to need less memory; 0 counts as 1.
      * Gradients are those of the whole slot, but batch norms measure each part by itself. */
     int64_t micro_batches;
@@ -199,6 +200,7 @@ typedef struct qd_job {
     int64_t layout_tp;                       /* <= slots_tensor */
     int64_t layout_pp;     /* stages of a pipeline; times layout_chunks <= slots_pipeline */
     int64_t layout_chunks; /* of each stage */
+    int layout_reduction;  /* 0: ordered, 1: fast */
     int layout_schedule;   /* index into qd_pipeline_names (models/pipeline.h) */
     /* What each member keeps only its shard of: 0 nothing, 1 what the optimizer keeps, 2 gradients,
      * too, as far as its slots allow (models/memory_plan.h). The result is the same. */

@@ -137,6 +137,15 @@ static int check_tp(const qd_job_rules *r, const qd_job *job) {
     return 0;
 }
 
+static int check_reduction(const qd_job_rules *r, const qd_job *job) {
+    if (!job->layout_reduction || job->train.reduce_precision == QD_PRECISION_FP32)
+        return 0;
+    return qd_error_set(QD_ECONFIG,
+                        "%s:%d: layout.reduction fast adds up in fp32, and train.reduce_precision "
+                        "is bf16; remove one of the two",
+                        r->file, qd_schema_line(r->lines, "layout.reduction"));
+}
+
 int qd_job_check_parts(const qd_job_rules *r, const qd_job *job) {
     qd_graph *graph = NULL;
     if (job->layout_tp == 1)
@@ -155,5 +164,6 @@ int qd_job_resolve_ranks(const qd_job_rules *r, qd_job *job) {
         (rc = check_dp(r, job)))
         return rc;
     fill_ranks(job);
-    return check_tp(r, job);
+    rc = check_reduction(r, job);
+    return rc ? rc : check_tp(r, job);
 }

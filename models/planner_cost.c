@@ -150,20 +150,22 @@ static void add_traffic(qd_plan_traffic *to, qd_exchange_cost cost, double times
     to->between += times * cost.between_bytes;
 }
 
-/* Stages 0 to 2: gradients once a step, or each micro-batch, and parameters once (none for 0, whose
- * all-reduce gathers gradients instead). */
-static void add_gradients(const qd_plan_case *c, const qd_plan_layout *layout, double m,
-                          qd_plan *plan) {
+/* Of a float of a gradient that travels. */
+static double wire_bytes(const qd_plan_case *c) {
+    return c->profile->job->train.reduce_precision == QD_PRECISION_BF16 ? 2 : float_bytes;
+}
+
+/* Stages 0 to 2: gradients and parameters once a step (parameters not for 0, whose all-reduce
+ * gathers gradients instead). */
+static void add_gradients(const qd_plan_case *c, const qd_plan_layout *layout, qd_plan *plan) {
     const qd_part_cost *d = &c->stages[c->dearest].sum;
     qd_span_of_group span = data_span(c, layout);
     double bytes = c->stages[c->largest].sum.parameters * float_bytes, n = buckets(bytes);
     double backward = (d->backward_input + d->backward_weight + d->backward_sums) * (1 - 1 / n);
-    qd_exchange_cost once = layout->zero == 0 ? in_pieces(qd_cost_of_allreduce, c, span, bytes, n)
-                                              : in_pieces(qd_cost_of_gather, c, span, bytes, n);
-    double times = layout->zero == 2 ? m : 1;
-    plan->time[QD_PLAN_GRADIENTS] = exposed(c->hardware, once.seconds, backward, once.seconds / n) +
-                                    (times - 1) * exposed(c->hardware, once.seconds, backward, 0);
-    add_traffic(&plan->data, once, times);
+    qd_exchange_cost once = in_pieces(layout->zero == 0 ? qd_cost_of_allreduce : qd_cost_of_gather,
+                                      c, span, bytes / float_bytes * wire_bytes(c), n);
+    plan->time[QD_PLAN_GRADIENTS] = exposed(c->hardware, once.seconds, backward, once.seconds / n);
+    add_traffic(&plan->data, once, 1);
     if (layout->zero == 0)
         return;
     qd_exchange_cost gather = in_pieces(qd_cost_of_gather, c, span, bytes, n);
@@ -173,8 +175,8 @@ static void add_gradients(const qd_plan_case *c, const qd_plan_layout *layout, d
     add_traffic(&plan->data, gather, 1);
 }
 
-/* Stage 3: parameters ahead of each forward and of each backward, gradients behind it; the first
- * unit's gather and the last one's scatter are waited for. */
+/* Stage 3: parameters ahead of each forward and of each backward, gradients behind the last one;
+ * the first unit's gather and the last one's scatter are waited for. */
 static void add_sharded(const qd_plan_case *c, const qd_plan_layout *layout, double m,
                         qd_plan *plan) {
     const qd_part_cost *d = &c->stages[c->dearest].sum;
@@ -187,11 +189,16 @@ static void add_sharded(const qd_plan_case *c, const qd_plan_layout *layout, dou
     double backward = d->backward_input + d->backward_weight + d->backward_sums + d->recompute +
                       d->recompute_sums;
     double first = one.seconds / units;
-    double both = exposed(c->hardware, 2 * one.seconds, backward, first);
+    qd_exchange_cost sums =
+        in_pieces(qd_cost_of_gather, c, span, l->parameters * wire_bytes(c), units);
+    double back = exposed(c->hardware, one.seconds, backward, first);
+    double last =
+        exposed(c->hardware, one.seconds + sums.seconds, backward, first + sums.seconds / units);
     plan->time[QD_PLAN_PARAMETERS] =
-        m * (exposed(c->hardware, one.seconds, forward, first) + both / 2);
-    plan->time[QD_PLAN_GRADIENTS] = m * both / 2;
-    add_traffic(&plan->data, one, 3 * m);
+        m * exposed(c->hardware, one.seconds, forward, first) + (m - 1) * back + last / 2;
+    plan->time[QD_PLAN_GRADIENTS] = last / 2;
+    add_traffic(&plan->data, one, 2 * m);
+    add_traffic(&plan->data, sums, 1);
 }
 
 /* A parameter that the first and the last stage hold: its gradient is added up between the two. */
@@ -241,7 +248,7 @@ void qd_plan_predict_time(const qd_plan_case *c, const qd_plan_layout *layout, q
     if (layout->dp > 1 && layout->zero == 3)
         add_sharded(c, layout, m, plan);
     else if (layout->dp > 1)
-        add_gradients(c, layout, m, plan);
+        add_gradients(c, layout, plan);
     add_shared(c, layout, plan);
     finish_time(c, layout, plan);
 }

@@ -92,6 +92,10 @@ typedef struct qd_backend {
     /* into[i] += from[i] */
     int (*add)(qd_backend_context *context, float *into, const float *from, int64_t count);
 
+    /* values[i] rounded to the nearest bf16, ties to even, as it travels (collectives/elements.h).
+     */
+    int (*round_bf16)(qd_backend_context *context, float *values, int64_t count);
+
     /* Sum of losses in order, and how many rows of logits [n, classes] have their first greatest
      * entry at the target (0 where targets is NULL), which is not *ignored (NULL: none is); over
      * the first n rows. */

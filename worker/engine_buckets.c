@@ -56,6 +56,12 @@ void qd_engine_plan_merges(qd_engine *e) {
         m->count++;
 }
 
+int qd_engine_round(qd_engine *e, int part, int64_t from, int64_t to) {
+    if (e->job.train.reduce_precision != QD_PRECISION_BF16)
+        return 0;
+    return e->backend->round_bf16(e->context, qd_engine_part(e, part, from), to - from);
+}
+
 int qd_engine_clear_gaps(const qd_engine *e, int part, int first, int end) {
     const qd_row_blocks *blocks = e->buckets->blocks;
     int rc = 0;
@@ -89,10 +95,16 @@ static int send_bucket(qd_engine *e, int b) {
 static int finish_bucket(qd_engine *e, int b) {
     const qd_bucket *bucket = &e->buckets->bucket[b];
     int rc = qd_engine_clear_gaps(e, e->merges.leaf, bucket->first_block, bucket->end_block);
-    for (int i = 0; i < e->merges.count && !rc; i++)
-        rc = e->backend->add(e->context, qd_engine_part(e, e->merges.into[i], bucket->begin),
+    if (!rc)
+        rc = qd_engine_round(e, e->merges.leaf, bucket->begin, bucket->end);
+    for (int i = 0; i < e->merges.count && !rc; i++) {
+        int into = e->merges.into[i];
+        rc = e->backend->add(e->context, qd_engine_part(e, into, bucket->begin),
                              qd_engine_part(e, e->merges.from[i], bucket->begin),
                              bucket->end - bucket->begin);
+        if (!rc)
+            rc = qd_engine_round(e, into, bucket->begin, bucket->end);
+    }
     if (rc || !e->exchange)
         return rc;
     rc = e->backend->wait(e->context);

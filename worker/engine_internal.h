@@ -111,6 +111,10 @@ int qd_engine_free_segments(qd_engine *engine, int pass);
 /* The sum over all slots, from a place of the flat vector on that lies at `home` of the shard. */
 float *qd_engine_sum_at(const qd_engine *engine, int64_t at, int64_t home);
 
+/* Rounds elements [from, to) of a partial sum that is a node of the tree over slots, where they
+ * travel in bf16. */
+int qd_engine_round(qd_engine *engine, int part, int64_t from, int64_t to);
+
 /* Clears what lies between parameters in blocks [first, end) of a partial sum, which is added,
  * travels and is updated along with the rest. */
 int qd_engine_clear_gaps(const qd_engine *engine, int part, int first, int end);

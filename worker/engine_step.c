@@ -225,13 +225,19 @@ static int write_totals(qd_engine *e, int into) {
 static int finish_slot(qd_engine *e, int leaf, bool last) {
     int into, from;
     int rc = last ? 0 : qd_engine_clear_gaps(e, leaf, 0, e->buckets->blocks->count);
+    int64_t elements = e->graph->param_elements;
+    if (!rc && !last)
+        rc = qd_engine_round(e, leaf, 0, elements);
     if (!rc)
         rc = write_totals(e, leaf);
     if (!rc && last)
         rc = qd_engine_finish_totals(e);
-    while (!rc && !last && qd_tree_stack_push_next(&e->stack, &into, &from))
+    while (!rc && !last && qd_tree_stack_push_next(&e->stack, &into, &from)) {
         rc = e->backend->add(e->context, e->vectors[into], e->vectors[from],
                              e->plan->gradient_elements);
+        if (!rc)
+            rc = qd_engine_round(e, into, 0, elements);
+    }
     return rc ? rc : e->backend->wait(e->context);
 }
 

@@ -116,7 +116,9 @@ int qd_exchange_wait_sum(qd_exchange *x, int bucket) {
 
 int qd_exchange_sum_totals(qd_exchange *x, float *const *parts, int count, float *result,
                            int64_t elements) {
-    return explain(x, qd_allreduce_start(x->group, &x->ranges, parts, count, result, elements,
+    qd_slot_ranges exact = x->ranges;
+    exact.exact = true;
+    return explain(x, qd_allreduce_start(x->group, &exact, parts, count, result, elements,
                                          &x->sums[x->buckets->count]));
 }
 

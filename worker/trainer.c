@@ -23,7 +23,7 @@ int qd_trainer_sum(qd_trainer *t, float *values, int count) {
     int members = t->a->rank_count;
     memset(t->agree, 0, QD_AGREE_MAX * sizeof *t->agree);
     memcpy(t->agree, values, (size_t)count * sizeof *values);
-    qd_slot_ranges one_each = {.leaves = members, .starts = t->one_each};
+    qd_slot_ranges one_each = {.leaves = members, .starts = t->one_each, .exact = true};
     qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
     int rc = qd_allreduce_ordered(t->group, &one_each, &t->agree, 1, t->agree, QD_AGREE_MAX);
     qd_span_enter(&t->spans, before);

@@ -219,7 +219,7 @@ int qd_trainer_evaluate(qd_trainer *t, qd_split split) {
     if (rc)
         return rc;
     qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
-    qd_slot_ranges one_each = {.leaves = members, .starts = t->one_each};
+    qd_slot_ranges one_each = {.leaves = members, .starts = t->one_each, .exact = true};
     rc = qd_allreduce_ordered(t->data_group, &one_each, &results, 1, results, PARTS * chunks);
     one_each.leaves = t->grid.pp;
     if (!rc && t->grid.pp > 1) /* the last stage has the results, the others zeros */

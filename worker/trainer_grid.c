@@ -14,12 +14,16 @@ enum { GANG, DATA, TENSOR, OUTPUTS, GRADIENTS, GROUPS };
 static int create_group(qd_trainer *t, int which, const int *ranks, int count,
                         qd_progress *progress, qd_group **group) {
     const qd_assignment *a = t->a;
+    bool sums = which == DATA; /* gradients; all else is exact */
     qd_group_config config = {
         .world = a->world,
         .id = a->epoch * GROUPS + (uint32_t)which,
         .members = ranks,
         .member_count = count,
         .transport = a->transport,
+        .reduction = sums ? (qd_reduction_kind)t->job->layout_reduction : QD_REDUCTION_ORDERED,
+        .wire = sums && t->job->train.reduce_precision == QD_PRECISION_BF16 ? QD_WIRE_BF16
+                                                                            : QD_WIRE_FP32,
         .deadline_s = a->deadline_s,
         .poll = t->hooks->poll,
         .poll_context = t->hooks->context,
@@ -78,8 +82,8 @@ static int gather(void *context, void *all, int64_t bytes) {
 /* A group of the whole gang serves as the one along an axis that the gang lies on. */
 static int open_groups(qd_trainer *t) {
     bool lies_on_data = t->grid.tp == 1 && t->grid.pp == 1;
-    int rc = create_group(t, GANG, t->a->ranks, t->a->rank_count, lies_on_data ? t->progress : NULL,
-                          &t->group);
+    int rc = create_group(t, lies_on_data ? DATA : GANG, t->a->ranks, t->a->rank_count,
+                          lies_on_data ? t->progress : NULL, &t->group);
     if (lies_on_data)
         t->data_group = t->group;
     else if (!rc)

@@ -158,7 +158,7 @@ int main(int argc, char **argv) {
     }
     for (int i = 0; i <= world->size; i++)
         starts[i] = i;
-    qd_slot_ranges ranges = {world->size, starts};
+    qd_slot_ranges ranges = {.leaves = world->size, .starts = starts};
     float *vector = aligned_alloc(64, ((size_t)count * sizeof *vector + 63) / 64 * 64);
     if (!vector)
         abort();

@@ -90,27 +90,27 @@ static inline void free_parts(parts *p) {
 static inline qd_slot_ranges one_each(int *starts, int members) {
     for (int i = 0; i <= members; i++)
         starts[i] = i;
-    return (qd_slot_ranges){members, starts};
+    return (qd_slot_ranges){.leaves = members, .starts = starts};
 }
 
 static inline qd_slot_ranges even(int *starts, int members) {
     for (int i = 0; i <= members; i++)
         starts[i] = 4 * i;
-    return (qd_slot_ranges){4 * members, starts};
+    return (qd_slot_ranges){.leaves = 4 * members, .starts = starts};
 }
 
 static inline qd_slot_ranges uneven(int *starts, int members) {
     starts[0] = 0;
     for (int i = 0; i < members; i++)
         starts[i + 1] = starts[i] + 1 + (i * 5 + 2) % 4;
-    return (qd_slot_ranges){starts[members], starts};
+    return (qd_slot_ranges){.leaves = starts[members], .starts = starts};
 }
 
 static inline qd_slot_ranges heavy_last(int *starts, int members) {
     for (int i = 0; i < members; i++)
         starts[i] = i;
     starts[members] = members + 21;
-    return (qd_slot_ranges){members + 21, starts};
+    return (qd_slot_ranges){.leaves = members + 21, .starts = starts};
 }
 
 static qd_slot_ranges (*const distributions[])(int *, int) = {one_each, even, uneven, heavy_last};

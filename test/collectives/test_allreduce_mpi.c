@@ -67,7 +67,8 @@ static void fewer_members_find_the_same_bits(mpi_test *t) {
             continue;
         for (int i = 0; i <= size; i++)
             starts[i] = LEAVES * i / size;
-        reduce_and_check(t, group, &(qd_slot_ranges){LEAVES, starts}, COUNT, size % 2 == 0);
+        reduce_and_check(t, group, &(qd_slot_ranges){.leaves = LEAVES, .starts = starts}, COUNT,
+                         size % 2 == 0);
         qd_group_destroy(group);
     }
 }

@@ -267,8 +267,8 @@ static void more_members_than_slots_are_refused(mpi_test *t) {
     for (int i = 0; i <= m; i++)
         starts[i] = i < m ? i : m - 1;
     qd_group *g = group_of_all(t);
-    CHECK(t, g && qd_allreduce_ordered(g, &(qd_slot_ranges){m - 1, starts}, &part, 1, v, 16) ==
-                      QD_EINTERNAL);
+    CHECK(t, g && qd_allreduce_ordered(g, &(qd_slot_ranges){.leaves = m - 1, .starts = starts},
+                                       &part, 1, v, 16) == QD_EINTERNAL);
     CHECK(t, strstr(qd_error_message(), "slots over") != NULL);
     qd_group_destroy(g);
 }

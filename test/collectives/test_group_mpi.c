@@ -35,7 +35,8 @@ static int reduce_zeros(qd_group *group, int64_t count) {
     if (!v)
         abort();
     memset(v, 0, (size_t)count * sizeof *v);
-    int rc = qd_allreduce_ordered(group, &(qd_slot_ranges){size, starts}, &v, 1, v, count);
+    int rc = qd_allreduce_ordered(group, &(qd_slot_ranges){.leaves = size, .starts = starts}, &v, 1,
+                                  v, count);
     /* Given back at once, also after a failure: nobody may touch it any more. */
     memset(v, 0xff, (size_t)count * sizeof *v);
     free(v);
@@ -189,7 +190,8 @@ static void who_gives_out_the_slots_differently_is_named(mpi_test *t) {
     int held = 1;
     if (is_last(t) && n == 2)
         held = 2; /* slots 1 and 2 of three are no whole node */
-    int rc = qd_allreduce_ordered(group, &(qd_slot_ranges){n + 1, starts}, parts, held, v[0], 16);
+    int rc = qd_allreduce_ordered(group, &(qd_slot_ranges){.leaves = n + 1, .starts = starts},
+                                  parts, held, v[0], 16);
     CHECK(t, rc == QD_EPROTO);
     CHECK(t, is_last(t) || message_names(last_rank(t)));
     CHECK(t, strstr(qd_error_message(), "given out differently") != NULL);
@@ -253,7 +255,7 @@ static void wrong_arguments_are_refused_and_harm_nothing(mpi_test *t) {
         return;
     _Alignas(64) float a[16] = {1}, b[16] = {2}, result[16];
     float *parts[2] = {a, b};
-    qd_slot_ranges one = {1, starts}, two = {2, starts};
+    qd_slot_ranges one = {.leaves = 1, .starts = starts}, two = {.leaves = 2, .starts = starts};
     CHECK(t, qd_allreduce_ordered(group, &one, parts, 2, result, 16) == QD_EINTERNAL);
     CHECK(t, qd_allreduce_ordered(group, &two, parts, 1, result, 16) == QD_EINTERNAL);
     CHECK(t, qd_allreduce_ordered(group, &one, parts, 1, result, -1) == QD_EINTERNAL);

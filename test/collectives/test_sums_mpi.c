@@ -75,7 +75,7 @@ static void bf16_sums_are_the_rounded_tree_on_every_number_of_members(mpi_test *
             continue;
         for (int i = 0; i <= size; i++)
             starts[i] = LEAVES * i / size;
-        qd_slot_ranges ranges = {LEAVES, starts};
+        qd_slot_ranges ranges = {.leaves = LEAVES, .starts = starts};
         parts p = fill_rounded(&ranges, qd_group_index(g), 3);
         bool good = true;
         CHECK(t, qd_allreduce_ordered(g, &ranges, p.vector, p.count, p.vector[0], COUNT) == 0);

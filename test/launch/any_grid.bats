@@ -95,6 +95,29 @@ YAML
   cmp runs/grid/steps.jsonl one
 }
 
+# bats test_tags=release
+@test "gradients that travel in bf16 are rounded alike on every grid" {
+  texts
+  gpt fp32
+  sed -i 's/precision: fp32/reduce_precision: bf16/' grid.in
+  same_on 2x1 3x1 4x1z2 2x2p2fz3 2x1p2bz1
+  cp one rounded
+  sed -i 's/reduce_precision: bf16/reduce_precision: fp32/' grid.in
+  on 1x1 4
+  ! cmp -s runs/grid/steps.jsonl rounded # it does round
+}
+
+@test "the library's own all-reduce comes to the same losses up to rounding" {
+  texts
+  gpt fp32
+  on 1x1 4
+  cp runs/grid/steps.jsonl one
+  sed -i 's/LAYOUT/LAYOUT, reduction: fast/' grid.in
+  on 4x1 4
+  jq -en --slurpfile a one --slurpfile b runs/grid/steps.jsonl \
+    '[$a, $b | map(select(.loss) | .loss)] | transpose | length > 0 and all(.[0] - .[1] | fabs < 1e-4)'
+}
+
 @test "three tensor slots on two ranks, one of which holds two" {
   texts
   gpt fp32

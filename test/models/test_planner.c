@@ -147,15 +147,16 @@ START_TEST(what_moves_more_than_it_computes_takes_the_time_of_memory) {
 }
 END_TEST
 
-/* Rajbhandari et al., arXiv 1910.02054, 7: 2 P for stages 0 and 1, (m + 1) P where gradients are
- * scattered each micro-batch, 3 P each micro-batch for stage 3; times (d - 1) / d. */
+/* Rajbhandari et al., arXiv 1910.02054, 7: 2 P for stages 0 to 2, since gradients of
+ * micro-batches are added up before they are scattered; for stage 3 parameters are gathered 2 m
+ * times; times (d - 1) / d. */
 START_TEST(data_ranks_send_what_zero_says) {
     qd_job job = MLP_JOB(64, 1, QD_OPTIMIZER_ADAM, 64, 32, 10);
     qd_hardware h = simple(8);
     double p = 4 * parameters_of(&job), m = 2;
     for (int d = 2; d <= 8; d *= 2)
         for (int zero = 0; zero <= 3; zero++) {
-            double times = zero < 2 ? 2 : zero == 2 ? m + 1 : 3 * m;
+            double times = zero < 3 ? 2 : 2 * m + 1;
             qd_plan plan = predict(&job, &h, data_layout(d, zero, (int64_t)m));
             double expected = times * p * (d - 1) / d;
             ck_assert_double_eq_tol(plan.data.inside, expected, 1e-9 * expected);

@@ -121,7 +121,7 @@ static bool open_member(mpi_test *t, member *m, int zero, bool has_thread) {
     if (!rc)
         rc = open_group(t, m, has_thread);
     if (!rc)
-        rc = qd_exchange_create(m->group, &(qd_slot_ranges){MEMBERS, starts},
+        rc = qd_exchange_create(m->group, &(qd_slot_ranges){.leaves = MEMBERS, .starts = starts},
                                 qd_engine_buckets(m->engine), qd_engine_shards(m->engine), NULL,
                                 &m->exchange);
     CHECK(t, rc == 0);

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectives/elements.h"
 #include "runtime/error.h"
 #include "worker/cpu/cpu.h"
 #include "worker/cpu/onednn.h"
@@ -110,6 +111,12 @@ static int narrow(qd_backend_context *context, void *to, const float *from, int6
     return 0;
 }
 
+static int round_bf16(qd_backend_context *context, float *values, int64_t count) {
+    (void)context;
+    qd_elements_round(QD_WIRE_BF16, values, (size_t)count);
+    return 0;
+}
+
 static int add(qd_backend_context *context, float *into, const float *from, int64_t count) {
     context->kernels->add_floats(into, from, count);
     return 0;
@@ -168,6 +175,7 @@ const qd_backend qd_backend_cpu = {
     .backward = backward,
     .narrow = narrow,
     .add = add,
+    .round_bf16 = round_bf16,
     .score = score,
     .greatest = greatest,
     .norm_squared = norm_squared,
