@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { SPIN_POLLS = 64, YIELD_POLLS = 2048 };
+enum { SPIN_POLLS = 64, YIELD_POLLS = QD_BACKOFF_ASLEEP, FIRST_SLEEP_US = 8, MOST_DOUBLINGS = 20 };
 
 int64_t qd_clock_now_ns(void) {
     struct timespec t;
@@ -33,7 +33,8 @@ void qd_backoff_pause(qd_backoff *backoff, unsigned max_sleep_us) {
         sched_yield();
         return;
     }
-    unsigned sleep_us = (n - YIELD_POLLS) + 1;
+    unsigned doublings = n - YIELD_POLLS < MOST_DOUBLINGS ? n - YIELD_POLLS : MOST_DOUBLINGS;
+    unsigned sleep_us = FIRST_SLEEP_US << doublings;
     if (sleep_us >= max_sleep_us) {
         sleep_us = max_sleep_us;
         backoff->polls = n; /* stay at the longest pause */

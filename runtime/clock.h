@@ -25,9 +25,12 @@ double qd_deadline_left_s(qd_deadline deadline);
 
 /*
  * Waiting politely in a polling loop: start at {0}, call qd_backoff_pause once for each fruitless
- * poll. First it spins, then yields the processor, then sleeps a little longer each time, up to
- * max_sleep_us. Reset by assigning {0}.
+ * poll. First it spins, then yields the processor, then sleeps twice as long each time, up to
+ * max_sleep_us. Reset by assigning {0}; or {QD_BACKOFF_ASLEEP}, to sleep at once: for who can wait
+ * and must not take the core from those that compute.
  */
+enum { QD_BACKOFF_ASLEEP = 2048 };
+
 typedef struct qd_backoff {
     unsigned polls;
 } qd_backoff;

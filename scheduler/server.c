@@ -216,7 +216,7 @@ static int keep_time(qd_server *server) {
 }
 
 static int serve(qd_server *server) {
-    qd_backoff backoff = {0};
+    qd_backoff backoff = {QD_BACKOFF_ASLEEP};
     while (!server->shutdown) {
         int taken = hear_all(server);
         int rc = taken < 0 ? taken : heed_stop_signal(server);
@@ -227,7 +227,7 @@ static int serve(qd_server *server) {
         if (rc)
             return rc;
         if (taken > 0)
-            backoff = (qd_backoff){0};
+            backoff = (qd_backoff){QD_BACKOFF_ASLEEP};
         qd_backoff_pause(&backoff, POLL_SLEEP_US);
     }
     return 0;

@@ -5,8 +5,10 @@ DistributedDataParallel over gloo.
 
     scale.py QUADRILLE [--python PYTHON | --no-torch] [--models ...] [--dtypes ...]
 
+On two ranks each updates its half of the parameters (layout.zero 1), as the planner would have it.
+
 efficiency: time of a step on one rank over that on two, each of which has a batch as large. Both run by
-turns, ROUNDS times, and medians are taken. communication_share: of the time of the second rank's step, that
+turns, --rounds times, and medians are taken. communication_share: of the time of the second rank's step, that
 spent waiting for sums.
 """
 
@@ -21,8 +23,7 @@ import tempfile
 
 from step import TUNED, run
 
-ROUNDS = 3
-STEPS = {"mlp": 1500, "smallgpt": 6, "gpt2": 5}
+STEPS = {"mlp": 500, "smallgpt": 6, "gpt2": 5}
 BATCH = {"mlp": 128, "smallgpt": 8, "gpt2": 4}
 MODELS = {
     "mlp": """model: {family: mlp, inputs: 784, hidden: [512, 512], classes: 10}
@@ -57,6 +58,7 @@ def quadrille(options, folder, model, dtype, ranks):
 train: {{batch: {BATCH[model] * ranks}, steps: {STEPS[model]}, precision: {dtype}}}
 optimizer: {{kind: adam, learning_rate: 0.000001}}
 slots: {{data: {ranks}}}
+layout: {{zero: 1, bucket_mib: 0.5}}
 log: {{interval_s: 0.05}}
 """
     )
@@ -80,7 +82,7 @@ def torch(options, model, dtype, ranks):
 
 def measure(options, folder, model, dtype):
     ours, theirs, waits = {1: [], 2: []}, {1: [], 2: []}, []
-    for _ in range(ROUNDS):
+    for _ in range(options.rounds):
         for ranks in 1, 2:
             ms, waited = quadrille(options, folder, model, dtype, ranks)
             ours[ranks].append(ms)
@@ -104,6 +106,7 @@ def main():
     parser.add_argument("--no-torch", action="store_true")
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--dtypes", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         write_data(pathlib.Path(folder))

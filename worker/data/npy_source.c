@@ -13,14 +13,32 @@ typedef struct npy_file {
     qd_mapping mapping;
     qd_npy array;
     qd_number_rule rule;
-    int64_t row; /* elements of a sample */
+    int64_t row;               /* elements of a sample */
+    float byte[UINT8_MAX + 1]; /* what each byte of an |u1 array is as a float */
 } npy_file;
 
 typedef struct npy_source {
     npy_file inputs, targets;
 } npy_source;
 
+static bool is_bytes(const npy_file *file) {
+    return file->array.dtype == QD_NPY_U1 && file->rule.dtype == QD_F32;
+}
+
+static void list_bytes(npy_file *file) {
+    for (int i = 0; is_bytes(file) && i <= UINT8_MAX; i++)
+        qd_number_store(&file->rule, i, &file->byte[i]);
+}
+
+/* Bytes, as images have them, are looked up: to normalise each takes as long as a small model. */
 static void get_row(const npy_file *file, int64_t index, char *out) {
+    const uint8_t *bytes = file->array.data + index * file->row;
+    if (is_bytes(file)) {
+        float *to = (float *)(void *)out;
+        for (int64_t i = 0; i < file->row; i++)
+            to[i] = file->byte[bytes[i]];
+        return;
+    }
     for (int64_t i = 0; i < file->row; i++)
         qd_number_store(&file->rule, qd_npy_at(&file->array, index * file->row + i),
                         out + i * QD_NUMBER_BYTES);
@@ -105,6 +123,8 @@ static int open_pair(const qd_job *job, const qd_sample_spec *spec, const char *
         npy_source_close(s);
         return rc;
     }
+    list_bytes(&s->inputs);
+    list_bytes(&s->targets);
     *out = (qd_source){.samples = s->inputs.array.dim[0],
                        .memory = {.mapped = s->inputs.mapping.size + s->targets.mapping.size},
                        .self = s,
