@@ -8,7 +8,8 @@ DistributedDataParallel over gloo.
 On two ranks each updates its half of the parameters (layout.zero 1), as the planner would have it.
 
 efficiency: time of a step on one rank over that on two, each of which has a batch as large. Both run by
-turns, --rounds times, and medians are taken. communication_share: of the time of the second rank's step, that
+turns, --rounds times, and medians are taken. machine_efficiency: the same for two jobs of one rank that exchange nothing: what the cores allow, which
+share caches and memory. communication_share: of the time of the second rank's step, that
 spent waiting for sums.
 """
 
@@ -50,10 +51,9 @@ def write_data(folder):
     npy("y.npy", "|u1", (rows,), bytes(chance.randrange(10) for _ in range(rows)))
 
 
-def quadrille(options, folder, model, dtype, ranks):
-    """Milliseconds of a step, and the share of it that the last rank waited for others."""
-    (folder / "bench.yaml").write_text(
-        f"""name: bench
+def write_job(folder, name, model, dtype, ranks):
+    (folder / f"{name}.yaml").write_text(
+        f"""name: {name}
 {MODELS[model]}
 train: {{batch: {BATCH[model] * ranks}, steps: {STEPS[model]}, precision: {dtype}}}
 optimizer: {{kind: adam, learning_rate: 0.000001}}
@@ -62,16 +62,43 @@ layout: {{zero: 1, bucket_mib: 0.5}}
 log: {{interval_s: 0.05}}
 """
     )
-    command = [options.quadrille, "run", "-n", str(ranks), "--progress=none", "bench.yaml"]
+
+
+def train(options, folder, workers, names):
+    files = [f"{name}.yaml" for name in names]
+    command = [options.quadrille, "run", "-n", str(workers), "--progress=none"] + files
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
-    log = folder / "runs" / "bench" / f"rank-{ranks}.jsonl"
+
+
+def read_steps(folder, name, rank):
+    log = folder / "runs" / name / f"rank-{rank}.jsonl"
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    lines = [line for line in lines if line["steps"] > 0][2:-1]  # warm, and without the checkpoint
+    return [line for line in lines if line["steps"] > 0][2:-1]  # warm, and without the checkpoint
+
+
+def quadrille(options, folder, model, dtype, ranks):
+    """Milliseconds of a step, and the share of it that the last rank waited for others."""
+    write_job(folder, "bench", model, dtype, ranks)
+    train(options, folder, ranks, ["bench"])
+    lines = read_steps(folder, "bench", ranks)
     ms = statistics.median(line["wall_s"] / line["steps"] for line in lines) * 1e3
     waited = sum(line["communication_s"] for line in lines) / sum(line["wall_s"] for line in lines)
     return ms, waited
+
+
+def apart(options, folder, model, dtype):
+    """Milliseconds of a step of the slower of two jobs that run beside each other and exchange nothing."""
+    for name in "one", "other":
+        write_job(folder, name, model, dtype, 1)
+    train(options, folder, 2, ["one", "other"])
+    times = []
+    for log in folder.glob("runs/*/rank-*.jsonl"):
+        if log.parent.name in ("one", "other"):
+            lines = read_steps(folder, log.parent.name, log.stem.split("-")[1])
+            times.append(statistics.median(line["wall_s"] / line["steps"] for line in lines) * 1e3)
+    return max(times)
 
 
 def torch(options, model, dtype, ranks):
@@ -81,7 +108,7 @@ def torch(options, model, dtype, ranks):
 
 
 def measure(options, folder, model, dtype):
-    ours, theirs, waits = {1: [], 2: []}, {1: [], 2: []}, []
+    ours, theirs, waits, separate = {1: [], 2: []}, {1: [], 2: []}, [], []
     for _ in range(options.rounds):
         for ranks in 1, 2:
             ms, waited = quadrille(options, folder, model, dtype, ranks)
@@ -89,8 +116,10 @@ def measure(options, folder, model, dtype):
             waits += [waited] if ranks == 2 else []
             if not options.no_torch:
                 theirs[ranks].append(torch(options, model, dtype, ranks)["step_ms"])
+        separate.append(apart(options, folder, model, dtype))
     one, two = (statistics.median(ours[ranks]) for ranks in (1, 2))
     line = {"model": model, "dtype": dtype, "one_ms": round(one, 3), "two_ms": round(two, 3)}
+    line |= {"machine_efficiency": round(one / statistics.median(separate), 3)}
     line |= {"efficiency": round(one / two, 3), "communication_share": round(statistics.median(waits), 3)}
     if theirs[1]:
         one, two = (statistics.median(theirs[ranks]) for ranks in (1, 2))

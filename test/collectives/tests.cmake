@@ -45,7 +45,7 @@ endif()
 # Those with a second thread also under TSan, which takes Open MPI's own shared memory for a race.
 qd_mpi_test(test_progress_mpi)
 foreach(ranks ${QD_MPI_TEST_RANKS})
-  set_tests_properties(collectives/test_progress_mpi_shm_${ranks} PROPERTIES LABELS threads)
+  qd_threads(collectives/test_progress_mpi_shm_${ranks} test_progress_mpi)
 endforeach()
 
 add_executable(test_lost_mpi collectives/test_lost_mpi.c)

@@ -13,9 +13,9 @@ qd_test(worker test_utilization qd_worker)
 qd_test(worker test_trainer_memory qd_worker)
 qd_test(worker test_steps_log qd_worker)
 
-# Threads are started by these: test/run runs them under ThreadSanitizer, too.
-set_tests_properties(worker/test_loader worker/test_checkpoint worker/test_checkpoint_slices
-  worker/test_checkpoint_failure PROPERTIES LABELS threads)
+foreach(program test_loader test_checkpoint test_checkpoint_slices test_checkpoint_failure)
+  qd_threads(worker/${program} ${program})
+endforeach()
 
 qd_test(worker test_ops qd_worker)
 qd_test(worker test_vector_math qd_worker)
@@ -92,8 +92,9 @@ if(QD_SANITIZE)
 endif()
 add_test(NAME worker/test_pipeline_driver COMMAND mpirun --oversubscribe -mca btl self,vader -n ${stages}
   $<TARGET_FILE:test_pipeline_driver> shm)
-set_tests_properties(worker/test_pipeline_driver PROPERTIES TIMEOUT 120 PROCESSORS 2 LABELS threads
+set_tests_properties(worker/test_pipeline_driver PROPERTIES TIMEOUT 120 PROCESSORS 2
   ENVIRONMENT "${QD_MPI_TEST_ENVIRONMENT}")
+qd_threads(worker/test_pipeline_driver test_pipeline_driver)
 
 # What is counted and measured is the same code as in the gangs above and in launch/any_grid, which sanitizers look at.
 if(NOT QD_SANITIZE)
