@@ -14,6 +14,7 @@ typedef struct buffer {
     size_t bytes;
     span spans[2];
     int span_count;
+    bool travels;   /* between parts of a model */
     size_t *offset; /* where the plan wants to know it */
 } buffer;
 
@@ -96,6 +97,11 @@ static void live_through_backward(lives *l, int n, int time) {
     live_through_weights(l, n, time);
 }
 
+static void mark_travelling(lives *l, const int *values, int count) {
+    for (int i = 0; i < count; i++)
+        l->values[values[i]].travels = l->grads[values[i]].travels = true;
+}
+
 /* What nobody produces is there from the start. */
 static void live(lives *l, const qd_timeline *timeline) {
     for (int v = 0; v < l->graph->value_count; v++)
@@ -121,6 +127,8 @@ static void live(lives *l, const qd_timeline *timeline) {
         }
     }
     live_to_end(l, timeline->count - 1);
+    mark_travelling(l, l->graph->taken, l->graph->taken_count);
+    mark_travelling(l, l->graph->handed, l->graph->handed_count);
 }
 
 /* ---- where they go ---- */
@@ -289,6 +297,62 @@ static size_t place_windows(const qd_graph *graph, const qd_windows *windows, bu
     return offset + bytes;
 }
 
+/* Whether a buffer holds something while other micro-batches are computed with: between forward
+ * and backward, between backward's halves, or on its way to or from another part. */
+static bool outlives_actions(const buffer *b, const qd_timeline *timeline) {
+    for (int i = 0; i < b->span_count; i++)
+        if ((b->spans[i].first <= timeline->loss && b->spans[i].last > timeline->loss) ||
+            (b->spans[i].first < timeline->weights && b->spans[i].last >= timeline->weights))
+            return true;
+    return b->travels;
+}
+
+/* Those that do first. Returns how many. */
+static int part_lasting(const qd_timeline *timeline, buffer *buffers, int count) {
+    int lasting = 0;
+    for (int i = 0; i < count; i++) {
+        buffer b = buffers[i];
+        if (!outlives_actions(&b, timeline))
+            continue;
+        buffers[i] = buffers[lasting];
+        buffers[lasting++] = b;
+    }
+    return lasting;
+}
+
+static void shift(const buffer *buffers, int count, size_t offset) {
+    for (int i = 0; i < count; i++)
+        *buffers[i].offset += offset;
+}
+
+/* The first `lasting` buffers in a pool for each micro-batch, the others in one that all share. */
+static void place_pools(int micro_batches, buffer *buffers, int count, int lasting,
+                        qd_memory_plan *plan, size_t offset) {
+    size_t shared = place(buffers + lasting, count - lasting);
+    plan->pool = offset + shared;
+    plan->pool_bytes = place(buffers, lasting);
+    plan->bytes = plan->pool + (size_t)micro_batches * plan->pool_bytes;
+}
+
+/* With several micro-batches between forward and backward, only what lasts is there for each; but
+ * for small parts, whose buffers fit together better than apart. */
+static void place_all(const qd_timeline *timeline, int micro_batches, buffer *buffers, int count,
+                      qd_memory_plan *plan, size_t offset) {
+    int lasting = count;
+    place_pools(micro_batches, buffers, count, count, plan, offset);
+    if (micro_batches > 1) {
+        size_t together = plan->bytes;
+        lasting = part_lasting(timeline, buffers, count);
+        place_pools(micro_batches, buffers, count, lasting, plan, offset);
+        if (plan->bytes > together) {
+            lasting = count;
+            place_pools(micro_batches, buffers, count, count, plan, offset);
+        }
+    }
+    shift(buffers + lasting, count - lasting, offset);
+    shift(buffers, lasting, plan->pool);
+}
+
 /* Lays out values, their gradients, saved buffers and segments behind `offset`. QD_ENOMEM. */
 static int place_values(const qd_graph *graph, const qd_timeline *timeline,
                         const qd_segments *segments, int micro_batches, qd_memory_plan *plan,
@@ -303,11 +367,7 @@ static int place_values(const qd_graph *graph, const qd_timeline *timeline,
     int count = gather(&l, plan, pooled);
     if (segments)
         count += gather_segments(segments, plan, pooled + count);
-    plan->pool = offset;
-    plan->pool_bytes = place(pooled, count);
-    plan->bytes = offset + (size_t)micro_batches * plan->pool_bytes;
-    for (int i = 0; i < count; i++)
-        *pooled[i].offset += offset;
+    place_all(timeline, micro_batches, pooled, count, plan, offset);
     free(all);
     return 0;
 }

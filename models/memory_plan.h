@@ -40,7 +40,8 @@ typedef struct qd_memory_plan {
     size_t *value;  /* [value_count] offset of each value */
     size_t *value_grad; /* [value_count] offset of its gradient; SIZE_MAX: none */
     size_t *saved;      /* [node_count] what forward leaves for backward; SIZE_MAX: none */
-    size_t pool;        /* offset of what belongs to a micro-batch: values, gradients, saved */
+    size_t pool;        /* offset of what belongs to a micro-batch: values, gradients, saved; with
+                           several in flight what does not outlast an action lies before it */
     size_t pool_bytes;  /* of one in flight; they lie one behind the other */
     size_t bytes;       /* size of the arena */
 } qd_memory_plan;

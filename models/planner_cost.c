@@ -263,6 +263,18 @@ static double host_bytes(const qd_plan_case *c, double own) {
     return c->host->mapped + qd_greater(0, c->host->heap + copy - c->host->reserve);
 }
 
+/* Partial sums are whole; with stage 2 and more, those of the last slot leave while they come,
+ * where nothing is added to them any more. */
+static double gradient_floats(const qd_plan_stage *s, const qd_plan_layout *layout) {
+    double whole = s->sum.parameters, own = whole / layout->dp;
+    int per_rank = (int)((layout->slots + layout->dp - 1) / layout->dp);
+    int all = qd_memory_partial_sums(layout->slots, per_rank);
+    int but_last = per_rank > 1 ? qd_memory_partial_sums(layout->slots, per_rank - 1) : 0;
+    if (layout->zero < 2 || layout->micro_batches > 1 || layout->pp > 1 || but_last >= all)
+        return whole * all;
+    return whole * but_last + own + qd_lesser(whole, 2 * s->sum.largest_unit);
+}
+
 /* With stage 3 two units are there whole: the one computed with, and the next. */
 static void stage_memory(const qd_plan_case *c, const qd_plan_layout *layout, int index,
                          double memory[QD_PLAN_MEMORIES]) {
@@ -270,13 +282,10 @@ static void stage_memory(const qd_plan_case *c, const qd_plan_layout *layout, in
     double whole = s->sum.parameters, own = whole / layout->dp;
     double gathered = qd_lesser(whole, own + 2 * s->sum.largest_unit);
     double held = layout->zero == 3 ? gathered : whole;
-    int64_t per_rank = (layout->slots + layout->dp - 1) / layout->dp;
-    double partial = qd_memory_partial_sums(layout->slots, (int)per_rank);
     double live = most_live(layout, index, (double)qd_plan_micro_batches(layout));
-    double gradients = layout->zero >= 2 ? own * partial + qd_lesser(whole, 2 * s->sum.largest_unit)
-                                         : whole * partial;
-    memory[QD_PLAN_WEIGHTS] = held * (float_bytes + (c->profile->bf16 ? 2 : 0));
-    memory[QD_PLAN_WEIGHT_GRADIENTS] = gradients * float_bytes;
+    double narrow = layout->zero == 3 ? held - own : held;
+    memory[QD_PLAN_WEIGHTS] = held * float_bytes + (c->profile->bf16 ? 2 * narrow : 0);
+    memory[QD_PLAN_WEIGHT_GRADIENTS] = gradient_floats(s, layout) * float_bytes;
     memory[QD_PLAN_OPTIMIZER_STATE] =
         (layout->zero > 0 ? own : whole) * float_bytes * c->profile->state_vectors;
     memory[QD_PLAN_ACTIVATIONS] = (live - 1) * s->most_kept + s->most_peak;

@@ -134,7 +134,7 @@ static volume of_broadcast(uint64_t s, uint64_t hosts, uint64_t each, bool root,
 
 static void check_hosts_alike(mpi_test *t, int hosts, qd_wire_type wire) {
     counted c;
-    int host[MOST_RANKS], m = t->world->size, each = m / hosts;
+    int host[MOST_RANKS] = {0}, m = t->world->size, each = m / hosts;
     int64_t bounds[MOST_RANKS + 1], count = 30000 * m;
     for (int i = 0; i < m; i++)
         host[i] = i / each;
