@@ -145,6 +145,9 @@ void qd_core_destroy(qd_core *core);
  */
 int qd_core_handle(qd_core *core, const qd_event *event, qd_action_list *actions);
 
+/* Another core in the same state: it answers what would be, while this one lives on. QD_ENOMEM. */
+int qd_core_copy(const qd_core *core, qd_core **copy);
+
 /* When the core wants to be told of the time (QD_EVENT_TIME) if nothing else happens before;
  * INT64_MAX: never. */
 int64_t qd_core_wake_ns(const qd_core *core);

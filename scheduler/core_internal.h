@@ -1,8 +1,8 @@
 /*
  * core_internal.h: the core's state and the seams between the files that share it: core.c
  * (dispatch, views), core_events.c (one pair of functions for each event), lifecycle.c (what
- * happens to a job), core_digest.c, and the policies with what they are made of: in_order.c,
- * easy.c, conservative.c. Nobody else includes this.
+ * happens to a job), core_digest.c, core_copy.c, and the policies with what they are made of:
+ * in_order.c, easy.c, conservative.c. Nobody else includes this.
  */
 #ifndef QD_SCHEDULER_CORE_INTERNAL_H
 #define QD_SCHEDULER_CORE_INTERNAL_H

@@ -93,7 +93,7 @@ typedef struct qd_job_list {
     int count;
 } qd_job_list;
 
-/* Readable by all of scheduler/, changed by the functions below only. */
+/* Readable by all of scheduler/, changed by the functions below only, and made by core_copy.c. */
 typedef struct qd_job_table {
     qd_job_record **all; /* [count], ascending by number */
     int count, capacity;
