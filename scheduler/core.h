@@ -122,7 +122,7 @@ typedef struct qd_action {
     const int *ranks; /* START, STOP, ABORT: ascending; owned by the list */
     int rank_count;
     qd_job_state state;
-    const char *reason; /* owned by the list */
+    const char *reason; /* of the decision; NULL for SHUTDOWN; owned by the list */
     int exit_code;      /* JOB_STATE with FAILED: the QD_E code */
 } qd_action;
 

@@ -66,7 +66,8 @@ extern const qd_event_handler qd_event_handlers[QD_EVENTS];
  * empty one is replaced by plain words.
  */
 void qd_job_submitted(qd_core *core, const qd_submission *submission);
-void qd_job_start(qd_core *core, qd_job_record *job, int ranks); /* of a PENDING job */
+/* Of a PENDING job; why it is this one's turn: at most QD_REASON_WORDS_BYTES. */
+void qd_job_start(qd_core *core, qd_job_record *job, int ranks, const char *why);
 void qd_job_stop(qd_core *core, qd_job_record *job,
                  const char *text); /* of one that has not ended */
 /* Has RUNNING jobs whose limit is reached save and end, and lets in those whose begin has come. */

@@ -1,9 +1,11 @@
+#include <stdio.h>
+
 #include "scheduler/core_internal.h"
 #include "scheduler/policy.h"
 
-static void start(qd_core *core, const qd_queue_entry *entry) {
+static void start(qd_core *core, const qd_queue_entry *entry, const char *why) {
     core->timetable.profile.now_free -= entry->ranks;
-    qd_job_start(core, qd_job_of_entry(entry), entry->ranks);
+    qd_job_start(core, qd_job_of_entry(entry), entry->ranks, why);
 }
 
 /* Starts jobs behind the head that leave it its promise. */
@@ -13,6 +15,8 @@ static void backfill(qd_core *core, const qd_queue_entry *head) {
     if (shadow == QD_NEVER)
         return;
     int64_t spare = qd_profile_free_at(profile, shadow) - head->ranks;
+    char why[QD_REASON_WORDS_BYTES];
+    snprintf(why, sizeof why, "does not delay job %lld", (long long)head->job);
     const qd_queue_entry *last = head;
     qd_queue_entry place; /* of the last one that left the queue */
     for (;;) {
@@ -26,7 +30,7 @@ static void backfill(qd_core *core, const qd_queue_entry *head) {
         place = *next;
         if (next->run_ns > gap.window_ns)
             spare -= next->ranks;
-        start(core, next);
+        start(core, next, why);
         last = &place;
     }
 }
@@ -40,7 +44,7 @@ void qd_decide_easy(qd_core *core) {
             backfill(core, head);
             return;
         }
-        start(core, head);
+        start(core, head, "its turn");
     }
 }
 

@@ -30,6 +30,6 @@ void qd_decide_in_order(qd_core *core) {
     deal(core, count, free_ranks);
     for (; count > 0; count--) {
         qd_job_record *job = qd_job_of_entry(qd_queue_first(&core->queue));
-        qd_job_start(core, job, job->planned_ranks);
+        qd_job_start(core, job, job->planned_ranks, "its turn");
     }
 }

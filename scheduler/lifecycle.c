@@ -203,7 +203,7 @@ static void settle(qd_core *core, const qd_job_record *job) {
                   used_rank_s - job->charged_rank_s);
 }
 
-void qd_job_start(qd_core *core, qd_job_record *job, int ranks) {
+void qd_job_start(qd_core *core, qd_job_record *job, int ranks, const char *why) {
     job->attempt++;
     job->epoch = ++core->epoch;
     job->gang = (qd_gang){.size = ranks, .live = ranks};
@@ -222,7 +222,8 @@ void qd_job_start(qd_core *core, qd_job_record *job, int ranks) {
                                                 .attempt = job->attempt,
                                                 .epoch = job->epoch,
                                                 .ranks = job->ranks,
-                                                .rank_count = ranks});
+                                                .rank_count = ranks,
+                                                .reason = why});
 }
 
 void qd_job_stop(qd_core *core, qd_job_record *job, const char *text) {

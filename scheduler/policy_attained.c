@@ -212,7 +212,8 @@ static void start(qd_core *core) {
         unclaimed -= entry->ranks;
         if (entry->ranks <= free_ranks) {
             free_ranks -= entry->ranks;
-            qd_job_start(core, qd_job_of_entry(entry), entry->ranks);
+            qd_job_start(core, qd_job_of_entry(entry), entry->ranks,
+                         claims ? "room was made for it" : "fits into ranks that nobody claims");
         }
     }
 }

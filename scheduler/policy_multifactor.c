@@ -117,7 +117,7 @@ static void decide(qd_core *core) {
         if (!head || head->ranks > core->timetable.profile.now_free)
             break;
         core->timetable.profile.now_free -= head->ranks;
-        qd_job_start(core, qd_job_of_entry(head), head->ranks);
+        qd_job_start(core, qd_job_of_entry(head), head->ranks, "its turn");
     }
     qd_decide_easy(core);
 }

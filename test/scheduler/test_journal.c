@@ -174,7 +174,7 @@ START_TEST(the_first_action_that_differs_is_named) {
            " WHERE text LIKE 'START%'");
     assert_replay_fails(0, QD_EDATA,
                         "session 1, event 2: action 3 was recorded as 'START job 1 attempt 1 epoch "
-                        "1 ranks 2', and is now 'START job 1 attempt 1 epoch 1 ranks 1'");
+                        "1 ranks 2', and is now 'START job 1 attempt 1 epoch 1 ranks 1: its turn'");
 }
 END_TEST
 
@@ -238,7 +238,7 @@ START_TEST(a_shell_reads_events_and_actions_as_text) {
                          " WHERE sequence = 3"),
                      "FAILED -4 disk full");
     ck_assert_str_eq(ask("SELECT text FROM action WHERE sequence = 2 AND position = 3"),
-                     "START job 1 attempt 1 epoch 1 ranks 1");
+                     "START job 1 attempt 1 epoch 1 ranks 1: its turn");
     ck_assert_str_eq(ask("SELECT count(*) FROM session WHERE ended_utc >= began_utc"), "1");
 }
 END_TEST
