@@ -8,25 +8,27 @@
 #include "runtime/error.h"
 #include "scheduler/core_internal.h"
 
-static qd_job_record *copy_record(const qd_core *from, const qd_job_record *job) {
-    int most = job->submit.ranks_max;
+/* With room for so many ranks, if that is more than it could ever hold. */
+static qd_job_record *copy_record(const qd_core *from, const qd_job_record *job, int room) {
+    int most = job->submit.ranks_max > room ? job->submit.ranks_max : room;
     size_t ranks = (size_t)(most < from->ranks.count ? most : from->ranks.count);
     size_t bytes = sizeof *job + ranks * sizeof job->ranks[0];
     qd_job_record *copy = malloc(bytes);
     return copy ? memcpy(copy, job, bytes) : NULL;
 }
 
-static int copy_records(const qd_core *from, qd_core *to) {
+static int copy_records(const qd_core *from, int64_t wide, int room, qd_core *to) {
     size_t count = (size_t)from->jobs.count;
     to->jobs.all = calloc(count + 1, sizeof *to->jobs.all);
     if (!to->jobs.all)
         return QD_ENOMEM;
     to->jobs.capacity = (int)count;
     for (; to->jobs.count < from->jobs.count; to->jobs.count++) {
-        qd_job_record *job = copy_record(from, from->jobs.all[to->jobs.count]);
-        if (!job)
+        const qd_job_record *job = from->jobs.all[to->jobs.count];
+        qd_job_record *copy = copy_record(from, job, job->job == wide ? room : 0);
+        if (!copy)
             return QD_ENOMEM;
-        to->jobs.all[to->jobs.count] = job;
+        to->jobs.all[to->jobs.count] = copy;
     }
     return 0;
 }
@@ -108,13 +110,17 @@ static void copy_values(const qd_core *from, qd_core *to) {
     memcpy(to->drain_reason, from->drain_reason, sizeof to->drain_reason);
 }
 
-int qd_core_copy(const qd_core *core, qd_core **out) {
+int qd_core_copy(const qd_core *core, qd_core **copy) {
+    return qd_core_copy_for(core, 0, 0, copy);
+}
+
+int qd_core_copy_for(const qd_core *core, int64_t job, int ranks, qd_core **out) {
     qd_core *copy = NULL;
     size_t open = (size_t)core->jobs.pending.count + (size_t)core->jobs.blocked.count +
                   (size_t)core->jobs.active.count;
     int rc = qd_core_create(core->ranks.count, &core->scheduling, &copy);
     if (!rc)
-        rc = copy_records(core, copy);
+        rc = copy_records(core, job, ranks, copy);
     if (!rc)
         rc = qd_timetable_reserve(&copy->timetable, open + 1);
     if (rc) {

@@ -80,6 +80,12 @@ void qd_job_limit(qd_core *core, qd_job_record *job, int64_t limit_ns);
 void qd_job_preempt(qd_core *core, qd_job_record *job, const char *text);
 void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text); /* of any job */
 
+/* What the submission of a PENDING job asks for is something else now: it takes its place anew. */
+void qd_job_revised(qd_core *core, qd_job_record *job);
+
+/* A copy in which that job could be given so many ranks. */
+int qd_core_copy_for(const qd_core *core, int64_t job, int ranks, qd_core **copy);
+
 /* A member, whose rank is no longer held, has ended. exit_code: with FAILED. */
 void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, qd_outcome outcome,
                          int exit_code, const char *text);

@@ -86,6 +86,21 @@ static void tie_to_jobs(qd_core *core, qd_job_record *job) {
     }
 }
 
+int qd_gates_waits_for(const qd_core *core, const qd_job_record *job,
+                       const qd_job_record *others[QD_AFTER_MOST]) {
+    const char *text = job->submit.after;
+    int count = 0;
+    while (*text) {
+        qd_after kind;
+        int64_t number = 0;
+        read_one(&text, &kind, &number);
+        const qd_job_record *other = qd_jobs_find(&core->jobs, number);
+        if (!has_ended(other))
+            others[count++] = other;
+    }
+    return count;
+}
+
 /* ---- arrays ---- */
 
 static qd_job_record *member_of(const qd_tree_node *node) {

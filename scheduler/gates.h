@@ -23,6 +23,10 @@ void qd_gates_tie(qd_core *core, qd_job_record *job);
 /* The strongest gate that is closed for a pending job. */
 qd_gate qd_gates_of(const qd_core *core, const qd_job_record *job);
 
+/* The jobs that a pending one comes after and that have not ended; returns how many. */
+int qd_gates_waits_for(const qd_core *core, const qd_job_record *job,
+                       const qd_job_record *others[QD_AFTER_MOST]);
+
 /* Notes which gate keeps a pending job now, with its place in its array. */
 void qd_gates_set(qd_core *core, qd_job_record *job, qd_gate gate);
 

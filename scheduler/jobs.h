@@ -72,6 +72,9 @@ typedef struct qd_job_record {
     int64_t waited_ns;     /* in earlier times */
     qd_tree_node move;     /* in the core's moves while PENDING, else its alarms */
     int64_t move_ns;
+    int64_t submit_ns;  /* when it was submitted */
+    int64_t changed_ns; /* since when it has been in its state, and at its gate */
+    int64_t held_ns;    /* since when it is held */
     qd_gate gate;
     bool held;
     int comes_after;                   /* jobs that have not ended */

@@ -11,6 +11,7 @@
 #include "scheduler/gates.h"
 #include "scheduler/placement.h"
 #include "scheduler/prediction.h"
+#include "scheduler/reason.h"
 
 static void set_reason(qd_job_record *job, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -78,21 +79,26 @@ void qd_job_requeue(qd_core *core, qd_job_record *job) {
     take_place(core, job);
 }
 
-static const char *const gate_reasons[] = {
-    [QD_GATE_HELD] = "JobHeldUser: waits to be released",
-    [QD_GATE_BEGIN] = "BeginTime: waits for its begin time",
-    [QD_GATE_AFTER] = "Dependency: waits for the jobs it comes after",
-    [QD_GATE_ARRAY] = "JobArrayTaskLimit: waits for others of its array",
+static const struct {
+    qd_reason reason;
+    const char *words;
+} gate_reasons[] = {
+    [QD_GATE_HELD] = {QD_REASON_HELD, "waits to be released"},
+    [QD_GATE_BEGIN] = {QD_REASON_BEGIN, "waits for its begin time"},
+    [QD_GATE_AFTER] = {QD_REASON_DEPENDENCY, "waits for the jobs it comes after"},
+    [QD_GATE_ARRAY] = {QD_REASON_ARRAY, "waits for others of its array"},
 };
 
 /* A PENDING job that is in no queue stays at its gate, or takes its place in the queue. */
 static void enter_gate_or_queue(qd_core *core, qd_job_record *job) {
     qd_gates_set(core, job, qd_gates_of(core, job));
+    job->changed_ns = core->now_ns;
     if (job->gate == QD_GATE_OPEN) {
         enter_queue(core, job);
         return;
     }
-    set_reason(job, "%s", gate_reasons[job->gate]);
+    set_reason(job, "%s: %s", qd_reason_names[gate_reasons[job->gate].reason],
+               gate_reasons[job->gate].words);
     qd_moves_set(&core->alarms, job,
                  job->submit.begin_ns > core->now_ns ? job->submit.begin_ns : QD_NEVER);
 }
@@ -108,6 +114,7 @@ static void change_state(qd_core *core, qd_job_record *job, qd_job_state state) 
         core->fault = rc;
         return;
     }
+    job->changed_ns = core->now_ns;
     if (state == QD_STATE_PENDING)
         enter_gate_or_queue(core, job);
     else if (state != QD_STATE_RUNNING && state != QD_STATE_COMPLETING)
@@ -142,7 +149,7 @@ static void abort_members(qd_core *core, qd_job_record *job) {
 static bool cancel_if_never(qd_core *core, qd_job_record *job) {
     if (job->state != QD_STATE_PENDING || !job->never)
         return false;
-    set_reason(job, "DependencyNeverSatisfied: job %lld %s", (long long)job->never->job,
+    set_reason(job, "%s: job %lld %s", qd_reason_names[QD_REASON_NEVER], (long long)job->never->job,
                qd_job_state_names[job->never->state]);
     change_state(core, job, QD_STATE_CANCELLED);
     return true;
@@ -163,6 +170,8 @@ void qd_job_reconsider(qd_core *core, qd_job_record *job) {
 }
 
 void qd_job_hold(qd_core *core, qd_job_record *job, bool held) {
+    if (held && !job->held)
+        job->held_ns = core->now_ns;
     job->held = held;
     if (job->state == QD_STATE_PENDING)
         qd_job_reconsider(core, job);
@@ -171,6 +180,7 @@ void qd_job_hold(qd_core *core, qd_job_record *job, bool held) {
 void qd_job_submitted(qd_core *core, const qd_submission *submission) {
     qd_job_record *job = qd_jobs_add(&core->jobs, submission);
     set_reason(job, "waits for %d rank%s", job->submit.ranks_min, plural(job->submit.ranks_min));
+    job->submit_ns = job->held_ns = core->now_ns;
     qd_gates_tie(core, job);
     enter_gate_or_queue(core, job);
     announce(core, job);
@@ -247,8 +257,13 @@ static bool used_up(const qd_job_record *job) {
 }
 
 /* "TimeLimit: ran for its limit of 100 s" */
+static void limit_words(const qd_job_record *job, char text[QD_REASON_WORDS_BYTES]) {
+    snprintf(text, QD_REASON_WORDS_BYTES, "%s: ran for its limit of %g s",
+             qd_reason_names[QD_REASON_LIMIT], (double)job->limit_ns * 1e-9);
+}
+
 static void set_limit_reason(qd_job_record *job) {
-    set_reason(job, "TimeLimit: ran for its limit of %g s", (double)job->limit_ns * 1e-9);
+    limit_words(job, job->reason);
 }
 
 void qd_core_ring_alarms(qd_core *core) {
@@ -261,10 +276,22 @@ void qd_core_ring_alarms(qd_core *core) {
         if (job->state != QD_STATE_RUNNING)
             continue; /* its begin has come, or it is ending already */
         job->timed_out = true;
-        snprintf(text, sizeof text, "TimeLimit: ran for its limit of %g s",
-                 (double)job->limit_ns * 1e-9);
+        limit_words(job, text);
         qd_job_stop(core, job, text);
     }
+}
+
+void qd_job_revised(qd_core *core, qd_job_record *job) {
+    core->timetable.stale = true;
+    if (job->gate != QD_GATE_OPEN)
+        return;
+    qd_timetable_unplan(&core->timetable, job);
+    qd_queue_remove(&core->queue, &job->entry);
+    job->entry.ranks = job->submit.ranks_min;
+    job->entry.run_ns = qd_predicted_run_ns(job);
+    if (core->policy->revised)
+        core->policy->revised(core, job);
+    take_place(core, job);
 }
 
 void qd_job_limit(qd_core *core, qd_job_record *job, int64_t limit_ns) {
@@ -273,13 +300,8 @@ void qd_job_limit(qd_core *core, qd_job_record *job, int64_t limit_ns) {
     if (job->state == QD_STATE_PENDING && used_up(job)) {
         set_limit_reason(job);
         change_state(core, job, QD_STATE_TIMEOUT);
-    } else if (job->state == QD_STATE_PENDING && job->gate == QD_GATE_OPEN) {
-        qd_timetable_unplan(&core->timetable, job);
-        qd_queue_remove(&core->queue, &job->entry);
-        job->entry.run_ns = qd_predicted_run_ns(job);
-        if (core->policy->revised)
-            core->policy->revised(core, job);
-        take_place(core, job);
+    } else if (job->state == QD_STATE_PENDING) {
+        qd_job_revised(core, job);
     } else if (job->gang.live > 0) {
         job->run_ns = qd_predicted_run_ns(job);
         qd_timetable_moved(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));

@@ -7,6 +7,7 @@
 #include "runtime/error.h"
 #include "scheduler/actions.h"
 #include "scheduler/policy.h"
+#include "scheduler/why.h"
 
 enum { MAX_WORKERS = 12, MAX_JOB_GAP = 3, TICK_NS = 200000000 };
 
@@ -230,6 +231,25 @@ static bool copy_core(trial *t) {
            qd_core_digest(t->twin) == qd_core_digest(t->core);
 }
 
+/* Whatever is asked about a job, asking changes nothing, and no job waits for no reason. */
+static bool ask_why(trial *t, const qd_event *e) {
+    qd_why why, other;
+    uint64_t before = qd_core_digest(t->core);
+    int64_t job = t->witness.jobs[draw(t, (uint32_t)t->witness.job_count)].submit.job;
+    if (qd_why_ask(t->core, job, &why))
+        return broken(t, e, qd_error_message());
+    if (why.state == QD_STATE_PENDING && why.count == 0)
+        return broken(t, e, "a job waits for no reason");
+    qd_what_if what_if = {.ranks_is_set = draw(t, 2),
+                          .ranks = 1 + (int)draw(t, (uint32_t)t->witness.worker_ranks),
+                          .importance_is_set = draw(t, 2),
+                          .importance = (int)draw(t, 20)};
+    int rc = qd_why_if(t->core, job, &what_if, &other);
+    if (rc && rc != QD_EPROTO)
+        return broken(t, e, qd_error_message());
+    return qd_core_digest(t->core) == before || broken(t, e, "asking why changed the state");
+}
+
 bool trial_step(trial *t, const qd_event *e) {
     qd_action_list twin_actions;
     if (draw(t, 32) == 0 && !copy_core(t))
@@ -257,7 +277,7 @@ bool trial_step(trial *t, const qd_event *e) {
         return broken(t, e, "the same events led to different actions");
     if (!witness_see(&t->witness, e, &t->actions, t->core))
         return broken(t, e, t->witness.broken);
-    return true;
+    return e->more || t->witness.job_count == 0 || draw(t, 16) > 0 || ask_why(t, e);
 }
 
 /* Nothing is held, and every begin has come. */
