@@ -49,6 +49,7 @@ typedef enum {
     QD_EVENT_HOLD,         /* job: is not considered until it is released */
     QD_EVENT_RELEASE,      /* job */
     QD_EVENT_LIMIT,        /* job, submit.limit_ns: its limit is another one from now on */
+    QD_EVENT_PROGRESS,     /* job, attempt, step, saved, steps: how far it is */
     QD_EVENT_TIME,         /* nothing but that it is so late now */
     QD_EVENTS
 } qd_event_kind;
@@ -78,6 +79,7 @@ typedef struct qd_submission {
     int importance;      /* class: higher is more important; -100 .. 100 */
     int nice;            /* points off the priority, -1000000 .. 1000000 */
     int account;         /* whose share it uses, 0 .. QD_ACCOUNTS - 1 */
+    int tells;           /* 1: it tells of its steps (PROGRESS) */
     int held;            /* 1: not considered until it is released */
     int64_t begin_ns;    /* nor before; 0: at once */
     /* Jobs it comes after, "ok:3,any:5", see gates.h; "": none. */
@@ -98,7 +100,9 @@ typedef struct qd_event {
     int attempt;
     int rank;
     qd_outcome outcome;
-    int exit_code; /* MEMBER_ENDED with FAILED: the QD_E code of the failure */
+    int exit_code;       /* MEMBER_ENDED with FAILED: the QD_E code of the failure */
+    int64_t step, saved; /* PROGRESS: steps done in all, and of them saved; saved <= step */
+    int64_t steps;       /* PROGRESS: that the job takes in all; 0: not known */
     qd_submission submit;
     char text[QD_EVENT_TEXT_BYTES];
 } qd_event;

@@ -42,6 +42,7 @@ static void add_gang(uint64_t *digest, const qd_job_record *job) {
 static void add_job(uint64_t *digest, const qd_job_record *job) {
     const qd_submission *s = &job->submit;
     const qd_attained *a = &job->attained;
+    const qd_progress *p = &job->progress;
     const int64_t numbers[] = {job->job,
                                s->ranks_min,
                                s->ranks_max,
@@ -77,6 +78,16 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
                                job->submit_ns,
                                job->changed_ns,
                                job->held_ns,
+                               s->tells,
+                               p->steps,
+                               p->step,
+                               p->saved,
+                               p->saved_ns,
+                               p->told,
+                               p->first_step,
+                               p->first_ns,
+                               p->told_ns,
+                               p->step_ns,
                                a->queue,
                                a->since_ns,
                                a->service_rank_us,

@@ -21,6 +21,7 @@ const char *const qd_event_names[QD_EVENTS] = {
     [QD_EVENT_HOLD] = "HOLD",
     [QD_EVENT_RELEASE] = "RELEASE",
     [QD_EVENT_LIMIT] = "LIMIT",
+    [QD_EVENT_PROGRESS] = "PROGRESS",
     [QD_EVENT_TIME] = "TIME",
 };
 
@@ -35,6 +36,15 @@ static int check_job(const qd_core *core, const qd_event *event) {
     if (!qd_jobs_find(&core->jobs, event->job))
         return qd_error_set(QD_EPROTO, "%s: no job %lld was ever submitted",
                             qd_event_names[event->kind], (long long)event->job);
+    return 0;
+}
+
+static int check_attempt(const qd_core *core, const qd_event *event) {
+    const qd_job_record *job = qd_jobs_find(&core->jobs, event->job);
+    if (event->attempt < 1 || event->attempt > job->attempt)
+        return qd_error_set(QD_EPROTO, "%s: job %lld had %d attempts, not %d",
+                            qd_event_names[event->kind], (long long)event->job, job->attempt,
+                            event->attempt);
     return 0;
 }
 
@@ -105,12 +115,14 @@ static int check_submit(const qd_core *core, const qd_event *event) {
                             (long long)s->job, sizeof s->name - 1);
     const qd_job_record *array = qd_jobs_find(&core->jobs, s->array);
     bool known = s->array == 0 || s->array == s->job || (array && array->submit.array == s->array);
-    if (!known || s->array_most < 0 || (unsigned)s->held > 1 || s->begin_ns < 0)
+    if (!known || s->array_most < 0 || (unsigned)s->held > 1 || (unsigned)s->tells > 1 ||
+        s->begin_ns < 0)
         return qd_error_set(QD_EPROTO,
-                            "SUBMIT: job %lld: array %lld of at most %d, held %d, begin %lld ns; "
-                            "accepted: the first job of an array, 0 or more, 0 or 1, 0 or more",
+                            "SUBMIT: job %lld: array %lld of at most %d, held %d, tells %d, begin "
+                            "%lld ns; accepted: the first job of an array, 0 or more, 0 or 1, 0 or "
+                            "1, 0 or more",
                             (long long)s->job, (long long)s->array, s->array_most, s->held,
-                            (long long)s->begin_ns);
+                            s->tells, (long long)s->begin_ns);
     return qd_gates_check(&core->jobs, s);
 }
 
@@ -141,9 +153,9 @@ static int check_member_ended(const qd_core *core, const qd_event *event) {
     if ((unsigned)event->outcome >= QD_OUTCOMES)
         return qd_error_set(QD_EPROTO, "MEMBER_ENDED: outcome %d; they are 0 to %d",
                             (int)event->outcome, QD_OUTCOMES - 1);
-    if (event->attempt < 1 || event->attempt > job->attempt)
-        return qd_error_set(QD_EPROTO, "MEMBER_ENDED: job %lld had %d attempts, not %d",
-                            (long long)event->job, job->attempt, event->attempt);
+    rc = check_attempt(core, event);
+    if (rc)
+        return rc;
     if (event->attempt == job->attempt && !qd_job_is_member(job, event->rank))
         return qd_error_set(QD_EPROTO, "MEMBER_ENDED: rank %d is no member of job %lld attempt %d",
                             event->rank, (long long)event->job, event->attempt);
@@ -193,6 +205,23 @@ static void apply_limit(qd_core *core, const qd_event *event) {
     qd_job_limit(core, qd_jobs_find(&core->jobs, event->job), event->submit.limit_ns);
 }
 
+static int check_progress(const qd_core *core, const qd_event *event) {
+    int rc = check_job(core, event);
+    if (!rc)
+        rc = check_attempt(core, event);
+    if (!rc && (event->saved < 0 || event->step < event->saved || event->steps < 0))
+        rc = qd_error_set(QD_EPROTO, "PROGRESS: job %lld: step %lld of %lld, %lld of them saved",
+                          (long long)event->job, (long long)event->step, (long long)event->steps,
+                          (long long)event->saved);
+    return rc;
+}
+
+static void apply_progress(qd_core *core, const qd_event *event) {
+    qd_job_record *job = qd_jobs_find(&core->jobs, event->job);
+    if (job->attempt == event->attempt && job->gang.live > 0)
+        qd_job_told(core, job, event);
+}
+
 const qd_event_handler qd_event_handlers[QD_EVENTS] = {
     [QD_EVENT_WORKER_READY] = {.check = check_rank, .apply = apply_worker_ready},
     [QD_EVENT_WORKER_LOST] = {.check = check_rank, .apply = apply_worker_lost, .whole_queue = true},
@@ -204,5 +233,6 @@ const qd_event_handler qd_event_handlers[QD_EVENTS] = {
     [QD_EVENT_HOLD] = {.check = check_job, .apply = apply_hold},
     [QD_EVENT_RELEASE] = {.check = check_job, .apply = apply_release},
     [QD_EVENT_LIMIT] = {.check = check_limit, .apply = apply_limit},
+    [QD_EVENT_PROGRESS] = {.check = check_progress, .apply = apply_progress},
     [QD_EVENT_TIME] = {.check = check_nothing, .apply = apply_nothing},
 };

@@ -76,6 +76,8 @@ void qd_core_ring_alarms(qd_core *core);
 void qd_job_hold(qd_core *core, qd_job_record *job, bool held);
 /* Its limit is another one from now on; 0: none. */
 void qd_job_limit(qd_core *core, qd_job_record *job, int64_t limit_ns);
+/* The newest attempt of a job that holds ranks says how far it is. */
+void qd_job_told(qd_core *core, qd_job_record *job, const qd_event *progress);
 /* Has a RUNNING job saved and put back into the queue, with its age. */
 void qd_job_preempt(qd_core *core, qd_job_record *job, const char *text);
 void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text); /* of any job */

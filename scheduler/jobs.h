@@ -36,6 +36,17 @@ typedef struct qd_after_link {
     qd_after kind;
 } qd_after_link;
 
+/* How far a job is, as far as it has told. */
+typedef struct qd_progress {
+    int64_t step, saved;          /* done in all, and of them saved */
+    int64_t steps;                /* that it takes in all; 0: not known */
+    int64_t saved_ns;             /* when that was said */
+    bool told;                    /* the newest attempt has made a step */
+    int64_t first_step, first_ns; /* its first word */
+    int64_t told_ns;              /* and its newest */
+    int64_t step_ns;              /* a step took so long, of this attempt or an earlier one; 0 */
+} qd_progress;
+
 /* What policy attained keeps of a job (policy_attained.c). */
 typedef struct qd_attained {
     int queue;               /* from 0 */
@@ -87,8 +98,9 @@ typedef struct qd_job_record {
     qd_tree array_waiters;       /* of its first job: those at gate ARRAY, by number */
     qd_tree_node in_array;       /* at gate ARRAY */
     double charged_rank_s;       /* for its newest attempt; shares.h */
-    qd_attained attained;        /* policy_attained.c */
-    int ranks[];                 /* [gang.size], ascending; room for the most it can ever hold */
+    qd_progress progress;
+    qd_attained attained; /* policy_attained.c */
+    int ranks[];          /* [gang.size], ascending; room for the most it can ever hold */
 } qd_job_record;
 
 typedef struct qd_job_list {

@@ -33,7 +33,7 @@ static const char create_tables[] =
     "INTEGER, importance "
     "INTEGER,"
     " nice INTEGER, account INTEGER, held INTEGER, begin_ns INTEGER, after TEXT, array INTEGER,"
-    " array_most INTEGER, text TEXT,"
+    " array_most INTEGER, tells INTEGER, step INTEGER, saved INTEGER, steps INTEGER, text TEXT,"
     " PRIMARY KEY (session, sequence)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE action (session INTEGER NOT NULL, sequence INTEGER NOT NULL,"
     " position INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (session, sequence, position),"

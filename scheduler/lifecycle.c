@@ -11,6 +11,7 @@
 #include "scheduler/gates.h"
 #include "scheduler/placement.h"
 #include "scheduler/prediction.h"
+#include "scheduler/progress.h"
 #include "scheduler/reason.h"
 
 static void set_reason(qd_job_record *job, const char *fmt, ...)
@@ -223,6 +224,7 @@ void qd_job_start(qd_core *core, qd_job_record *job, int ranks, const char *why)
     set_reason(job, "runs on %d rank%s", ranks, plural(ranks));
     change_state(core, job, QD_STATE_RUNNING);
     job->start_ns = core->now_ns;
+    qd_progress_begin(job, core->now_ns);
     job->run_ns = job->entry.run_ns;
     charge(core, job);
     qd_timetable_started(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
@@ -294,6 +296,17 @@ void qd_job_revised(qd_core *core, qd_job_record *job) {
     take_place(core, job);
 }
 
+/* Of a job that holds ranks. */
+static void predict_anew(qd_core *core, qd_job_record *job) {
+    job->run_ns = qd_predicted_attempt_ns(job);
+    qd_timetable_moved(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
+}
+
+void qd_job_told(qd_core *core, qd_job_record *job, const qd_event *progress) {
+    qd_progress_note(job, progress);
+    predict_anew(core, job);
+}
+
 void qd_job_limit(qd_core *core, qd_job_record *job, int64_t limit_ns) {
     job->limit_ns = limit_ns;
     core->timetable.stale = true;
@@ -303,8 +316,7 @@ void qd_job_limit(qd_core *core, qd_job_record *job, int64_t limit_ns) {
     } else if (job->state == QD_STATE_PENDING) {
         qd_job_revised(core, job);
     } else if (job->gang.live > 0) {
-        job->run_ns = qd_predicted_run_ns(job);
-        qd_timetable_moved(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
+        predict_anew(core, job);
         qd_moves_set(&core->alarms, job, qd_limit_end_ns(job));
     }
 }
@@ -364,6 +376,7 @@ static void end_job(qd_core *core, qd_job_record *job) {
     qd_timetable_ended(&core->timetable, job);
     settle(core, job);
     job->run_before_ns += core->now_ns - job->start_ns;
+    qd_progress_end(job, state == QD_STATE_PREEMPTED);
     qd_moves_set(&core->alarms, job, QD_NEVER);
     if (state == QD_STATE_PREEMPTED && reached_limit(job)) {
         set_limit_reason(job);

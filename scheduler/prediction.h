@@ -1,8 +1,8 @@
 /*
  * prediction.h: when a running job will end. A prediction is not a limit: a job that outruns it
- * lives on, and the prediction moves. Today it comes from the estimate given at submission, or from
- * the limit where that is nearer or there is no estimate; what is measured (steps left times step
- * time) will replace it here, and nowhere else.
+ * lives on, and the prediction moves. It comes from what is measured (steps left times step time);
+ * as long as nothing is, from the estimate given at submission; and from the limit where that is
+ * nearer.
  */
 #ifndef QD_SCHEDULER_PREDICTION_H
 #define QD_SCHEDULER_PREDICTION_H
@@ -12,6 +12,9 @@
 /* Run time of a fresh attempt on the least ranks, what was done before subtracted; QD_NEVER: nobody
  * knows. > 0. */
 int64_t qd_predicted_run_ns(const qd_job_record *job);
+
+/* Run time of the newest attempt, of a job that holds ranks, from its start on. */
+int64_t qd_predicted_attempt_ns(const qd_job_record *job);
 
 /*
  * The end of an attempt that began at start_ns and was predicted to run for run_ns (or QD_NEVER),

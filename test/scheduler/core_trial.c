@@ -100,6 +100,7 @@ static void draw_submit(trial *t, qd_event *e) {
     e->submit.estimate_ns = draw(t, 4) ? (1 + draw(t, 40)) * (int64_t)TICK_NS : 0;
     e->submit.limit_ns = draw(t, 2) ? 0 : (1 + draw(t, 12)) * (int64_t)TICK_NS;
     e->submit.held = draw(t, 10) == 0;
+    e->submit.tells = (int)draw(t, 2);
     e->submit.begin_ns = draw(t, 6) ? 0 : e->time_ns + draw(t, 10) * (int64_t)TICK_NS;
     draw_after(t, e);
     e->submit.deadline_ns = draw(t, 4) ? 0 : e->time_ns + draw(t, 100) * (int64_t)TICK_NS;
@@ -149,6 +150,14 @@ static void draw_limit(trial *t, qd_event *e) {
     e->submit.limit_ns = draw(t, 60) * (int64_t)TICK_NS;
 }
 
+/* Mostly forward. */
+static void draw_progress(trial *t, qd_event *e) {
+    draw_answer_of_member(t, e);
+    e->step = draw(t, 40);
+    e->saved = draw(t, 8) ? draw(t, (uint32_t)e->step + 1) : e->step + 1;
+    e->steps = draw(t, 4) ? 20 + draw(t, 100) : 0;
+}
+
 /* Late or impossible: any job, any attempt, any rank, any kind. */
 static void draw_nonsense(trial *t, qd_event *e) {
     e->kind = (qd_event_kind)(draw(t, QD_EVENTS + 2) - 1);
@@ -158,6 +167,8 @@ static void draw_nonsense(trial *t, qd_event *e) {
     e->rank = (int)draw(t, (uint32_t)t->witness.worker_ranks + 3) - 1;
     e->outcome = (qd_outcome)(draw(t, QD_OUTCOMES + 2) - 1);
     e->exit_code = (int)draw(t, 3) - 1;
+    e->step = draw(t, 4);
+    e->saved = draw(t, 4);
     e->submit = (qd_submission){.job = e->job,
                                 .ranks_min = (int)draw(t, 4) - 1,
                                 .ranks_max = draw(t, 3) ? (int)draw(t, 4) - 1 : INT_MAX,
@@ -182,11 +193,12 @@ static const struct {
     {1, QD_EVENT_DRAIN, draw_text},
     {10, QD_EVENT_TIME, draw_text},
     {4, QD_EVENT_LIMIT, draw_limit},
+    {8, QD_EVENT_PROGRESS, draw_progress},
     {4, QD_EVENT_RELEASE, draw_cancel},
     {2, QD_EVENT_HOLD, draw_cancel},
     {15, QD_EVENT_CLOSED, draw_nonsense},
 };
-enum { WEIGHTS = 154, KINDS = sizeof kinds / sizeof kinds[0] };
+enum { WEIGHTS = 162, KINDS = sizeof kinds / sizeof kinds[0] };
 
 qd_event trial_draw_event(trial *t) {
     int64_t now = t->witness.time_ns < 0 ? 0 : t->witness.time_ns;

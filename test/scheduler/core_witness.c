@@ -108,10 +108,14 @@ static int steps_of(const witness_job *job) {
     return (job->granted - job->submit.ranks_min) / step_of(&job->submit);
 }
 
+static bool expects_attempt(const witness *w, const qd_event *e) {
+    const witness_job *job = witness_find(w, e->job);
+    return job && e->attempt >= 1 && e->attempt <= job->attempt;
+}
+
 static bool expects_member_ended(const witness *w, const qd_event *e) {
     const witness_job *job = witness_find(w, e->job);
-    if (!job || e->attempt < 1 || e->attempt > job->attempt || (int)e->outcome < 0 ||
-        e->outcome >= QD_OUTCOMES)
+    if (!expects_attempt(w, e) || (int)e->outcome < 0 || e->outcome >= QD_OUTCOMES)
         return false;
     return e->attempt < job->attempt || (job->members >> (e->rank - 1) & 1);
 }
@@ -140,12 +144,15 @@ bool witness_expects(const witness *w, const qd_event *e) {
                (e->submit.ranks_max - e->submit.ranks_min) % step_of(&e->submit) == 0 &&
                memchr(e->submit.name, 0, sizeof e->submit.name) && e->submit.estimate_ns >= 0 &&
                e->submit.deadline_ns >= 0 && e->submit.limit_ns >= 0 && e->submit.begin_ns >= 0 &&
-               (unsigned)e->submit.held <= 1 && e->submit.array == 0 && after_is_known(w, e) &&
-               abs(e->submit.importance) <= 100 && abs(e->submit.nice) <= 1000000 &&
-               e->submit.account >= 0 && e->submit.account < QD_ACCOUNTS &&
+               (unsigned)e->submit.held <= 1 && (unsigned)e->submit.tells <= 1 &&
+               e->submit.array == 0 && after_is_known(w, e) && abs(e->submit.importance) <= 100 &&
+               abs(e->submit.nice) <= 1000000 && e->submit.account >= 0 &&
+               e->submit.account < QD_ACCOUNTS &&
                e->submit.job > (w->job_count ? w->jobs[w->job_count - 1].submit.job : 0);
     case QD_EVENT_MEMBER_ENDED:
         return rank_exists && expects_member_ended(w, e);
+    case QD_EVENT_PROGRESS:
+        return expects_attempt(w, e) && e->saved >= 0 && e->saved <= e->step && e->steps >= 0;
     case QD_EVENT_LIMIT:
         return witness_find(w, e->job) != NULL && e->submit.limit_ns >= 0;
     case QD_EVENT_HOLD:
@@ -203,6 +210,23 @@ static void note_cancel(witness *w, const qd_event *e) {
         job->cancelled = true;
 }
 
+/* A step takes what it took on average since the attempt's first word. */
+static void note_progress(witness *w, const qd_event *e) {
+    witness_job *job = witness_find(w, e->job);
+    if (job->attempt != e->attempt || job->live == 0)
+        return;
+    if (!job->told) {
+        job->told = true;
+        job->first_step = e->step;
+        job->first_ns = e->time_ns;
+    }
+    if (e->step > job->first_step && e->time_ns > job->first_ns)
+        job->step_ns = (e->time_ns - job->first_ns) / (e->step - job->first_step);
+    job->steps_left = e->steps > e->step ? e->steps - e->step : 1;
+    job->measured = e->steps > 0 && job->step_ns > 0;
+    job->told_ns = e->time_ns;
+}
+
 static void note_event(witness *w, const qd_event *e) {
     w->time_ns = e->time_ns;
     if (e->kind == QD_EVENT_WORKER_READY)
@@ -217,6 +241,8 @@ static void note_event(witness *w, const qd_event *e) {
         note_cancel(w, e);
     else if (e->kind == QD_EVENT_HOLD || e->kind == QD_EVENT_RELEASE)
         witness_find(w, e->job)->held = e->kind == QD_EVENT_HOLD;
+    else if (e->kind == QD_EVENT_PROGRESS)
+        note_progress(w, e);
     else if (e->kind == QD_EVENT_LIMIT)
         witness_find(w, e->job)->submit.limit_ns = e->submit.limit_ns;
     else if (e->kind == QD_EVENT_CLOSED)
@@ -259,6 +285,7 @@ static bool see_start(witness *w, witness_job *job, const qd_action *a) {
     job->attempt = a->attempt;
     job->size = job->live = job->granted = a->rank_count;
     job->start_ns = w->time_ns;
+    job->told = job->measured = false;
     job->started_now = true;
     return true;
 }
@@ -407,6 +434,8 @@ static bool nobody_was_passed(witness *w) {
  * and one ns until it lies ahead. */
 static int64_t predicted_end(const witness *w, const witness_job *job) {
     int64_t run = estimate(job);
+    if (job->measured)
+        run = job->told_ns - job->start_ns + job->steps_left * job->step_ns;
     if (run == INT64_MAX)
         return run;
     while (job->start_ns + run <= w->time_ns)

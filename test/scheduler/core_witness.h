@@ -31,6 +31,9 @@ typedef struct witness_job {
     bool held;
     bool makes_room; /* stopped by a policy that preempts */
     int64_t start_ns, run_before_ns;
+    /* As its newest attempt has told. */
+    bool told, measured;
+    int64_t first_step, first_ns, told_ns, step_ns, steps_left;
     char first_failure[QD_EVENT_TEXT_BYTES + 64];
     int exit_code;
     bool started_now; /* by the present event */
