@@ -79,6 +79,7 @@ typedef struct qd_submission {
     int importance;      /* class: higher is more important; -100 .. 100 */
     int nice;            /* points off the priority, -1000000 .. 1000000 */
     int account;         /* whose share it uses, 0 .. QD_ACCOUNTS - 1 */
+    int keeps_ranks;     /* 1: it is never told to make room */
     int tells;           /* 1: it tells of its steps (PROGRESS) */
     int held;            /* 1: not considered until it is released */
     int64_t begin_ns;    /* nor before; 0: at once */
@@ -165,6 +166,8 @@ typedef struct qd_job_view {
     int attempt;
     const int *ranks;
     int rank_count;
+    int preemptions; /* so often it was told to make room; none of them is a failure */
+    int lost_ranks;  /* so many were lost while it held them */
 } qd_job_view;
 
 int qd_core_job_count(const qd_core *core);

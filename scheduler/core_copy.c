@@ -10,11 +10,11 @@
 
 /* With room for so many ranks, if that is more than it could ever hold. */
 static qd_job_record *copy_record(const qd_core *from, const qd_job_record *job, int room) {
-    int most = job->submit.ranks_max > room ? job->submit.ranks_max : room;
-    size_t ranks = (size_t)(most < from->ranks.count ? most : from->ranks.count);
-    size_t bytes = sizeof *job + ranks * sizeof job->ranks[0];
-    qd_job_record *copy = malloc(bytes);
-    return copy ? memcpy(copy, job, bytes) : NULL;
+    int most = job->submit.ranks_max;
+    size_t has = (size_t)(most < from->ranks.count ? most : from->ranks.count);
+    size_t wanted = (size_t)room > has ? (size_t)room : has;
+    qd_job_record *copy = malloc(sizeof *job + wanted * sizeof job->ranks[0]);
+    return copy ? memcpy(copy, job, sizeof *job + has * sizeof job->ranks[0]) : NULL;
 }
 
 static int copy_records(const qd_core *from, int64_t wide, int room, qd_core *to) {
@@ -100,6 +100,9 @@ static void copy_values(const qd_core *from, qd_core *to) {
     to->now_ns = from->now_ns;
     to->shares = from->shares;
     to->saving_ranks = from->saving_ranks;
+    to->claimed_ranks = from->claimed_ranks;
+    to->claims = from->claims;
+    to->next_room_ns = from->next_room_ns;
     to->planned_up_to = from->planned_up_to;
     to->next_look_ns = from->next_look_ns;
     to->epoch = from->epoch;

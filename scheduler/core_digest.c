@@ -57,6 +57,13 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
                                job->attempt,
                                job->epoch,
                                job->preempted,
+                               job->told_ns,
+                               job->grace_ns,
+                               job->cut_off,
+                               job->preemptions,
+                               job->lost_ranks,
+                               job->claim,
+                               job->claim_ranks,
                                job->timed_out,
                                job->gate,
                                job->held,
@@ -79,6 +86,7 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
                                job->changed_ns,
                                job->held_ns,
                                s->tells,
+                               s->keeps_ranks,
                                p->steps,
                                p->step,
                                p->saved,
@@ -135,6 +143,9 @@ uint64_t qd_core_digest(const qd_core *core) {
     add_number(&digest, core->timetable.stale);
     add_number(&digest, core->planned_up_to);
     add_number(&digest, core->saving_ranks);
+    add_number(&digest, core->claimed_ranks);
+    add_number(&digest, core->claims);
+    add_number(&digest, core->next_room_ns);
     add_number(&digest, core->next_look_ns);
     add_number(&digest, core->jobs.count);
     for (int i = 0; i < core->jobs.count; i++)

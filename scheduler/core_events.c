@@ -75,6 +75,7 @@ static void apply_worker_lost(qd_core *core, const qd_event *event) {
         snprintf(text, sizeof text, "rank %d was lost%s%s", event->rank, event->text[0] ? ": " : "",
                  event->text);
         qd_job_record *job = qd_jobs_find(&core->jobs, before.job);
+        job->lost_ranks++;
         qd_job_member_ended(core, job, event->rank, QD_OUTCOME_FAILED, QD_ELOST, text);
     }
     qd_job_record *first[] = {core->jobs.pending.first, core->jobs.blocked.first};
@@ -115,14 +116,15 @@ static int check_submit(const qd_core *core, const qd_event *event) {
                             (long long)s->job, sizeof s->name - 1);
     const qd_job_record *array = qd_jobs_find(&core->jobs, s->array);
     bool known = s->array == 0 || s->array == s->job || (array && array->submit.array == s->array);
-    if (!known || s->array_most < 0 || (unsigned)s->held > 1 || (unsigned)s->tells > 1 ||
-        s->begin_ns < 0)
+    if ((unsigned)s->tells > 1 || (unsigned)s->keeps_ranks > 1)
+        return qd_error_set(QD_EPROTO, "SUBMIT: job %lld: tells %d, keeps_ranks %d; accepted: 0, 1",
+                            (long long)s->job, s->tells, s->keeps_ranks);
+    if (!known || s->array_most < 0 || (unsigned)s->held > 1 || s->begin_ns < 0)
         return qd_error_set(QD_EPROTO,
-                            "SUBMIT: job %lld: array %lld of at most %d, held %d, tells %d, begin "
-                            "%lld ns; accepted: the first job of an array, 0 or more, 0 or 1, 0 or "
-                            "1, 0 or more",
+                            "SUBMIT: job %lld: array %lld of at most %d, held %d, begin %lld ns; "
+                            "accepted: the first job of an array, 0 or more, 0 or 1, 0 or more",
                             (long long)s->job, (long long)s->array, s->array_most, s->held,
-                            s->tells, (long long)s->begin_ns);
+                            (long long)s->begin_ns);
     return qd_gates_check(&core->jobs, s);
 }
 

@@ -30,6 +30,9 @@ struct qd_core {
     qd_moves alarms;        /* when running jobs reach their limit, and blocked ones may begin */
     qd_shares shares;       /* what the accounts have used */
     int saving_ranks;       /* held by gangs that save to make room */
+    int claimed_ranks;      /* free or saving, kept for those that they make room for */
+    int claims;             /* number of the newest claim; 0: there is none */
+    int64_t next_room_ns;   /* when somebody may be told to make room who may not be yet */
     int64_t planned_up_to;  /* job number; conservative.c */
     int64_t next_look_ns;   /* when a policy with a quantum looks again at who runs */
     qd_job_record *first_ended, *last_ended; /* by this event; linked by next (gates.h) */
@@ -41,7 +44,7 @@ struct qd_core {
     qd_actions actions;
     int *members;            /* [ranks.count] */
     qd_frontier *frontier;   /* speeds planning up, and changes nothing; conservative.c */
-    qd_job_record **running; /* [ranks.count] */
+    qd_job_record **running; /* [2 * ranks.count] */
     int fault;               /* QD_EINTERNAL once an invariant of ours was broken */
 };
 
@@ -78,8 +81,9 @@ void qd_job_hold(qd_core *core, qd_job_record *job, bool held);
 void qd_job_limit(qd_core *core, qd_job_record *job, int64_t limit_ns);
 /* The newest attempt of a job that holds ranks says how far it is. */
 void qd_job_told(qd_core *core, qd_job_record *job, const qd_event *progress);
-/* Has a RUNNING job saved and put back into the queue, with its age. */
-void qd_job_preempt(qd_core *core, qd_job_record *job, const char *text);
+/* Has a RUNNING job saved and put back into the queue, with its age. One that takes longer than
+ * grace_ns (QD_NEVER: any time) is ended as it is. */
+void qd_job_preempt(qd_core *core, qd_job_record *job, int64_t grace_ns, const char *text);
 void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text); /* of any job */
 
 /* What the submission of a PENDING job asks for is something else now: it takes its place anew. */

@@ -8,8 +8,7 @@ static void start(qd_core *core, const qd_queue_entry *entry, const char *why) {
     qd_job_start(core, qd_job_of_entry(entry), entry->ranks, why);
 }
 
-/* Starts jobs behind the head that leave it its promise. */
-static void backfill(qd_core *core, const qd_queue_entry *head) {
+void qd_backfill(qd_core *core, const qd_queue_entry *head, int64_t now_free) {
     const qd_profile *profile = &core->timetable.profile;
     int64_t shadow = qd_profile_first_with(profile, core->now_ns, head->ranks);
     if (shadow == QD_NEVER)
@@ -20,7 +19,6 @@ static void backfill(qd_core *core, const qd_queue_entry *head) {
     const qd_queue_entry *last = head;
     qd_queue_entry place; /* of the last one that left the queue */
     for (;;) {
-        int64_t now_free = profile->now_free;
         qd_gap gap = {.ranks = now_free,
                       .beyond = spare < now_free ? spare : now_free,
                       .window_ns = shadow - core->now_ns};
@@ -30,6 +28,7 @@ static void backfill(qd_core *core, const qd_queue_entry *head) {
         place = *next;
         if (next->run_ns > gap.window_ns)
             spare -= next->ranks;
+        now_free -= next->ranks;
         start(core, next, why);
         last = &place;
     }
@@ -41,7 +40,7 @@ void qd_decide_easy(qd_core *core) {
         if (!head)
             return;
         if (head->ranks > core->timetable.profile.now_free) {
-            backfill(core, head);
+            qd_backfill(core, head, core->timetable.profile.now_free);
             return;
         }
         start(core, head, "its turn");

@@ -68,8 +68,14 @@ typedef struct qd_job_record {
     qd_gang gang;                          /* of that attempt */
     struct qd_job_record *previous, *next; /* in the list of its state */
     bool preempted;                        /* told to save and to come back into the queue */
-    bool timed_out;                        /* told to save since its limit is reached */
-    int64_t limit_ns;                      /* the newest; 0: none */
+    int64_t told_ns, grace_ns;   /* when it was told to, and how long it may take for it */
+    bool cut_off;                /* its grace was over: it was ended as it was */
+    int preemptions, lost_ranks; /* so often; so many while it held them */
+    int claim;                   /* PENDING: > 0, ranks are being freed for it */
+    int claim_ranks;             /* so many */
+    double lost_rank_s;          /* scratch of preemption.c */
+    bool timed_out;              /* told to save since its limit is reached */
+    int64_t limit_ns;            /* the newest; 0: none */
 
     qd_queue_entry entry; /* while PENDING */
     qd_tree_node due;     /* in the timetable: of ends while it holds ranks, else of starts */

@@ -32,6 +32,7 @@ enum {
     AFTER,
     ARRAY,
     ARRAY_MOST,
+    KEEPS_RANKS,
     TELLS,
     STEP,
     SAVED,
@@ -46,7 +47,7 @@ static const unsigned columns_of[QD_EVENTS] = {
     [QD_EVENT_SUBMIT] = BIT(JOB) | BIT(NAME) | BIT(RANKS_MIN) | BIT(RANKS_MAX) | BIT(RANKS_STEP) |
                         BIT(ESTIMATE_NS) | BIT(LIMIT_NS) | BIT(DEADLINE_NS) | BIT(IMPORTANCE) |
                         BIT(NICE) | BIT(ACCOUNT) | BIT(HELD) | BIT(BEGIN_NS) | BIT(AFTER) |
-                        BIT(ARRAY) | BIT(ARRAY_MOST) | BIT(TELLS),
+                        BIT(ARRAY) | BIT(ARRAY_MOST) | BIT(KEEPS_RANKS) | BIT(TELLS),
     [QD_EVENT_CLOSED] = 0,
     [QD_EVENT_MEMBER_ENDED] =
         BIT(JOB) | BIT(ATTEMPT) | BIT(RANK) | BIT(OUTCOME) | BIT(EXIT_CODE) | BIT(TEXT),
@@ -87,6 +88,7 @@ static const field plain_columns[] = {
     [AFTER] = {"after", FIELD(submit.after), QD_AFTER_BYTES, false},
     [ARRAY] = {"array", FIELD(submit.array), 0, true},
     [ARRAY_MOST] = {"array_most", FIELD(submit.array_most), 0, false},
+    [KEEPS_RANKS] = {"keeps_ranks", FIELD(submit.keeps_ranks), 0, false},
     [TELLS] = {"tells", FIELD(submit.tells), 0, false},
     [STEP] = {"step", FIELD(step), 0, true},
     [SAVED] = {"saved", FIELD(saved), 0, true},

@@ -11,6 +11,7 @@
 #include "scheduler/gates.h"
 #include "scheduler/placement.h"
 #include "scheduler/prediction.h"
+#include "scheduler/preemption.h"
 #include "scheduler/progress.h"
 #include "scheduler/reason.h"
 
@@ -71,6 +72,7 @@ static void leave_queue(qd_core *core, qd_job_record *job) {
         core->timetable.stale = true; /* others may start earlier than planned, or be planned */
     qd_timetable_unplan(&core->timetable, job);
     qd_queue_remove(&core->queue, &job->entry);
+    qd_preemption_forget(core, job);
     if (core->policy->leaves)
         core->policy->leaves(core, job);
 }
@@ -268,6 +270,13 @@ static void set_limit_reason(qd_job_record *job) {
     limit_words(job, job->reason);
 }
 
+/* It has not saved in time, and loses what it had not saved before. */
+static void cut_off(qd_core *core, qd_job_record *job) {
+    set_reason(job, "had not saved after %g s", (double)job->grace_ns * 1e-9);
+    job->cut_off = true;
+    abort_members(core, job);
+}
+
 void qd_core_ring_alarms(qd_core *core) {
     char text[QD_REASON_WORDS_BYTES];
     while (qd_moves_first_ns(&core->alarms) <= core->now_ns) {
@@ -275,6 +284,8 @@ void qd_core_ring_alarms(qd_core *core) {
         qd_moves_set(&core->alarms, job, QD_NEVER);
         if (job->state == QD_STATE_PENDING)
             qd_job_reconsider(core, job);
+        else if (job->preempted && !job->gang.aborted)
+            cut_off(core, job);
         if (job->state != QD_STATE_RUNNING)
             continue; /* its begin has come, or it is ending already */
         job->timed_out = true;
@@ -287,6 +298,7 @@ void qd_job_revised(qd_core *core, qd_job_record *job) {
     core->timetable.stale = true;
     if (job->gate != QD_GATE_OPEN)
         return;
+    qd_preemption_forget(core, job);
     qd_timetable_unplan(&core->timetable, job);
     qd_queue_remove(&core->queue, &job->entry);
     job->entry.ranks = job->submit.ranks_min;
@@ -317,14 +329,21 @@ void qd_job_limit(qd_core *core, qd_job_record *job, int64_t limit_ns) {
         qd_job_revised(core, job);
     } else if (job->gang.live > 0) {
         predict_anew(core, job);
-        qd_moves_set(&core->alarms, job, qd_limit_end_ns(job));
+        if (!job->preempted) /* its alarm is the end of its grace */
+            qd_moves_set(&core->alarms, job, qd_limit_end_ns(job));
     }
 }
 
-void qd_job_preempt(qd_core *core, qd_job_record *job, const char *text) {
+void qd_job_preempt(qd_core *core, qd_job_record *job, int64_t grace_ns, const char *text) {
     job->preempted = true;
+    job->preemptions++;
+    job->told_ns = core->now_ns;
+    job->grace_ns = grace_ns;
     core->saving_ranks += job->gang.live;
     qd_job_stop(core, job, text);
+    qd_moves_set(&core->alarms, job, qd_time_after(core->now_ns, grace_ns));
+    if (grace_ns != QD_NEVER)
+        qd_timetable_moved(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
 }
 
 void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text) {
@@ -373,27 +392,31 @@ static bool reached_limit(const qd_job_record *job) {
 
 static void end_job(qd_core *core, qd_job_record *job) {
     qd_job_state state = qd_gang_verdict(&job->gang);
+    if (job->cut_off && state == QD_STATE_CANCELLED && !job->gang.called_off)
+        state = QD_STATE_PREEMPTED;
     qd_timetable_ended(&core->timetable, job);
     settle(core, job);
     job->run_before_ns += core->now_ns - job->start_ns;
-    qd_progress_end(job, state == QD_STATE_PREEMPTED);
+    qd_progress_end(job, state == QD_STATE_PREEMPTED && !job->cut_off);
     qd_moves_set(&core->alarms, job, QD_NEVER);
     if (state == QD_STATE_PREEMPTED && reached_limit(job)) {
         set_limit_reason(job);
         state = QD_STATE_TIMEOUT;
     }
-    if (comes_back(core, job, state)) {
+    bool returns = comes_back(core, job, state), saved = !job->cut_off;
+    if (returns) {
         state = QD_STATE_PENDING;
-        job->preempted = false;
+        job->preempted = job->cut_off = false;
         job->gang = (qd_gang){0};
-        set_reason(job, "saved, waits for %d rank%s", job->submit.ranks_min,
-                   plural(job->submit.ranks_min));
+        set_reason(job, "%s, waits for %d rank%s", saved ? "saved" : "cut off",
+                   job->submit.ranks_min, plural(job->submit.ranks_min));
     }
     if (state == QD_STATE_COMPLETED)
         set_reason(job, "all steps done");
     else if (state == QD_STATE_PREEMPTED && !job->gang.stopped)
         set_reason(job, "saved");
     change_state(core, job, state);
+    qd_preemption_returned(core, job);
 }
 
 void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, qd_outcome outcome,

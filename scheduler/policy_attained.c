@@ -170,7 +170,7 @@ static void look(qd_core *core) {
             if (job->gang.size <= left)
                 left -= job->gang.size;
             else
-                qd_job_preempt(core, job, "saves to make room for jobs that had less");
+                qd_job_preempt(core, job, QD_NEVER, "saves to make room for jobs that had less");
             continue;
         }
         left -= pending->ranks;

@@ -44,6 +44,8 @@ int64_t qd_predicted_end_ns(int64_t start_ns, int64_t run_ns, int64_t now_ns) {
 }
 
 int64_t qd_predicted_job_end_ns(const qd_job_record *job, int64_t now_ns) {
+    if (job->preempted && job->grace_ns != QD_NEVER)
+        return qd_predicted_end_ns(job->told_ns, job->grace_ns, now_ns);
     int64_t end = qd_predicted_end_ns(job->start_ns, job->run_ns, now_ns);
     int64_t limit = qd_limit_end_ns(job);
     return limit > now_ns && limit < end ? limit : end;

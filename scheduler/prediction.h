@@ -24,7 +24,8 @@ int64_t qd_predicted_attempt_ns(const qd_job_record *job);
  */
 int64_t qd_predicted_end_ns(int64_t start_ns, int64_t run_ns, int64_t now_ns);
 
-/* The same for a job that holds ranks; no later than its limit while that lies ahead. */
+/* The same for a job that holds ranks; no later than its limit while that lies ahead, and
+ * of one that makes room, the end of its grace. */
 int64_t qd_predicted_job_end_ns(const qd_job_record *job, int64_t now_ns);
 
 /* When the newest attempt of a job reaches the job's limit; QD_NEVER: it has none. */

@@ -15,6 +15,12 @@
 /* Queues of attained service; the last one is without a limit. */
 enum { QD_ATTAINED_QUEUES = 4 };
 
+/* Who may be told to make room for whom. */
+typedef enum {
+    QD_PREEMPT_NONE,  /* nobody */
+    QD_PREEMPT_CLASS, /* jobs of a lower importance for those of a higher one */
+} qd_preempt_by;
+
 typedef struct qd_scheduling {
     int policy; /* scheduler.policy: index into qd_policy_names */
     /* scheduler.weights: of the factors of policy multifactor (policy_multifactor.c), each >= 0 */
@@ -25,8 +31,12 @@ typedef struct qd_scheduling {
     double quantum_s;   /* scheduler.attained.quantum_s: time between two looks at who runs */
     /* scheduler.attained.limits: rank-seconds at which a job leaves queue i for i + 1; rising */
     double limits[QD_ATTAINED_QUEUES - 1];
-    double promotion; /* scheduler.attained.promotion: back to the first queue after waiting so
-                         many times as long as it has run */
+    /* scheduler.preemption; of policy multifactor */
+    int preempt_by;      /* by: a qd_preempt_by */
+    double min_run_s;    /* an attempt is left alone for so long */
+    double save_grace_s; /* who has not saved after this is ended as it is */
+    double promotion;    /* scheduler.attained.promotion: back to the first queue after waiting so
+                            many times as long as it has run */
 } qd_scheduling;
 
 /* All defaults: fifo. */

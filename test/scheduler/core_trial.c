@@ -31,6 +31,9 @@ static void choose_policy(trial *t) {
     qd_scheduling_defaults(&t->scheduling);
     t->scheduling.policy = (int)draw(t, (uint32_t)policies);
     t->scheduling.quantum_s = 1;
+    t->scheduling.preempt_by = (int)draw(t, 2);
+    t->scheduling.min_run_s = draw(t, 3);
+    t->scheduling.save_grace_s = 1 + draw(t, 3);
     for (int i = 0; i < QD_ATTAINED_QUEUES - 1; i++)
         t->scheduling.limits[i] = 1 << i;
 }
@@ -40,7 +43,7 @@ bool trial_begin(trial *t, trial_source source) {
     t->source = source;
     int workers = 1 + (int)draw(t, MAX_WORKERS);
     choose_policy(t);
-    witness_init(&t->witness, workers, qd_policy_names[t->scheduling.policy]);
+    witness_init(&t->witness, workers, &t->scheduling);
     return qd_core_create(workers, &t->scheduling, &t->core) == 0 &&
            qd_core_create(workers, &t->scheduling, &t->twin) == 0;
 }
@@ -101,6 +104,7 @@ static void draw_submit(trial *t, qd_event *e) {
     e->submit.limit_ns = draw(t, 2) ? 0 : (1 + draw(t, 12)) * (int64_t)TICK_NS;
     e->submit.held = draw(t, 10) == 0;
     e->submit.tells = (int)draw(t, 2);
+    e->submit.keeps_ranks = draw(t, 8) == 0;
     e->submit.begin_ns = draw(t, 6) ? 0 : e->time_ns + draw(t, 10) * (int64_t)TICK_NS;
     draw_after(t, e);
     e->submit.deadline_ns = draw(t, 4) ? 0 : e->time_ns + draw(t, 100) * (int64_t)TICK_NS;

@@ -6,12 +6,16 @@
 #include <string.h>
 
 #include "runtime/error.h"
+#include "scheduler/policy.h"
 
-void witness_init(witness *w, int worker_ranks, const char *policy) {
+void witness_init(witness *w, int worker_ranks, const qd_scheduling *scheduling) {
     memset(w, 0, sizeof *w);
     w->worker_ranks = worker_ranks;
-    w->policy = policy;
-    w->preempts = strcmp(policy, "attained") == 0;
+    w->policy = qd_policy_names[scheduling->policy];
+    w->by_class = strcmp(w->policy, "multifactor") == 0 && scheduling->preempt_by != 0;
+    w->preempts = strcmp(w->policy, "attained") == 0 || w->by_class;
+    w->min_run_ns = (int64_t)(scheduling->min_run_s * 1e9);
+    w->grace_ns = (int64_t)(scheduling->save_grace_s * 1e9);
     w->time_ns = INT64_MIN;
 }
 
@@ -296,6 +300,21 @@ static bool is_late(const witness *w, const witness_job *job) {
     return job->submit.limit_ns > 0 && run >= job->submit.limit_ns;
 }
 
+/* Under preemption by class: it has run for long enough, has something new to save, and somebody of
+ * a higher class waits. */
+static bool may_make_room(const witness *w, const witness_job *job) {
+    bool wanted = false;
+    for (int i = 0; i < w->job_count; i++)
+        wanted = wanted || (waits_for_ranks(w, &w->jobs[i]) &&
+                            w->jobs[i].submit.importance > job->submit.importance);
+    return wanted && !job->submit.keeps_ranks && (job->told || !job->submit.tells) &&
+           w->time_ns - job->start_ns >= w->min_run_ns;
+}
+
+static bool grace_is_over(const witness *w, const witness_job *job) {
+    return w->by_class && job->makes_room && w->time_ns - job->stopped_ns >= w->grace_ns;
+}
+
 /* STOP and ABORT go to exactly the members that have not ended, once. */
 static bool see_order(witness *w, witness_job *job, const qd_action *a) {
     int live[WITNESS_MAX_RANKS];
@@ -306,7 +325,7 @@ static bool see_order(witness *w, witness_job *job, const qd_action *a) {
     if (a->kind == QD_ACTION_STOP && !w->draining && is_late(w, job))
         job->timed_out = true;
     else if (a->kind == QD_ACTION_STOP && !w->draining && w->preempts &&
-             job->state != QD_STATE_PENDING)
+             job->state != QD_STATE_PENDING && (!w->by_class || may_make_room(w, job)))
         job->makes_room = true;
     else if (a->kind == QD_ACTION_STOP && !w->draining)
         return broken(w, "job %lld was stopped without a drain", (long long)a->job);
@@ -315,6 +334,13 @@ static bool see_order(witness *w, witness_job *job, const qd_action *a) {
         return broken(w, "job %lld: %s to others than its live members", (long long)a->job,
                       qd_action_names[a->kind]);
     *told = true;
+    if (a->kind == QD_ACTION_STOP) {
+        job->stopped_ns = w->time_ns;
+        job->stopped_now = true;
+    }
+    bool hopeless =
+        job->ended[QD_OUTCOME_FAILED] || job->ended[QD_OUTCOME_ABORTED] || job->cancelled;
+    job->cut = a->kind == QD_ACTION_ABORT && !hopeless && grace_is_over(w, job);
     return true;
 }
 
@@ -330,7 +356,7 @@ static qd_job_state right_end(const witness *w, const witness_job *job) {
         return QD_STATE_CANCELLED;
     if (job->ended[QD_OUTCOME_FAILED])
         return QD_STATE_FAILED;
-    if (job->ended[QD_OUTCOME_ABORTED])
+    if (job->ended[QD_OUTCOME_ABORTED] && !job->cut)
         return QD_STATE_CANCELLED;
     /* Ended just now: its last attempt is not yet in run_before_ns. */
     int64_t run = job->run_before_ns + w->time_ns - job->start_ns;
@@ -346,7 +372,7 @@ static void requeue(const witness *w, witness_job *job) {
     job->size = job->live = 0;
     job->members = 0;
     memset(job->ended, 0, sizeof job->ended);
-    job->stopped = job->aborted = job->makes_room = false;
+    job->stopped = job->aborted = job->makes_room = job->cut = false;
     job->state = QD_STATE_PENDING;
 }
 
@@ -512,9 +538,18 @@ static bool the_head_does_not_wait_for_nothing(witness *w) {
     return true;
 }
 
-/* Whoever the head is, it would fit. */
+static bool somebody_saves(const witness *w) {
+    bool saves = false;
+    for (int i = 0; i < w->job_count; i++)
+        saves = saves || (w->jobs[i].makes_room && w->jobs[i].live > 0);
+    return saves;
+}
+
+/* Whoever the head is, it would fit; what is being saved may be kept for another. */
 static bool not_all_wait_though_each_fits(witness *w) {
     int widest = 0;
+    if (somebody_saves(w))
+        return true;
     for (int i = 0; i < w->job_count; i++)
         if (waits_for_ranks(w, &w->jobs[i]) && w->jobs[i].submit.ranks_min > widest)
             widest = w->jobs[i].submit.ranks_min;
@@ -523,11 +558,31 @@ static bool not_all_wait_though_each_fits(witness *w) {
     return true;
 }
 
+/* What is free or being saved would not be enough for who waits first with a claim, had one of
+ * those that were told just now been let off. Who that is, the witness does not know: some job of a
+ * higher class, for whom each of them was needed. */
+static bool nobody_makes_room_for_nothing(witness *w) {
+    int ranks = count_ranks(w, is_free);
+    for (int i = 0; i < w->job_count; i++)
+        ranks += w->jobs[i].makes_room ? w->jobs[i].live : 0;
+    for (int i = 0; w->by_class && i < w->job_count; i++) {
+        const witness_job *job = &w->jobs[i];
+        int64_t wanted = 0;
+        if (!job->makes_room || job->live == 0 || !job->stopped_now)
+            continue;
+        for (int k = 0; k < w->job_count; k++)
+            if (waits_for_ranks(w, &w->jobs[k]) &&
+                w->jobs[k].submit.importance > job->submit.importance)
+                wanted += w->jobs[k].submit.ranks_min;
+        if (wanted <= ranks - job->live)
+            return broken(w, "job %lld makes room for nothing", (long long)job->submit.job);
+    }
+    return true;
+}
+
 /* Where ranks are given to whoever fits. */
 static bool nobody_waits_beside_idle_ranks(witness *w) {
-    bool saving = false;
-    for (int i = 0; i < w->job_count; i++)
-        saving = saving || (w->jobs[i].makes_room && w->jobs[i].live > 0);
+    bool saving = somebody_saves(w);
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *job = &w->jobs[i];
         if (waits_for_ranks(w, job) && may_start(w) && !saving &&
@@ -564,8 +619,8 @@ static bool members_know_their_orders(witness *w) {
         const witness_job *job = &w->jobs[i];
         if (over(job->state) && job->live == 0)
             continue; /* checked when it ended */
-        bool hopeless =
-            job->ended[QD_OUTCOME_FAILED] || job->ended[QD_OUTCOME_ABORTED] || job->cancelled;
+        bool hopeless = job->ended[QD_OUTCOME_FAILED] || job->ended[QD_OUTCOME_ABORTED] ||
+                        job->cancelled || job->cut;
         if (job->live > 0 && hopeless != job->aborted)
             return broken(w, "job %lld: its members were told wrongly", (long long)job->submit.job);
         if (job->live > 0 && w->draining && !job->stopped && !job->aborted)
@@ -608,6 +663,13 @@ static bool views_agree(witness *w, const qd_core *core) {
     return true;
 }
 
+static bool nobody_saves_past_the_grace(witness *w) {
+    for (int i = 0; i < w->job_count; i++)
+        if (w->jobs[i].live > 0 && grace_is_over(w, &w->jobs[i]) && !w->jobs[i].aborted)
+            return broken(w, "job %lld saves for ever", (long long)w->jobs[i].submit.job);
+    return true;
+}
+
 static bool nobody_runs_past_its_limit(witness *w) {
     for (int i = 0; i < w->job_count; i++)
         if (w->jobs[i].state == QD_STATE_RUNNING && is_late(w, &w->jobs[i]))
@@ -624,7 +686,7 @@ static const struct {
     {"sjf", {nobody_was_passed, the_head_does_not_wait_for_nothing}},
     {"easy", {the_head_is_not_delayed, the_head_does_not_wait_for_nothing}},
     {"conservative", {the_head_is_not_delayed, the_head_does_not_wait_for_nothing}},
-    {"multifactor", {not_all_wait_though_each_fits}},
+    {"multifactor", {not_all_wait_though_each_fits, nobody_makes_room_for_nothing}},
     {"attained", {nobody_waits_beside_idle_ranks}},
 };
 
@@ -640,7 +702,7 @@ bool witness_see(witness *w, const qd_event *event, const qd_action_list *action
                  const qd_core *core) {
     bool was_shut_down = w->shut_down;
     for (int i = 0; i < w->job_count; i++)
-        w->jobs[i].started_now = false;
+        w->jobs[i].started_now = w->jobs[i].stopped_now = false;
     note_event(w, event);
     /* Lets see_action tell "again" from "earlier in this event". */
     w->shut_down = false;
@@ -651,7 +713,8 @@ bool witness_see(witness *w, const qd_event *event, const qd_action_list *action
             return false;
     }
     w->shut_down = w->shut_down || was_shut_down;
-    return (event->more || (decided_rightly(w) && nobody_runs_past_its_limit(w))) &&
+    return (event->more || (decided_rightly(w) && nobody_runs_past_its_limit(w) &&
+                            nobody_saves_past_the_grace(w))) &&
            nobody_waits_for_ever(w) && members_know_their_orders(w) && shutdown_comes_when_due(w) &&
            views_agree(w, core);
 }
