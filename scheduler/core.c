@@ -30,8 +30,11 @@ int qd_core_create(int worker_ranks, const qd_scheduling *scheduling, qd_core **
         goto out;
     core->members = calloc((size_t)worker_ranks, sizeof *core->members);
     core->running = calloc(2 * (size_t)worker_ranks, sizeof *core->running);
+    bool limits = scheduling->account_jobs > 0 || scheduling->account_ranks > 0;
+    core->accounts = limits ? qd_limits_create() : NULL;
     core->frontier = core->policy->plans ? qd_frontier_create() : NULL;
-    if (!core->members || !core->running || (core->policy->plans && !core->frontier)) {
+    if (!core->members || !core->running || (limits && !core->accounts) ||
+        (core->policy->plans && !core->frontier)) {
         rc = QD_ENOMEM;
         goto out;
     }
@@ -51,6 +54,7 @@ void qd_core_destroy(qd_core *core) {
     qd_timetable_fini(&core->timetable);
     qd_actions_fini(&core->actions);
     qd_frontier_destroy(core->frontier);
+    free(core->accounts);
     free(core->members);
     free(core->running);
     free(core);

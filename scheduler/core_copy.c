@@ -67,6 +67,7 @@ static void plant(qd_core *to, qd_job_record *job) {
         qd_queue_add(&to->queue, &job->entry);
     if (job->state == QD_STATE_PENDING && job->gate == QD_GATE_ARRAY)
         qd_tree_insert(&job->array->array_waiters, &job->in_array, (uint64_t)job->job);
+    qd_limits_take_over(to, job);
     qd_timetable_take_over(&to->timetable, job);
 }
 

@@ -71,6 +71,8 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
                                job->never ? job->never->job : 0,
                                job->array ? job->array->job : 0,
                                job->counts,
+                               job->counted_ranks,
+                               job->account_place,
                                job->array_open,
                                s->begin_ns,
                                s->array_most,

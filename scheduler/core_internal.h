@@ -11,6 +11,7 @@
 #include "scheduler/core.h"
 #include "scheduler/frontier.h"
 #include "scheduler/jobs.h"
+#include "scheduler/limits.h"
 #include "scheduler/moves.h"
 #include "scheduler/policy.h"
 #include "scheduler/queue.h"
@@ -23,18 +24,19 @@ struct qd_core {
     const qd_policy *policy;
     qd_rank_table ranks;
     qd_job_table jobs;
-    qd_queue queue;         /* the pending jobs, as the policy orders them */
-    qd_timetable timetable; /* what is expected of the jobs that have not ended */
-    int64_t now_ns;         /* time of the last event that was taken */
-    qd_moves moves;         /* of pending jobs within the queue */
-    qd_moves alarms;        /* when running jobs reach their limit, and blocked ones may begin */
-    qd_shares shares;       /* what the accounts have used */
-    int saving_ranks;       /* held by gangs that save to make room */
-    int claimed_ranks;      /* free or saving, kept for those that they make room for */
-    int claims;             /* number of the newest claim; 0: there is none */
-    int64_t next_room_ns;   /* when somebody may be told to make room who may not be yet */
-    int64_t planned_up_to;  /* job number; conservative.c */
-    int64_t next_look_ns;   /* when a policy with a quantum looks again at who runs */
+    qd_queue queue;           /* the pending jobs, as the policy orders them */
+    qd_timetable timetable;   /* what is expected of the jobs that have not ended */
+    int64_t now_ns;           /* time of the last event that was taken */
+    qd_moves moves;           /* of pending jobs within the queue */
+    qd_moves alarms;          /* when running jobs reach their limit, and blocked ones may begin */
+    qd_shares shares;         /* what the accounts have used */
+    qd_account_use *accounts; /* [QD_ACCOUNTS], what they hold; NULL: without limits */
+    int saving_ranks;         /* held by gangs that save to make room */
+    int claimed_ranks;        /* free or saving, kept for those that they make room for */
+    int claims;               /* number of the newest claim; 0: there is none */
+    int64_t next_room_ns;     /* when somebody may be told to make room who may not be yet */
+    int64_t planned_up_to;    /* job number; conservative.c */
+    int64_t next_look_ns;     /* when a policy with a quantum looks again at who runs */
     qd_job_record *first_ended, *last_ended; /* by this event; linked by next (gates.h) */
     uint32_t epoch;                          /* of the newest attempt of any job */
     bool closed, draining, shut_down;

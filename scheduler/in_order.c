@@ -9,7 +9,8 @@ static void deal(qd_core *core, int count, int64_t spare) {
         for (int i = 0; i < count && spare > 0; i++, entry = qd_queue_next(&core->queue, entry)) {
             qd_job_record *job = qd_job_of_entry(entry);
             int step = job->submit.ranks_step;
-            if (job->planned_ranks == job->submit.ranks_max || step > spare)
+            if (job->planned_ranks == job->submit.ranks_max || step > spare ||
+                !qd_limits_take(core, job, step))
                 continue;
             job->planned_ranks += step;
             spare -= step;

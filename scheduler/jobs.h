@@ -25,6 +25,7 @@ typedef enum {
     QD_GATE_BEGIN,
     QD_GATE_AFTER,
     QD_GATE_ARRAY,
+    QD_GATE_ACCOUNT,
 } qd_gate;
 
 typedef enum { QD_AFTER_ANY, QD_AFTER_OK, QD_AFTER_NOT_OK } qd_after;
@@ -57,6 +58,9 @@ typedef struct qd_attained {
     bool claims;             /* pending: ranks are being freed for it */
     bool young;              /* running: in its first quantum; set at each look */
 } qd_attained;
+
+/* In which tree of its account a job is (limits.h). */
+typedef enum { QD_ACCOUNT_NONE, QD_ACCOUNT_WAITING, QD_ACCOUNT_QUEUED } qd_account_place;
 
 typedef struct qd_job_record {
     int64_t job;
@@ -100,10 +104,13 @@ typedef struct qd_job_record {
     qd_after_link *dependants;
     struct qd_job_record *array; /* the first job of its array; NULL: none */
     bool counts;                 /* in array->array_open */
-    int array_open;              /* of its first job: members in the queue or running */
+    int array_open;              /* of its first job: members past this gate that have not ended */
     qd_tree array_waiters;       /* of its first job: those at gate ARRAY, by number */
     qd_tree_node in_array;       /* at gate ARRAY */
-    double charged_rank_s;       /* for its newest attempt; shares.h */
+    int counted_ranks;           /* of its account's use (limits.h); 0: it does not count there */
+    qd_account_place account_place;
+    qd_tree_node in_account; /* in that tree */
+    double charged_rank_s;   /* for its newest attempt; shares.h */
     qd_progress progress;
     qd_attained attained; /* policy_attained.c */
     int ranks[];          /* [gang.size], ascending; room for the most it can ever hold */

@@ -90,18 +90,26 @@ static const struct {
     [QD_GATE_BEGIN] = {QD_REASON_BEGIN, "waits for its begin time"},
     [QD_GATE_AFTER] = {QD_REASON_DEPENDENCY, "waits for the jobs it comes after"},
     [QD_GATE_ARRAY] = {QD_REASON_ARRAY, "waits for others of its array"},
+    [QD_GATE_ACCOUNT] = {QD_REASON_ACCOUNT_RANKS, "waits for others of its account"},
 };
+
+static qd_gate find_gate(qd_core *core, qd_job_record *job) {
+    qd_gate gate = qd_gates_of(core, job);
+    bool displaces = gate == QD_GATE_ACCOUNT && qd_limits_displace(core, job);
+    return displaces ? QD_GATE_OPEN : gate;
+}
 
 /* A PENDING job that is in no queue stays at its gate, or takes its place in the queue. */
 static void enter_gate_or_queue(qd_core *core, qd_job_record *job) {
-    qd_gates_set(core, job, qd_gates_of(core, job));
+    qd_gates_set(core, job, find_gate(core, job));
     job->changed_ns = core->now_ns;
     if (job->gate == QD_GATE_OPEN) {
         enter_queue(core, job);
         return;
     }
-    set_reason(job, "%s: %s", qd_reason_names[gate_reasons[job->gate].reason],
-               gate_reasons[job->gate].words);
+    bool account = job->gate == QD_GATE_ACCOUNT;
+    qd_reason reason = account ? qd_limits_reason(core, job) : gate_reasons[job->gate].reason;
+    set_reason(job, "%s: %s", qd_reason_names[reason], gate_reasons[job->gate].words);
     qd_moves_set(&core->alarms, job,
                  job->submit.begin_ns > core->now_ns ? job->submit.begin_ns : QD_NEVER);
 }
@@ -118,6 +126,8 @@ static void change_state(qd_core *core, qd_job_record *job, qd_job_state state) 
         return;
     }
     job->changed_ns = core->now_ns;
+    if (state == QD_STATE_RUNNING)
+        qd_limits_note_start(core, job);
     if (state == QD_STATE_PENDING)
         enter_gate_or_queue(core, job);
     else if (state != QD_STATE_RUNNING && state != QD_STATE_COMPLETING)
@@ -161,7 +171,7 @@ static bool cancel_if_never(qd_core *core, qd_job_record *job) {
 void qd_job_reconsider(qd_core *core, qd_job_record *job) {
     if (cancel_if_never(core, job))
         return;
-    qd_gate gate = qd_gates_of(core, job), before = job->gate;
+    qd_gate gate = find_gate(core, job), before = job->gate;
     if (gate == before)
         return;
     leave_queue(core, job);
@@ -180,6 +190,15 @@ void qd_job_hold(qd_core *core, qd_job_record *job, bool held) {
         qd_job_reconsider(core, job);
 }
 
+static void cancel_if_forbidden(qd_core *core, qd_job_record *job) {
+    if (job->state != QD_STATE_PENDING || !qd_limits_forbid(core, job))
+        return;
+    set_reason(job, "%s: needs %d ranks, its account may hold %lld",
+               qd_reason_names[QD_REASON_ACCOUNT_RANKS], job->submit.ranks_min,
+               (long long)core->scheduling.account_ranks);
+    change_state(core, job, QD_STATE_CANCELLED);
+}
+
 void qd_job_submitted(qd_core *core, const qd_submission *submission) {
     qd_job_record *job = qd_jobs_add(&core->jobs, submission);
     set_reason(job, "waits for %d rank%s", job->submit.ranks_min, plural(job->submit.ranks_min));
@@ -192,6 +211,7 @@ void qd_job_submitted(qd_core *core, const qd_submission *submission) {
     else
         qd_job_cancel_if_too_wide(core, job);
     cancel_if_never(core, job);
+    cancel_if_forbidden(core, job);
 }
 
 void qd_job_cancel_if_too_wide(qd_core *core, qd_job_record *job) {

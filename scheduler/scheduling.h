@@ -31,12 +31,14 @@ typedef struct qd_scheduling {
     double quantum_s;   /* scheduler.attained.quantum_s: time between two looks at who runs */
     /* scheduler.attained.limits: rank-seconds at which a job leaves queue i for i + 1; rising */
     double limits[QD_ATTAINED_QUEUES - 1];
+    double promotion; /* scheduler.attained.promotion: back to the first queue after waiting so
+                         many times as long as it has run */
     /* scheduler.preemption; of policy multifactor */
     int preempt_by;      /* by: a qd_preempt_by */
     double min_run_s;    /* an attempt is left alone for so long */
     double save_grace_s; /* who has not saved after this is ended as it is */
-    double promotion;    /* scheduler.attained.promotion: back to the first queue after waiting so
-                            many times as long as it has run */
+    /* scheduler.limits: what an account may hold at a time; 0: any number */
+    int64_t account_jobs, account_ranks;
 } qd_scheduling;
 
 /* All defaults: fifo. */

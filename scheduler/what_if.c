@@ -13,9 +13,11 @@ static int check(const qd_core *core, int64_t number, const qd_what_if *what_if)
                             (long long)number, qd_job_state_names[job->state]);
     if (what_if->importance_is_set && abs(what_if->importance) > 100)
         return qd_error_set(QD_EPROTO, "importance %d; accepted: -100 .. 100", what_if->importance);
-    int alive = qd_ranks_alive(&core->ranks);
+    int64_t alive = qd_ranks_alive(&core->ranks), limit = core->scheduling.account_ranks;
+    alive = limit > 0 && limit < alive ? limit : alive;
     if (what_if->ranks_is_set && (what_if->ranks < 1 || what_if->ranks > alive))
-        return qd_error_set(QD_EPROTO, "%d ranks; accepted: 1 .. %d", what_if->ranks, alive);
+        return qd_error_set(QD_EPROTO, "%d ranks; accepted: 1 .. %lld", what_if->ranks,
+                            (long long)alive);
     if (what_if->time_is_set && what_if->time_ns <= job->run_before_ns)
         return qd_error_set(QD_EPROTO, "a time of %g s; job %lld has already run for %g s",
                             (double)what_if->time_ns * 1e-9, (long long)number,
@@ -41,8 +43,11 @@ int qd_why_if(const qd_core *core, int64_t number, const qd_what_if *what_if, qd
     if (rc)
         return rc;
     qd_job_record *job = qd_jobs_find(&copy->jobs, number);
+    qd_limits_note_end(copy, job); /* the order within its account changes */
     change(what_if, job);
+    qd_limits_revise(copy, job);
     qd_job_revised(copy, job);
+    qd_job_reconsider(copy, job);
     rc =
         qd_core_handle(copy, &(qd_event){.kind = QD_EVENT_TIME, .time_ns = core->now_ns}, &actions);
     if (!rc)

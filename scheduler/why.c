@@ -28,6 +28,10 @@ static void add_blocker(qd_why_reason *reason, const qd_job_record *job) {
     reason->blocker_count++;
 }
 
+static const qd_job_record *job_due(const qd_tree_node *node) {
+    return node ? (const qd_job_record *)((const char *)node - offsetof(qd_job_record, due)) : NULL;
+}
+
 /* ---- what keeps it out of the queue ---- */
 
 static void add_dependency(const qd_core *core, const qd_job_record *job, qd_why *why) {
@@ -44,11 +48,11 @@ static void add_dependency(const qd_core *core, const qd_job_record *job, qd_why
     }
 }
 
-/* Members of its array that are in the queue or run. */
+/* Members of its array that run, are in the queue, or wait for their account alone. */
 static void add_array(const qd_core *core, const qd_job_record *job, qd_why *why) {
-    const qd_job_list *lists[] = {&core->jobs.active, &core->jobs.pending};
+    const qd_job_list *lists[] = {&core->jobs.active, &core->jobs.pending, &core->jobs.blocked};
     qd_why_reason *reason = add(why, QD_REASON_ARRAY, job->changed_ns);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 3; i++)
         for (const qd_job_record *other = lists[i]->first; other; other = other->next) {
             if (other->array != job->array || !other->counts)
                 continue;
@@ -56,6 +60,29 @@ static void add_array(const qd_core *core, const qd_job_record *job, qd_why *why
             if (other->gang.live > 0 && other->due_ns < reason->until_ns)
                 reason->until_ns = other->due_ns;
         }
+}
+
+/* Those that its account has, the running ones first; by predicted ends, those that have to end. */
+static void add_account(const qd_core *core, const qd_job_record *job, qd_why *why) {
+    qd_why_reason *reason = add(why, qd_limits_reason(core, job), job->changed_ns);
+    int64_t jobs = core->accounts[job->submit.account].jobs;
+    int64_t ranks = core->accounts[job->submit.account].ranks;
+    const qd_scheduling *s = &core->scheduling;
+    const qd_tree *ends = &core->timetable.ends;
+    for (const qd_tree_node *node = qd_tree_first(ends); node; node = qd_tree_after(ends, node)) {
+        const qd_job_record *other = job_due(node);
+        bool enough = (s->account_jobs == 0 || jobs < s->account_jobs) &&
+                      (s->account_ranks == 0 || ranks + job->submit.ranks_min <= s->account_ranks);
+        if (enough)
+            break;
+        if (other->submit.account != job->submit.account)
+            continue;
+        jobs--;
+        ranks -= other->counted_ranks;
+        add_blocker(reason, other);
+        reason->until_ns = other->due_ns;
+    }
+    why->start_ns = reason->until_ns;
 }
 
 static void look_at_gates(const qd_core *core, const qd_job_record *job, qd_why *why) {
@@ -66,13 +93,11 @@ static void look_at_gates(const qd_core *core, const qd_job_record *job, qd_why 
     add_dependency(core, job, why);
     if (job->gate == QD_GATE_ARRAY)
         add_array(core, job, why);
+    if (job->gate == QD_GATE_ACCOUNT)
+        add_account(core, job, why);
 }
 
 /* ---- what makes it wait in the queue ---- */
-
-static const qd_job_record *job_due(const qd_tree_node *node) {
-    return node ? (const qd_job_record *)((const char *)node - offsetof(qd_job_record, due)) : NULL;
-}
 
 /* Who has to end first, by predicted ends, until its ranks are free. */
 static void add_resources(const qd_core *core, const qd_job_record *job, qd_why *why) {

@@ -34,6 +34,8 @@ static void choose_policy(trial *t) {
     t->scheduling.preempt_by = (int)draw(t, 2);
     t->scheduling.min_run_s = draw(t, 3);
     t->scheduling.save_grace_s = 1 + draw(t, 3);
+    t->scheduling.account_jobs = draw(t, 2) ? 0 : 1 + draw(t, 4);
+    t->scheduling.account_ranks = draw(t, 2) ? 0 : 2 + draw(t, 8);
     for (int i = 0; i < QD_ATTAINED_QUEUES - 1; i++)
         t->scheduling.limits[i] = 1 << i;
 }

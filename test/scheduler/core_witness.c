@@ -16,6 +16,8 @@ void witness_init(witness *w, int worker_ranks, const qd_scheduling *scheduling)
     w->preempts = strcmp(w->policy, "attained") == 0 || w->by_class;
     w->min_run_ns = (int64_t)(scheduling->min_run_s * 1e9);
     w->grace_ns = (int64_t)(scheduling->save_grace_s * 1e9);
+    w->account_jobs = scheduling->account_jobs;
+    w->account_ranks = scheduling->account_ranks;
     w->time_ns = INT64_MIN;
 }
 
@@ -79,7 +81,7 @@ static bool waits_for_ranks(const witness *w, const witness_job *job) {
     if (job->state != QD_STATE_PENDING)
         return false;
     look_at_after(w, job, &waits, &forbid);
-    return !job->held && job->submit.begin_ns <= w->time_ns && waits == 0;
+    return !job->held && !job->limited && job->submit.begin_ns <= w->time_ns && waits == 0;
 }
 
 static int count_ranks(const witness *w, bool (*is)(const witness_rank *)) {
@@ -513,6 +515,54 @@ static bool the_head_is_not_delayed(witness *w) {
     return true;
 }
 
+/* What the others of its account hold, or wait for ranks with. */
+static void count_account(const witness *w, const witness_job *job, bool with_queue, int64_t *jobs,
+                          int64_t *ranks) {
+    *jobs = *ranks = 0;
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_job *other = &w->jobs[i];
+        bool waits = with_queue && waits_for_ranks(w, other);
+        if (other == job || other->submit.account != job->submit.account ||
+            (other->live == 0 && !waits))
+            continue;
+        *jobs += 1;
+        *ranks += other->live > 0 ? other->size : other->submit.ranks_min;
+    }
+}
+
+/* Somebody else of its account waits for the account before it. */
+static bool has_to_queue(const witness *w, const witness_job *job) {
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_job *other = &w->jobs[i];
+        int lead = other->submit.importance - job->submit.importance;
+        if (other != job && other->submit.account == job->submit.account && other->limited &&
+            (lead > 0 || (lead == 0 && other->submit.job < job->submit.job)))
+            return true;
+    }
+    return false;
+}
+
+static bool accounts_keep_their_limits(witness *w) {
+    int64_t most_jobs = w->account_jobs ? w->account_jobs : INT64_MAX;
+    int64_t most_ranks = w->account_ranks ? w->account_ranks : INT64_MAX;
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_job *job = &w->jobs[i];
+        int64_t jobs, ranks;
+        count_account(w, job, false, &jobs, &ranks);
+        if (job->live > 0 && (jobs + 1 > most_jobs || ranks + job->size > most_ranks))
+            return broken(w, "job %lld is too much for its account", (long long)job->submit.job);
+        if (job->state == QD_STATE_PENDING && job->submit.ranks_min > most_ranks)
+            return broken(w, "job %lld waits for more than its account may hold",
+                          (long long)job->submit.job);
+        count_account(w, job, true, &jobs, &ranks);
+        if (job->limited && !has_to_queue(w, job) && jobs + 1 <= most_jobs &&
+            ranks + job->submit.ranks_min <= most_ranks)
+            return broken(w, "job %lld waits though its account may hold it",
+                          (long long)job->submit.job);
+    }
+    return true;
+}
+
 /* Nobody waits for what will never be. */
 static bool nobody_waits_for_ever(witness *w) {
     int alive = count_ranks(w, is_alive);
@@ -595,6 +645,8 @@ static bool nobody_waits_beside_idle_ranks(witness *w) {
 /* Of two jobs that started together, dealt round robin in order: one below its most has at most one
  * spare rank less than an earlier, none less than a later; and no rank is left. */
 static bool spare_ranks_are_dealt_fairly(witness *w) {
+    if (w->account_ranks > 0)
+        return true; /* an account's limit may be in the way */
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *a = &w->jobs[i];
         if (!a->started_now || a->granted == a->submit.ranks_max)
@@ -698,12 +750,24 @@ static bool decided_rightly(witness *w) {
     return true;
 }
 
+/* Which jobs their accounts keep out of the queue, in the core's own words: whether rightly so is
+ * checked (accounts_keep_their_limits). */
+static void note_limits(witness *w, const qd_core *core) {
+    for (int i = 0; i < w->job_count && i < qd_core_job_count(core); i++) {
+        qd_job_view view;
+        qd_core_job(core, i, &view);
+        w->jobs[i].limited = view.state == QD_STATE_PENDING &&
+                             strncmp(view.reason, "AssocGrp", strlen("AssocGrp")) == 0;
+    }
+}
+
 bool witness_see(witness *w, const qd_event *event, const qd_action_list *actions,
                  const qd_core *core) {
     bool was_shut_down = w->shut_down;
     for (int i = 0; i < w->job_count; i++)
         w->jobs[i].started_now = w->jobs[i].stopped_now = false;
     note_event(w, event);
+    note_limits(w, core);
     /* Lets see_action tell "again" from "earlier in this event". */
     w->shut_down = false;
     for (int i = 0; i < actions->count; i++) {
@@ -715,6 +779,6 @@ bool witness_see(witness *w, const qd_event *event, const qd_action_list *action
     w->shut_down = w->shut_down || was_shut_down;
     return (event->more || (decided_rightly(w) && nobody_runs_past_its_limit(w) &&
                             nobody_saves_past_the_grace(w))) &&
-           nobody_waits_for_ever(w) && members_know_their_orders(w) && shutdown_comes_when_due(w) &&
-           views_agree(w, core);
+           accounts_keep_their_limits(w) && nobody_waits_for_ever(w) &&
+           members_know_their_orders(w) && shutdown_comes_when_due(w) && views_agree(w, core);
 }

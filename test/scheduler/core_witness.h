@@ -30,6 +30,7 @@ typedef struct witness_job {
     bool stopped, aborted;
     bool timed_out; /* stopped since its limit was reached */
     bool held;
+    bool limited;    /* the core says that its account may not hold it now */
     bool makes_room; /* stopped by a policy that preempts */
     int64_t stopped_ns;
     bool cut; /* and ended since its grace was over */
@@ -47,7 +48,8 @@ typedef struct witness {
     int worker_ranks;
     const char *policy;
     bool preempts, by_class;
-    int64_t min_run_ns, grace_ns;              /* by_class */
+    int64_t min_run_ns, grace_ns; /* by_class */
+    int64_t account_jobs, account_ranks;
     witness_rank ranks[WITNESS_MAX_RANKS + 1]; /* by world rank */
     witness_job jobs[WITNESS_MAX_JOBS];        /* in order of submission */
     int job_count;
