@@ -14,6 +14,7 @@ int qd_command_run(int argc, char **argv);
 int qd_command_plan(int argc, char **argv);
 int qd_command_calibrate(int argc, char **argv);
 int qd_command_simulate(int argc, char **argv);
+int qd_command_why(int argc, char **argv);
 int qd_command_util(int argc, char **argv);
 int qd_command_generate(int argc, char **argv);
 

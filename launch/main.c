@@ -16,6 +16,7 @@ static const qd_command commands[] = {
     {"plan", "show what a job takes before it runs, and choose its layout", qd_command_plan},
     {"calibrate", "measure this machine, and describe it for the planner", qd_command_calibrate},
     {"simulate", "run a recorded trace of jobs through the scheduler", qd_command_simulate},
+    {"why", "tell why a job waits, and what would be if it asked for less", qd_command_why},
     {"util", "show where each rank's time went in a run", qd_command_util},
     {"generate", "go on from a prompt with a trained language model", qd_command_generate},
 };

@@ -34,8 +34,8 @@ void qd_actions_add(qd_actions *list, const qd_action *action);
 /* The list as callers see it. QD_EINTERNAL when the room was not enough: a fault of ours. */
 int qd_actions_end(const qd_actions *list, qd_action_list *out);
 
-/* "START job 3 attempt 1 epoch 7 ranks 1-4,6", "JOB_STATE job 3 attempt 1 FAILED code -9: REASON".
- * Equal texts mean equal actions. */
+/* "START job 3 attempt 1 epoch 7 ranks 1-4,6: REASON", "JOB_STATE job 3 attempt 1 FAILED code -9:
+ * REASON". Equal texts mean equal actions. */
 void qd_action_format(const qd_action *action, qd_text *out);
 
 #endif

@@ -40,7 +40,7 @@ static void start_due(qd_core *core) {
         qd_job_record *job = qd_timetable_first_start(&core->timetable);
         if (!job || job->due_ns > core->now_ns)
             return;
-        qd_job_start(core, job, job->submit.ranks_min);
+        qd_job_start(core, job, job->submit.ranks_min, "as planned");
         core->timetable.profile.now_free = core->ranks.in_state[QD_RANK_FREE];
     }
 }

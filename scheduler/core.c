@@ -20,6 +20,7 @@ int qd_core_create(int worker_ranks, const qd_scheduling *scheduling, qd_core **
     core->policy = qd_policies[scheduling->policy];
     core->now_ns = INT64_MIN;
     core->next_look_ns = INT64_MIN;
+    core->next_room_ns = QD_NEVER;
     qd_timetable_init(&core->timetable);
     qd_moves_init(&core->moves);
     qd_moves_init(&core->alarms);
@@ -28,9 +29,12 @@ int qd_core_create(int worker_ranks, const qd_scheduling *scheduling, qd_core **
     if (rc)
         goto out;
     core->members = calloc((size_t)worker_ranks, sizeof *core->members);
-    core->running = calloc((size_t)worker_ranks, sizeof *core->running);
+    core->running = calloc(2 * (size_t)worker_ranks, sizeof *core->running);
+    bool limits = scheduling->account_jobs > 0 || scheduling->account_ranks > 0;
+    core->accounts = limits ? qd_limits_create() : NULL;
     core->frontier = core->policy->plans ? qd_frontier_create() : NULL;
-    if (!core->members || !core->running || (core->policy->plans && !core->frontier)) {
+    if (!core->members || !core->running || (limits && !core->accounts) ||
+        (core->policy->plans && !core->frontier)) {
         rc = QD_ENOMEM;
         goto out;
     }
@@ -50,6 +54,7 @@ void qd_core_destroy(qd_core *core) {
     qd_timetable_fini(&core->timetable);
     qd_actions_fini(&core->actions);
     qd_frontier_destroy(core->frontier);
+    free(core->accounts);
     free(core->members);
     free(core->running);
     free(core);
@@ -164,5 +169,7 @@ void qd_core_job(const qd_core *core, int i, qd_job_view *view) {
                           .reason = job->reason,
                           .attempt = job->attempt,
                           .ranks = job->ranks,
-                          .rank_count = job->gang.size};
+                          .rank_count = job->gang.size,
+                          .preemptions = job->preemptions,
+                          .lost_ranks = job->lost_ranks};
 }

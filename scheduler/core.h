@@ -49,6 +49,7 @@ typedef enum {
     QD_EVENT_HOLD,         /* job: is not considered until it is released */
     QD_EVENT_RELEASE,      /* job */
     QD_EVENT_LIMIT,        /* job, submit.limit_ns: its limit is another one from now on */
+    QD_EVENT_PROGRESS,     /* job, attempt, step, saved, steps: how far it is */
     QD_EVENT_TIME,         /* nothing but that it is so late now */
     QD_EVENTS
 } qd_event_kind;
@@ -78,6 +79,8 @@ typedef struct qd_submission {
     int importance;      /* class: higher is more important; -100 .. 100 */
     int nice;            /* points off the priority, -1000000 .. 1000000 */
     int account;         /* whose share it uses, 0 .. QD_ACCOUNTS - 1 */
+    int keeps_ranks;     /* 1: it is never told to make room */
+    int tells;           /* 1: it tells of its steps (PROGRESS) */
     int held;            /* 1: not considered until it is released */
     int64_t begin_ns;    /* nor before; 0: at once */
     /* Jobs it comes after, "ok:3,any:5", see gates.h; "": none. */
@@ -98,7 +101,9 @@ typedef struct qd_event {
     int attempt;
     int rank;
     qd_outcome outcome;
-    int exit_code; /* MEMBER_ENDED with FAILED: the QD_E code of the failure */
+    int exit_code;       /* MEMBER_ENDED with FAILED: the QD_E code of the failure */
+    int64_t step, saved; /* PROGRESS: steps done in all, and of them saved; saved <= step */
+    int64_t steps;       /* PROGRESS: that the job takes in all; 0: not known */
     qd_submission submit;
     char text[QD_EVENT_TEXT_BYTES];
 } qd_event;
@@ -122,7 +127,7 @@ typedef struct qd_action {
     const int *ranks; /* START, STOP, ABORT: ascending; owned by the list */
     int rank_count;
     qd_job_state state;
-    const char *reason; /* owned by the list */
+    const char *reason; /* of the decision; NULL for SHUTDOWN; owned by the list */
     int exit_code;      /* JOB_STATE with FAILED: the QD_E code */
 } qd_action;
 
@@ -145,6 +150,9 @@ void qd_core_destroy(qd_core *core);
  */
 int qd_core_handle(qd_core *core, const qd_event *event, qd_action_list *actions);
 
+/* Another core in the same state: it answers what would be, while this one lives on. QD_ENOMEM. */
+int qd_core_copy(const qd_core *core, qd_core **copy);
+
 /* When the core wants to be told of the time (QD_EVENT_TIME) if nothing else happens before;
  * INT64_MAX: never. */
 int64_t qd_core_wake_ns(const qd_core *core);
@@ -158,6 +166,8 @@ typedef struct qd_job_view {
     int attempt;
     const int *ranks;
     int rank_count;
+    int preemptions; /* so often it was told to make room; none of them is a failure */
+    int lost_ranks;  /* so many were lost while it held them */
 } qd_job_view;
 
 int qd_core_job_count(const qd_core *core);

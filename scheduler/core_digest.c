@@ -42,6 +42,7 @@ static void add_gang(uint64_t *digest, const qd_job_record *job) {
 static void add_job(uint64_t *digest, const qd_job_record *job) {
     const qd_submission *s = &job->submit;
     const qd_attained *a = &job->attained;
+    const qd_progress *p = &job->progress;
     const int64_t numbers[] = {job->job,
                                s->ranks_min,
                                s->ranks_max,
@@ -56,6 +57,13 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
                                job->attempt,
                                job->epoch,
                                job->preempted,
+                               job->told_ns,
+                               job->grace_ns,
+                               job->cut_off,
+                               job->preemptions,
+                               job->lost_ranks,
+                               job->claim,
+                               job->claim_ranks,
                                job->timed_out,
                                job->gate,
                                job->held,
@@ -63,6 +71,8 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
                                job->never ? job->never->job : 0,
                                job->array ? job->array->job : 0,
                                job->counts,
+                               job->counted_ranks,
+                               job->account_place,
                                job->array_open,
                                s->begin_ns,
                                s->array_most,
@@ -74,6 +84,20 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
                                job->run_before_ns,
                                job->pending_ns,
                                job->waited_ns,
+                               job->submit_ns,
+                               job->changed_ns,
+                               job->held_ns,
+                               s->tells,
+                               s->keeps_ranks,
+                               p->steps,
+                               p->step,
+                               p->saved,
+                               p->saved_ns,
+                               p->told,
+                               p->first_step,
+                               p->first_ns,
+                               p->told_ns,
+                               p->step_ns,
                                a->queue,
                                a->since_ns,
                                a->service_rank_us,
@@ -121,6 +145,9 @@ uint64_t qd_core_digest(const qd_core *core) {
     add_number(&digest, core->timetable.stale);
     add_number(&digest, core->planned_up_to);
     add_number(&digest, core->saving_ranks);
+    add_number(&digest, core->claimed_ranks);
+    add_number(&digest, core->claims);
+    add_number(&digest, core->next_room_ns);
     add_number(&digest, core->next_look_ns);
     add_number(&digest, core->jobs.count);
     for (int i = 0; i < core->jobs.count; i++)

@@ -21,6 +21,7 @@ const char *const qd_event_names[QD_EVENTS] = {
     [QD_EVENT_HOLD] = "HOLD",
     [QD_EVENT_RELEASE] = "RELEASE",
     [QD_EVENT_LIMIT] = "LIMIT",
+    [QD_EVENT_PROGRESS] = "PROGRESS",
     [QD_EVENT_TIME] = "TIME",
 };
 
@@ -35,6 +36,15 @@ static int check_job(const qd_core *core, const qd_event *event) {
     if (!qd_jobs_find(&core->jobs, event->job))
         return qd_error_set(QD_EPROTO, "%s: no job %lld was ever submitted",
                             qd_event_names[event->kind], (long long)event->job);
+    return 0;
+}
+
+static int check_attempt(const qd_core *core, const qd_event *event) {
+    const qd_job_record *job = qd_jobs_find(&core->jobs, event->job);
+    if (event->attempt < 1 || event->attempt > job->attempt)
+        return qd_error_set(QD_EPROTO, "%s: job %lld had %d attempts, not %d",
+                            qd_event_names[event->kind], (long long)event->job, job->attempt,
+                            event->attempt);
     return 0;
 }
 
@@ -65,6 +75,7 @@ static void apply_worker_lost(qd_core *core, const qd_event *event) {
         snprintf(text, sizeof text, "rank %d was lost%s%s", event->rank, event->text[0] ? ": " : "",
                  event->text);
         qd_job_record *job = qd_jobs_find(&core->jobs, before.job);
+        job->lost_ranks++;
         qd_job_member_ended(core, job, event->rank, QD_OUTCOME_FAILED, QD_ELOST, text);
     }
     qd_job_record *first[] = {core->jobs.pending.first, core->jobs.blocked.first};
@@ -105,6 +116,9 @@ static int check_submit(const qd_core *core, const qd_event *event) {
                             (long long)s->job, sizeof s->name - 1);
     const qd_job_record *array = qd_jobs_find(&core->jobs, s->array);
     bool known = s->array == 0 || s->array == s->job || (array && array->submit.array == s->array);
+    if ((unsigned)s->tells > 1 || (unsigned)s->keeps_ranks > 1)
+        return qd_error_set(QD_EPROTO, "SUBMIT: job %lld: tells %d, keeps_ranks %d; accepted: 0, 1",
+                            (long long)s->job, s->tells, s->keeps_ranks);
     if (!known || s->array_most < 0 || (unsigned)s->held > 1 || s->begin_ns < 0)
         return qd_error_set(QD_EPROTO,
                             "SUBMIT: job %lld: array %lld of at most %d, held %d, begin %lld ns; "
@@ -141,9 +155,9 @@ static int check_member_ended(const qd_core *core, const qd_event *event) {
     if ((unsigned)event->outcome >= QD_OUTCOMES)
         return qd_error_set(QD_EPROTO, "MEMBER_ENDED: outcome %d; they are 0 to %d",
                             (int)event->outcome, QD_OUTCOMES - 1);
-    if (event->attempt < 1 || event->attempt > job->attempt)
-        return qd_error_set(QD_EPROTO, "MEMBER_ENDED: job %lld had %d attempts, not %d",
-                            (long long)event->job, job->attempt, event->attempt);
+    rc = check_attempt(core, event);
+    if (rc)
+        return rc;
     if (event->attempt == job->attempt && !qd_job_is_member(job, event->rank))
         return qd_error_set(QD_EPROTO, "MEMBER_ENDED: rank %d is no member of job %lld attempt %d",
                             event->rank, (long long)event->job, event->attempt);
@@ -193,6 +207,23 @@ static void apply_limit(qd_core *core, const qd_event *event) {
     qd_job_limit(core, qd_jobs_find(&core->jobs, event->job), event->submit.limit_ns);
 }
 
+static int check_progress(const qd_core *core, const qd_event *event) {
+    int rc = check_job(core, event);
+    if (!rc)
+        rc = check_attempt(core, event);
+    if (!rc && (event->saved < 0 || event->step < event->saved || event->steps < 0))
+        rc = qd_error_set(QD_EPROTO, "PROGRESS: job %lld: step %lld of %lld, %lld of them saved",
+                          (long long)event->job, (long long)event->step, (long long)event->steps,
+                          (long long)event->saved);
+    return rc;
+}
+
+static void apply_progress(qd_core *core, const qd_event *event) {
+    qd_job_record *job = qd_jobs_find(&core->jobs, event->job);
+    if (job->attempt == event->attempt && job->gang.live > 0)
+        qd_job_told(core, job, event);
+}
+
 const qd_event_handler qd_event_handlers[QD_EVENTS] = {
     [QD_EVENT_WORKER_READY] = {.check = check_rank, .apply = apply_worker_ready},
     [QD_EVENT_WORKER_LOST] = {.check = check_rank, .apply = apply_worker_lost, .whole_queue = true},
@@ -204,5 +235,6 @@ const qd_event_handler qd_event_handlers[QD_EVENTS] = {
     [QD_EVENT_HOLD] = {.check = check_job, .apply = apply_hold},
     [QD_EVENT_RELEASE] = {.check = check_job, .apply = apply_release},
     [QD_EVENT_LIMIT] = {.check = check_limit, .apply = apply_limit},
+    [QD_EVENT_PROGRESS] = {.check = check_progress, .apply = apply_progress},
     [QD_EVENT_TIME] = {.check = check_nothing, .apply = apply_nothing},
 };

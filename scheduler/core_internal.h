@@ -1,8 +1,8 @@
 /*
  * core_internal.h: the core's state and the seams between the files that share it: core.c
  * (dispatch, views), core_events.c (one pair of functions for each event), lifecycle.c (what
- * happens to a job), core_digest.c, and the policies with what they are made of: in_order.c,
- * easy.c, conservative.c. Nobody else includes this.
+ * happens to a job), core_digest.c, core_copy.c, and the policies with what they are made of:
+ * in_order.c, easy.c, conservative.c. Nobody else includes this.
  */
 #ifndef QD_SCHEDULER_CORE_INTERNAL_H
 #define QD_SCHEDULER_CORE_INTERNAL_H
@@ -11,6 +11,7 @@
 #include "scheduler/core.h"
 #include "scheduler/frontier.h"
 #include "scheduler/jobs.h"
+#include "scheduler/limits.h"
 #include "scheduler/moves.h"
 #include "scheduler/policy.h"
 #include "scheduler/queue.h"
@@ -23,15 +24,19 @@ struct qd_core {
     const qd_policy *policy;
     qd_rank_table ranks;
     qd_job_table jobs;
-    qd_queue queue;         /* the pending jobs, as the policy orders them */
-    qd_timetable timetable; /* what is expected of the jobs that have not ended */
-    int64_t now_ns;         /* time of the last event that was taken */
-    qd_moves moves;         /* of pending jobs within the queue */
-    qd_moves alarms;        /* when running jobs reach their limit, and blocked ones may begin */
-    qd_shares shares;       /* what the accounts have used */
-    int saving_ranks;       /* held by gangs that save to make room */
-    int64_t planned_up_to;  /* job number; conservative.c */
-    int64_t next_look_ns;   /* when a policy with a quantum looks again at who runs */
+    qd_queue queue;           /* the pending jobs, as the policy orders them */
+    qd_timetable timetable;   /* what is expected of the jobs that have not ended */
+    int64_t now_ns;           /* time of the last event that was taken */
+    qd_moves moves;           /* of pending jobs within the queue */
+    qd_moves alarms;          /* when running jobs reach their limit, and blocked ones may begin */
+    qd_shares shares;         /* what the accounts have used */
+    qd_account_use *accounts; /* [QD_ACCOUNTS], what they hold; NULL: without limits */
+    int saving_ranks;         /* held by gangs that save to make room */
+    int claimed_ranks;        /* free or saving, kept for those that they make room for */
+    int claims;               /* number of the newest claim; 0: there is none */
+    int64_t next_room_ns;     /* when somebody may be told to make room who may not be yet */
+    int64_t planned_up_to;    /* job number; conservative.c */
+    int64_t next_look_ns;     /* when a policy with a quantum looks again at who runs */
     qd_job_record *first_ended, *last_ended; /* by this event; linked by next (gates.h) */
     uint32_t epoch;                          /* of the newest attempt of any job */
     bool closed, draining, shut_down;
@@ -41,7 +46,7 @@ struct qd_core {
     qd_actions actions;
     int *members;            /* [ranks.count] */
     qd_frontier *frontier;   /* speeds planning up, and changes nothing; conservative.c */
-    qd_job_record **running; /* [ranks.count] */
+    qd_job_record **running; /* [2 * ranks.count] */
     int fault;               /* QD_EINTERNAL once an invariant of ours was broken */
 };
 
@@ -66,7 +71,8 @@ extern const qd_event_handler qd_event_handlers[QD_EVENTS];
  * empty one is replaced by plain words.
  */
 void qd_job_submitted(qd_core *core, const qd_submission *submission);
-void qd_job_start(qd_core *core, qd_job_record *job, int ranks); /* of a PENDING job */
+/* Of a PENDING job; why it is this one's turn: at most QD_REASON_WORDS_BYTES. */
+void qd_job_start(qd_core *core, qd_job_record *job, int ranks, const char *why);
 void qd_job_stop(qd_core *core, qd_job_record *job,
                  const char *text); /* of one that has not ended */
 /* Has RUNNING jobs whose limit is reached save and end, and lets in those whose begin has come. */
@@ -75,9 +81,18 @@ void qd_core_ring_alarms(qd_core *core);
 void qd_job_hold(qd_core *core, qd_job_record *job, bool held);
 /* Its limit is another one from now on; 0: none. */
 void qd_job_limit(qd_core *core, qd_job_record *job, int64_t limit_ns);
-/* Has a RUNNING job saved and put back into the queue, with its age. */
-void qd_job_preempt(qd_core *core, qd_job_record *job, const char *text);
+/* The newest attempt of a job that holds ranks says how far it is. */
+void qd_job_told(qd_core *core, qd_job_record *job, const qd_event *progress);
+/* Has a RUNNING job saved and put back into the queue, with its age. One that takes longer than
+ * grace_ns (QD_NEVER: any time) is ended as it is. */
+void qd_job_preempt(qd_core *core, qd_job_record *job, int64_t grace_ns, const char *text);
 void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text); /* of any job */
+
+/* What the submission of a PENDING job asks for is something else now: it takes its place anew. */
+void qd_job_revised(qd_core *core, qd_job_record *job);
+
+/* A copy in which that job could be given so many ranks. */
+int qd_core_copy_for(const qd_core *core, int64_t job, int ranks, qd_core **copy);
 
 /* A member, whose rank is no longer held, has ended. exit_code: with FAILED. */
 void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, qd_outcome outcome,

@@ -1,22 +1,24 @@
+#include <stdio.h>
+
 #include "scheduler/core_internal.h"
 #include "scheduler/policy.h"
 
-static void start(qd_core *core, const qd_queue_entry *entry) {
+static void start(qd_core *core, const qd_queue_entry *entry, const char *why) {
     core->timetable.profile.now_free -= entry->ranks;
-    qd_job_start(core, qd_job_of_entry(entry), entry->ranks);
+    qd_job_start(core, qd_job_of_entry(entry), entry->ranks, why);
 }
 
-/* Starts jobs behind the head that leave it its promise. */
-static void backfill(qd_core *core, const qd_queue_entry *head) {
+void qd_backfill(qd_core *core, const qd_queue_entry *head, int64_t now_free) {
     const qd_profile *profile = &core->timetable.profile;
     int64_t shadow = qd_profile_first_with(profile, core->now_ns, head->ranks);
     if (shadow == QD_NEVER)
         return;
     int64_t spare = qd_profile_free_at(profile, shadow) - head->ranks;
+    char why[QD_REASON_WORDS_BYTES];
+    snprintf(why, sizeof why, "does not delay job %lld", (long long)head->job);
     const qd_queue_entry *last = head;
     qd_queue_entry place; /* of the last one that left the queue */
     for (;;) {
-        int64_t now_free = profile->now_free;
         qd_gap gap = {.ranks = now_free,
                       .beyond = spare < now_free ? spare : now_free,
                       .window_ns = shadow - core->now_ns};
@@ -26,7 +28,8 @@ static void backfill(qd_core *core, const qd_queue_entry *head) {
         place = *next;
         if (next->run_ns > gap.window_ns)
             spare -= next->ranks;
-        start(core, next);
+        now_free -= next->ranks;
+        start(core, next, why);
         last = &place;
     }
 }
@@ -37,10 +40,10 @@ void qd_decide_easy(qd_core *core) {
         if (!head)
             return;
         if (head->ranks > core->timetable.profile.now_free) {
-            backfill(core, head);
+            qd_backfill(core, head, core->timetable.profile.now_free);
             return;
         }
-        start(core, head);
+        start(core, head, "its turn");
     }
 }
 

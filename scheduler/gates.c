@@ -86,6 +86,21 @@ static void tie_to_jobs(qd_core *core, qd_job_record *job) {
     }
 }
 
+int qd_gates_waits_for(const qd_core *core, const qd_job_record *job,
+                       const qd_job_record *others[QD_AFTER_MOST]) {
+    const char *text = job->submit.after;
+    int count = 0;
+    while (*text) {
+        qd_after kind;
+        int64_t number = 0;
+        read_one(&text, &kind, &number);
+        const qd_job_record *other = qd_jobs_find(&core->jobs, number);
+        if (!has_ended(other))
+            others[count++] = other;
+    }
+    return count;
+}
+
 /* ---- arrays ---- */
 
 static qd_job_record *member_of(const qd_tree_node *node) {
@@ -142,23 +157,28 @@ qd_gate qd_gates_of(const qd_core *core, const qd_job_record *job) {
         return QD_GATE_BEGIN;
     if (job->comes_after > 0)
         return QD_GATE_AFTER;
-    return throttled(job) ? QD_GATE_ARRAY : QD_GATE_OPEN;
+    if (throttled(job))
+        return QD_GATE_ARRAY;
+    return qd_limits_exceeded(core, job) ? QD_GATE_ACCOUNT : QD_GATE_OPEN;
 }
 
 void qd_gates_set(qd_core *core, qd_job_record *job, qd_gate gate) {
     stop_waiting_in_array(job);
     qd_jobs_set_gate(&core->jobs, job, gate);
     wait_in_array(job);
-    if (gate == QD_GATE_OPEN && job->array && !job->counts) {
+    bool past_array = gate == QD_GATE_OPEN || gate == QD_GATE_ACCOUNT;
+    if (past_array && job->array && !job->counts) {
         job->counts = true;
         job->array->array_open++;
-    } else if (gate != QD_GATE_OPEN) {
+    } else if (!past_array) {
         free_place(core, job);
     }
+    qd_limits_note_gate(core, job);
 }
 
 void qd_gates_note_end(qd_core *core, qd_job_record *job) {
     stop_waiting_in_array(job);
+    qd_limits_note_end(core, job);
     job->gate = QD_GATE_OPEN;
     *(core->last_ended ? &core->last_ended->next : &core->first_ended) = job;
     core->last_ended = job;
@@ -166,6 +186,7 @@ void qd_gates_note_end(qd_core *core, qd_job_record *job) {
 
 static void settle(qd_core *core, qd_job_record *job) {
     free_place(core, job);
+    qd_limits_settle(core, job);
     while (job->dependants) {
         qd_after_link *link = job->dependants;
         job->dependants = link->next;

@@ -1,7 +1,8 @@
 /*
  * gates.h: what keeps a pending job from being considered at all, whatever ranks are free: a hold,
- * a begin time, jobs it comes after, the throttle of its array. Such a job is not in the queue: it
- * claims nothing of the future, does not age and costs nothing until its gate opens.
+ * a begin time, jobs it comes after, the throttle of its array, the limits of its account. Such a
+ * job is not in the queue: it claims nothing of the future, does not age and costs nothing until
+ * its gate opens.
  *
  * A job that comes after others is told of their ends: one that cannot come true any more ends it
  * at once. Whether they are met follows Flux: any by every end, ok by COMPLETED, notok by every
@@ -20,8 +21,13 @@ int qd_gates_check(const qd_job_table *jobs, const qd_submission *submission);
 /* Ties a new job to those it comes after and to its array. */
 void qd_gates_tie(qd_core *core, qd_job_record *job);
 
-/* The strongest gate that is closed for a pending job. */
+/* The strongest gate that is closed for a pending job. At the last, that of its account, others may
+ * leave the queue for it (limits.h). */
 qd_gate qd_gates_of(const qd_core *core, const qd_job_record *job);
+
+/* The jobs that a pending one comes after and that have not ended; returns how many. */
+int qd_gates_waits_for(const qd_core *core, const qd_job_record *job,
+                       const qd_job_record *others[QD_AFTER_MOST]);
 
 /* Notes which gate keeps a pending job now, with its place in its array. */
 void qd_gates_set(qd_core *core, qd_job_record *job, qd_gate gate);

@@ -9,7 +9,8 @@ static void deal(qd_core *core, int count, int64_t spare) {
         for (int i = 0; i < count && spare > 0; i++, entry = qd_queue_next(&core->queue, entry)) {
             qd_job_record *job = qd_job_of_entry(entry);
             int step = job->submit.ranks_step;
-            if (job->planned_ranks == job->submit.ranks_max || step > spare)
+            if (job->planned_ranks == job->submit.ranks_max || step > spare ||
+                !qd_limits_take(core, job, step))
                 continue;
             job->planned_ranks += step;
             spare -= step;
@@ -30,6 +31,6 @@ void qd_decide_in_order(qd_core *core) {
     deal(core, count, free_ranks);
     for (; count > 0; count--) {
         qd_job_record *job = qd_job_of_entry(qd_queue_first(&core->queue));
-        qd_job_start(core, job, job->planned_ranks);
+        qd_job_start(core, job, job->planned_ranks, "its turn");
     }
 }

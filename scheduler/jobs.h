@@ -25,6 +25,7 @@ typedef enum {
     QD_GATE_BEGIN,
     QD_GATE_AFTER,
     QD_GATE_ARRAY,
+    QD_GATE_ACCOUNT,
 } qd_gate;
 
 typedef enum { QD_AFTER_ANY, QD_AFTER_OK, QD_AFTER_NOT_OK } qd_after;
@@ -35,6 +36,17 @@ typedef struct qd_after_link {
     struct qd_after_link *next;
     qd_after kind;
 } qd_after_link;
+
+/* How far a job is, as far as it has told. */
+typedef struct qd_progress {
+    int64_t step, saved;          /* done in all, and of them saved */
+    int64_t steps;                /* that it takes in all; 0: not known */
+    int64_t saved_ns;             /* when that was said */
+    bool told;                    /* the newest attempt has made a step */
+    int64_t first_step, first_ns; /* its first word */
+    int64_t told_ns;              /* and its newest */
+    int64_t step_ns;              /* a step took so long, of this attempt or an earlier one; 0 */
+} qd_progress;
 
 /* What policy attained keeps of a job (policy_attained.c). */
 typedef struct qd_attained {
@@ -47,6 +59,9 @@ typedef struct qd_attained {
     bool young;              /* running: in its first quantum; set at each look */
 } qd_attained;
 
+/* In which tree of its account a job is (limits.h). */
+typedef enum { QD_ACCOUNT_NONE, QD_ACCOUNT_WAITING, QD_ACCOUNT_QUEUED } qd_account_place;
+
 typedef struct qd_job_record {
     int64_t job;
     qd_submission submit; /* as submitted, its step 1 or more */
@@ -57,8 +72,14 @@ typedef struct qd_job_record {
     qd_gang gang;                          /* of that attempt */
     struct qd_job_record *previous, *next; /* in the list of its state */
     bool preempted;                        /* told to save and to come back into the queue */
-    bool timed_out;                        /* told to save since its limit is reached */
-    int64_t limit_ns;                      /* the newest; 0: none */
+    int64_t told_ns, grace_ns;   /* when it was told to, and how long it may take for it */
+    bool cut_off;                /* its grace was over: it was ended as it was */
+    int preemptions, lost_ranks; /* so often; so many while it held them */
+    int claim;                   /* PENDING: > 0, ranks are being freed for it */
+    int claim_ranks;             /* so many */
+    double lost_rank_s;          /* scratch of preemption.c */
+    bool timed_out;              /* told to save since its limit is reached */
+    int64_t limit_ns;            /* the newest; 0: none */
 
     qd_queue_entry entry; /* while PENDING */
     qd_tree_node due;     /* in the timetable: of ends while it holds ranks, else of starts */
@@ -72,6 +93,9 @@ typedef struct qd_job_record {
     int64_t waited_ns;     /* in earlier times */
     qd_tree_node move;     /* in the core's moves while PENDING, else its alarms */
     int64_t move_ns;
+    int64_t submit_ns;  /* when it was submitted */
+    int64_t changed_ns; /* since when it has been in its state, and at its gate */
+    int64_t held_ns;    /* since when it is held */
     qd_gate gate;
     bool held;
     int comes_after;                   /* jobs that have not ended */
@@ -80,12 +104,16 @@ typedef struct qd_job_record {
     qd_after_link *dependants;
     struct qd_job_record *array; /* the first job of its array; NULL: none */
     bool counts;                 /* in array->array_open */
-    int array_open;              /* of its first job: members in the queue or running */
+    int array_open;              /* of its first job: members past this gate that have not ended */
     qd_tree array_waiters;       /* of its first job: those at gate ARRAY, by number */
     qd_tree_node in_array;       /* at gate ARRAY */
-    double charged_rank_s;       /* for its newest attempt; shares.h */
-    qd_attained attained;        /* policy_attained.c */
-    int ranks[];                 /* [gang.size], ascending; room for the most it can ever hold */
+    int counted_ranks;           /* of its account's use (limits.h); 0: it does not count there */
+    qd_account_place account_place;
+    qd_tree_node in_account; /* in that tree */
+    double charged_rank_s;   /* for its newest attempt; shares.h */
+    qd_progress progress;
+    qd_attained attained; /* policy_attained.c */
+    int ranks[];          /* [gang.size], ascending; room for the most it can ever hold */
 } qd_job_record;
 
 typedef struct qd_job_list {
@@ -93,7 +121,7 @@ typedef struct qd_job_list {
     int count;
 } qd_job_list;
 
-/* Readable by all of scheduler/, changed by the functions below only. */
+/* Readable by all of scheduler/, changed by the functions below only, and made by core_copy.c. */
 typedef struct qd_job_table {
     qd_job_record **all; /* [count], ascending by number */
     int count, capacity;

@@ -32,6 +32,11 @@ enum {
     AFTER,
     ARRAY,
     ARRAY_MOST,
+    KEEPS_RANKS,
+    TELLS,
+    STEP,
+    SAVED,
+    STEPS,
     TEXT
 };
 
@@ -42,7 +47,7 @@ static const unsigned columns_of[QD_EVENTS] = {
     [QD_EVENT_SUBMIT] = BIT(JOB) | BIT(NAME) | BIT(RANKS_MIN) | BIT(RANKS_MAX) | BIT(RANKS_STEP) |
                         BIT(ESTIMATE_NS) | BIT(LIMIT_NS) | BIT(DEADLINE_NS) | BIT(IMPORTANCE) |
                         BIT(NICE) | BIT(ACCOUNT) | BIT(HELD) | BIT(BEGIN_NS) | BIT(AFTER) |
-                        BIT(ARRAY) | BIT(ARRAY_MOST),
+                        BIT(ARRAY) | BIT(ARRAY_MOST) | BIT(KEEPS_RANKS) | BIT(TELLS),
     [QD_EVENT_CLOSED] = 0,
     [QD_EVENT_MEMBER_ENDED] =
         BIT(JOB) | BIT(ATTEMPT) | BIT(RANK) | BIT(OUTCOME) | BIT(EXIT_CODE) | BIT(TEXT),
@@ -51,6 +56,7 @@ static const unsigned columns_of[QD_EVENTS] = {
     [QD_EVENT_HOLD] = BIT(JOB),
     [QD_EVENT_RELEASE] = BIT(JOB),
     [QD_EVENT_LIMIT] = BIT(JOB) | BIT(LIMIT_NS),
+    [QD_EVENT_PROGRESS] = BIT(JOB) | BIT(ATTEMPT) | BIT(STEP) | BIT(SAVED) | BIT(STEPS),
     [QD_EVENT_TIME] = 0,
 };
 
@@ -82,6 +88,11 @@ static const field plain_columns[] = {
     [AFTER] = {"after", FIELD(submit.after), QD_AFTER_BYTES, false},
     [ARRAY] = {"array", FIELD(submit.array), 0, true},
     [ARRAY_MOST] = {"array_most", FIELD(submit.array_most), 0, false},
+    [KEEPS_RANKS] = {"keeps_ranks", FIELD(submit.keeps_ranks), 0, false},
+    [TELLS] = {"tells", FIELD(submit.tells), 0, false},
+    [STEP] = {"step", FIELD(step), 0, true},
+    [SAVED] = {"saved", FIELD(saved), 0, true},
+    [STEPS] = {"steps", FIELD(steps), 0, true},
     [TEXT] = {"text", FIELD(text), QD_EVENT_TEXT_BYTES, false},
 };
 enum { PLAIN_COLUMNS = sizeof plain_columns / sizeof plain_columns[0] };

@@ -10,8 +10,8 @@
 
 /* "QDRJ"; and the version of the tables below. */
 #define APPLICATION_ID "1363432010"
-#define FORMAT "3"
-enum { application_id = 0x5144524a, format = 3 };
+#define FORMAT "4"
+enum { application_id = 0x5144524a, format = 4 };
 
 static const double busy_deadline_s = 5;
 enum { BUSY_SLEEP_US = 10000 };
@@ -33,7 +33,8 @@ static const char create_tables[] =
     "INTEGER, importance "
     "INTEGER,"
     " nice INTEGER, account INTEGER, held INTEGER, begin_ns INTEGER, after TEXT, array INTEGER,"
-    " array_most INTEGER, text TEXT,"
+    " array_most INTEGER, keeps_ranks INTEGER, tells INTEGER, step INTEGER, saved INTEGER, steps "
+    "INTEGER, text TEXT,"
     " PRIMARY KEY (session, sequence)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE action (session INTEGER NOT NULL, sequence INTEGER NOT NULL,"
     " position INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (session, sequence, position),"

@@ -11,6 +11,9 @@
 #include "scheduler/gates.h"
 #include "scheduler/placement.h"
 #include "scheduler/prediction.h"
+#include "scheduler/preemption.h"
+#include "scheduler/progress.h"
+#include "scheduler/reason.h"
 
 static void set_reason(qd_job_record *job, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -69,6 +72,7 @@ static void leave_queue(qd_core *core, qd_job_record *job) {
         core->timetable.stale = true; /* others may start earlier than planned, or be planned */
     qd_timetable_unplan(&core->timetable, job);
     qd_queue_remove(&core->queue, &job->entry);
+    qd_preemption_forget(core, job);
     if (core->policy->leaves)
         core->policy->leaves(core, job);
 }
@@ -78,21 +82,34 @@ void qd_job_requeue(qd_core *core, qd_job_record *job) {
     take_place(core, job);
 }
 
-static const char *const gate_reasons[] = {
-    [QD_GATE_HELD] = "JobHeldUser: waits to be released",
-    [QD_GATE_BEGIN] = "BeginTime: waits for its begin time",
-    [QD_GATE_AFTER] = "Dependency: waits for the jobs it comes after",
-    [QD_GATE_ARRAY] = "JobArrayTaskLimit: waits for others of its array",
+static const struct {
+    qd_reason reason;
+    const char *words;
+} gate_reasons[] = {
+    [QD_GATE_HELD] = {QD_REASON_HELD, "waits to be released"},
+    [QD_GATE_BEGIN] = {QD_REASON_BEGIN, "waits for its begin time"},
+    [QD_GATE_AFTER] = {QD_REASON_DEPENDENCY, "waits for the jobs it comes after"},
+    [QD_GATE_ARRAY] = {QD_REASON_ARRAY, "waits for others of its array"},
+    [QD_GATE_ACCOUNT] = {QD_REASON_ACCOUNT_RANKS, "waits for others of its account"},
 };
+
+static qd_gate find_gate(qd_core *core, qd_job_record *job) {
+    qd_gate gate = qd_gates_of(core, job);
+    bool displaces = gate == QD_GATE_ACCOUNT && qd_limits_displace(core, job);
+    return displaces ? QD_GATE_OPEN : gate;
+}
 
 /* A PENDING job that is in no queue stays at its gate, or takes its place in the queue. */
 static void enter_gate_or_queue(qd_core *core, qd_job_record *job) {
-    qd_gates_set(core, job, qd_gates_of(core, job));
+    qd_gates_set(core, job, find_gate(core, job));
+    job->changed_ns = core->now_ns;
     if (job->gate == QD_GATE_OPEN) {
         enter_queue(core, job);
         return;
     }
-    set_reason(job, "%s", gate_reasons[job->gate]);
+    bool account = job->gate == QD_GATE_ACCOUNT;
+    qd_reason reason = account ? qd_limits_reason(core, job) : gate_reasons[job->gate].reason;
+    set_reason(job, "%s: %s", qd_reason_names[reason], gate_reasons[job->gate].words);
     qd_moves_set(&core->alarms, job,
                  job->submit.begin_ns > core->now_ns ? job->submit.begin_ns : QD_NEVER);
 }
@@ -108,6 +125,9 @@ static void change_state(qd_core *core, qd_job_record *job, qd_job_state state) 
         core->fault = rc;
         return;
     }
+    job->changed_ns = core->now_ns;
+    if (state == QD_STATE_RUNNING)
+        qd_limits_note_start(core, job);
     if (state == QD_STATE_PENDING)
         enter_gate_or_queue(core, job);
     else if (state != QD_STATE_RUNNING && state != QD_STATE_COMPLETING)
@@ -142,7 +162,7 @@ static void abort_members(qd_core *core, qd_job_record *job) {
 static bool cancel_if_never(qd_core *core, qd_job_record *job) {
     if (job->state != QD_STATE_PENDING || !job->never)
         return false;
-    set_reason(job, "DependencyNeverSatisfied: job %lld %s", (long long)job->never->job,
+    set_reason(job, "%s: job %lld %s", qd_reason_names[QD_REASON_NEVER], (long long)job->never->job,
                qd_job_state_names[job->never->state]);
     change_state(core, job, QD_STATE_CANCELLED);
     return true;
@@ -151,7 +171,7 @@ static bool cancel_if_never(qd_core *core, qd_job_record *job) {
 void qd_job_reconsider(qd_core *core, qd_job_record *job) {
     if (cancel_if_never(core, job))
         return;
-    qd_gate gate = qd_gates_of(core, job), before = job->gate;
+    qd_gate gate = find_gate(core, job), before = job->gate;
     if (gate == before)
         return;
     leave_queue(core, job);
@@ -163,14 +183,26 @@ void qd_job_reconsider(qd_core *core, qd_job_record *job) {
 }
 
 void qd_job_hold(qd_core *core, qd_job_record *job, bool held) {
+    if (held && !job->held)
+        job->held_ns = core->now_ns;
     job->held = held;
     if (job->state == QD_STATE_PENDING)
         qd_job_reconsider(core, job);
 }
 
+static void cancel_if_forbidden(qd_core *core, qd_job_record *job) {
+    if (job->state != QD_STATE_PENDING || !qd_limits_forbid(core, job))
+        return;
+    set_reason(job, "%s: needs %d ranks, its account may hold %lld",
+               qd_reason_names[QD_REASON_ACCOUNT_RANKS], job->submit.ranks_min,
+               (long long)core->scheduling.account_ranks);
+    change_state(core, job, QD_STATE_CANCELLED);
+}
+
 void qd_job_submitted(qd_core *core, const qd_submission *submission) {
     qd_job_record *job = qd_jobs_add(&core->jobs, submission);
     set_reason(job, "waits for %d rank%s", job->submit.ranks_min, plural(job->submit.ranks_min));
+    job->submit_ns = job->held_ns = core->now_ns;
     qd_gates_tie(core, job);
     enter_gate_or_queue(core, job);
     announce(core, job);
@@ -179,6 +211,7 @@ void qd_job_submitted(qd_core *core, const qd_submission *submission) {
     else
         qd_job_cancel_if_too_wide(core, job);
     cancel_if_never(core, job);
+    cancel_if_forbidden(core, job);
 }
 
 void qd_job_cancel_if_too_wide(qd_core *core, qd_job_record *job) {
@@ -203,7 +236,7 @@ static void settle(qd_core *core, const qd_job_record *job) {
                   used_rank_s - job->charged_rank_s);
 }
 
-void qd_job_start(qd_core *core, qd_job_record *job, int ranks) {
+void qd_job_start(qd_core *core, qd_job_record *job, int ranks, const char *why) {
     job->attempt++;
     job->epoch = ++core->epoch;
     job->gang = (qd_gang){.size = ranks, .live = ranks};
@@ -213,6 +246,7 @@ void qd_job_start(qd_core *core, qd_job_record *job, int ranks) {
     set_reason(job, "runs on %d rank%s", ranks, plural(ranks));
     change_state(core, job, QD_STATE_RUNNING);
     job->start_ns = core->now_ns;
+    qd_progress_begin(job, core->now_ns);
     job->run_ns = job->entry.run_ns;
     charge(core, job);
     qd_timetable_started(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
@@ -222,7 +256,8 @@ void qd_job_start(qd_core *core, qd_job_record *job, int ranks) {
                                                 .attempt = job->attempt,
                                                 .epoch = job->epoch,
                                                 .ranks = job->ranks,
-                                                .rank_count = ranks});
+                                                .rank_count = ranks,
+                                                .reason = why});
 }
 
 void qd_job_stop(qd_core *core, qd_job_record *job, const char *text) {
@@ -246,8 +281,20 @@ static bool used_up(const qd_job_record *job) {
 }
 
 /* "TimeLimit: ran for its limit of 100 s" */
+static void limit_words(const qd_job_record *job, char text[QD_REASON_WORDS_BYTES]) {
+    snprintf(text, QD_REASON_WORDS_BYTES, "%s: ran for its limit of %g s",
+             qd_reason_names[QD_REASON_LIMIT], (double)job->limit_ns * 1e-9);
+}
+
 static void set_limit_reason(qd_job_record *job) {
-    set_reason(job, "TimeLimit: ran for its limit of %g s", (double)job->limit_ns * 1e-9);
+    limit_words(job, job->reason);
+}
+
+/* It has not saved in time, and loses what it had not saved before. */
+static void cut_off(qd_core *core, qd_job_record *job) {
+    set_reason(job, "had not saved after %g s", (double)job->grace_ns * 1e-9);
+    job->cut_off = true;
+    abort_members(core, job);
 }
 
 void qd_core_ring_alarms(qd_core *core) {
@@ -257,13 +304,39 @@ void qd_core_ring_alarms(qd_core *core) {
         qd_moves_set(&core->alarms, job, QD_NEVER);
         if (job->state == QD_STATE_PENDING)
             qd_job_reconsider(core, job);
+        else if (job->preempted && !job->gang.aborted)
+            cut_off(core, job);
         if (job->state != QD_STATE_RUNNING)
             continue; /* its begin has come, or it is ending already */
         job->timed_out = true;
-        snprintf(text, sizeof text, "TimeLimit: ran for its limit of %g s",
-                 (double)job->limit_ns * 1e-9);
+        limit_words(job, text);
         qd_job_stop(core, job, text);
     }
+}
+
+void qd_job_revised(qd_core *core, qd_job_record *job) {
+    core->timetable.stale = true;
+    if (job->gate != QD_GATE_OPEN)
+        return;
+    qd_preemption_forget(core, job);
+    qd_timetable_unplan(&core->timetable, job);
+    qd_queue_remove(&core->queue, &job->entry);
+    job->entry.ranks = job->submit.ranks_min;
+    job->entry.run_ns = qd_predicted_run_ns(job);
+    if (core->policy->revised)
+        core->policy->revised(core, job);
+    take_place(core, job);
+}
+
+/* Of a job that holds ranks. */
+static void predict_anew(qd_core *core, qd_job_record *job) {
+    job->run_ns = qd_predicted_attempt_ns(job);
+    qd_timetable_moved(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
+}
+
+void qd_job_told(qd_core *core, qd_job_record *job, const qd_event *progress) {
+    qd_progress_note(job, progress);
+    predict_anew(core, job);
 }
 
 void qd_job_limit(qd_core *core, qd_job_record *job, int64_t limit_ns) {
@@ -272,24 +345,25 @@ void qd_job_limit(qd_core *core, qd_job_record *job, int64_t limit_ns) {
     if (job->state == QD_STATE_PENDING && used_up(job)) {
         set_limit_reason(job);
         change_state(core, job, QD_STATE_TIMEOUT);
-    } else if (job->state == QD_STATE_PENDING && job->gate == QD_GATE_OPEN) {
-        qd_timetable_unplan(&core->timetable, job);
-        qd_queue_remove(&core->queue, &job->entry);
-        job->entry.run_ns = qd_predicted_run_ns(job);
-        if (core->policy->revised)
-            core->policy->revised(core, job);
-        take_place(core, job);
+    } else if (job->state == QD_STATE_PENDING) {
+        qd_job_revised(core, job);
     } else if (job->gang.live > 0) {
-        job->run_ns = qd_predicted_run_ns(job);
-        qd_timetable_moved(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
-        qd_moves_set(&core->alarms, job, qd_limit_end_ns(job));
+        predict_anew(core, job);
+        if (!job->preempted) /* its alarm is the end of its grace */
+            qd_moves_set(&core->alarms, job, qd_limit_end_ns(job));
     }
 }
 
-void qd_job_preempt(qd_core *core, qd_job_record *job, const char *text) {
+void qd_job_preempt(qd_core *core, qd_job_record *job, int64_t grace_ns, const char *text) {
     job->preempted = true;
+    job->preemptions++;
+    job->told_ns = core->now_ns;
+    job->grace_ns = grace_ns;
     core->saving_ranks += job->gang.live;
     qd_job_stop(core, job, text);
+    qd_moves_set(&core->alarms, job, qd_time_after(core->now_ns, grace_ns));
+    if (grace_ns != QD_NEVER)
+        qd_timetable_moved(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
 }
 
 void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text) {
@@ -338,26 +412,31 @@ static bool reached_limit(const qd_job_record *job) {
 
 static void end_job(qd_core *core, qd_job_record *job) {
     qd_job_state state = qd_gang_verdict(&job->gang);
+    if (job->cut_off && state == QD_STATE_CANCELLED && !job->gang.called_off)
+        state = QD_STATE_PREEMPTED;
     qd_timetable_ended(&core->timetable, job);
     settle(core, job);
     job->run_before_ns += core->now_ns - job->start_ns;
+    qd_progress_end(job, state == QD_STATE_PREEMPTED && !job->cut_off);
     qd_moves_set(&core->alarms, job, QD_NEVER);
     if (state == QD_STATE_PREEMPTED && reached_limit(job)) {
         set_limit_reason(job);
         state = QD_STATE_TIMEOUT;
     }
-    if (comes_back(core, job, state)) {
+    bool returns = comes_back(core, job, state), saved = !job->cut_off;
+    if (returns) {
         state = QD_STATE_PENDING;
-        job->preempted = false;
+        job->preempted = job->cut_off = false;
         job->gang = (qd_gang){0};
-        set_reason(job, "saved, waits for %d rank%s", job->submit.ranks_min,
-                   plural(job->submit.ranks_min));
+        set_reason(job, "%s, waits for %d rank%s", saved ? "saved" : "cut off",
+                   job->submit.ranks_min, plural(job->submit.ranks_min));
     }
     if (state == QD_STATE_COMPLETED)
         set_reason(job, "all steps done");
     else if (state == QD_STATE_PREEMPTED && !job->gang.stopped)
         set_reason(job, "saved");
     change_state(core, job, state);
+    qd_preemption_returned(core, job);
 }
 
 void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, qd_outcome outcome,

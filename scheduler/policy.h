@@ -53,6 +53,7 @@ typedef struct qd_policy {
 
     qd_passing passing;
     bool preempts; /* decide may call qd_job_preempt */
+    bool by_class; /* and goes by preemption.h, where the settings say so */
     bool plans;    /* decide is qd_decide_conservative */
 } qd_policy;
 
@@ -91,6 +92,8 @@ int qd_policy_find(const char *name);
  */
 void qd_decide_in_order(qd_core *core);
 void qd_decide_easy(qd_core *core);
+/* Its later jobs alone: those behind a head that cannot start, on up to now_free ranks. */
+void qd_backfill(qd_core *core, const qd_queue_entry *head, int64_t now_free);
 void qd_decide_conservative(qd_core *core);
 int64_t qd_wake_overdue_ns(const qd_core *core); /* when the next prediction has to move */
 int64_t qd_wake_conservative_ns(const qd_core *core);

@@ -170,7 +170,7 @@ static void look(qd_core *core) {
             if (job->gang.size <= left)
                 left -= job->gang.size;
             else
-                qd_job_preempt(core, job, "saves to make room for jobs that had less");
+                qd_job_preempt(core, job, QD_NEVER, "saves to make room for jobs that had less");
             continue;
         }
         left -= pending->ranks;
@@ -212,7 +212,8 @@ static void start(qd_core *core) {
         unclaimed -= entry->ranks;
         if (entry->ranks <= free_ranks) {
             free_ranks -= entry->ranks;
-            qd_job_start(core, qd_job_of_entry(entry), entry->ranks);
+            qd_job_start(core, qd_job_of_entry(entry), entry->ranks,
+                         claims ? "room was made for it" : "fits into ranks that nobody claims");
         }
     }
 }

@@ -1,6 +1,7 @@
 /*
- * Multifactor priority, after Slurm's (priority_multifactor), with EASY backfill. In points, higher
- * first; each factor is worth its weight when it is 1 (scheduler.weights):
+ * Multifactor priority, after Slurm's (priority_multifactor), with EASY backfill and, where that is
+ * set, preemption by class (preemption.h). In points, higher first; each factor is worth its weight
+ * when it is 1 (scheduler.weights):
  *
  *   class       (importance + 100) / 200
  *   urgency     1 - slack / urgency_s, cut to 0 .. 1; slack = deadline - now - predicted run; 0
@@ -21,6 +22,7 @@
 
 #include "scheduler/core_internal.h"
 #include "scheduler/policy.h"
+#include "scheduler/preemption.h"
 
 enum { STEADY, RISING, LANES_PER_ACCOUNT };
 static const double parts = 1e6; /* of a point: what keys count in */
@@ -58,6 +60,8 @@ static int64_t urgency_parts(const qd_core *core, const qd_job_record *job) {
 }
 
 static int64_t key(const qd_core *core, const qd_job_record *job) {
+    if (job->claim > 0)
+        return qd_claim_key(job);
     const qd_scheduling *s = &core->scheduling;
     double of_class = (job->submit.importance + 100) / 200.0;
     double of_size = (double)job->submit.ranks_min / core->ranks.count;
@@ -69,7 +73,8 @@ static int64_t key(const qd_core *core, const qd_job_record *job) {
 }
 
 static int lane(const qd_core *core, const qd_job_record *job) {
-    return LANES_PER_ACCOUNT * job->submit.account + (is_rising(core, job) ? RISING : STEADY);
+    bool rises = job->claim == 0 && is_rising(core, job);
+    return LANES_PER_ACCOUNT * job->submit.account + (rises ? RISING : STEADY);
 }
 
 /* When it goes to the other lane. */
@@ -109,23 +114,43 @@ static void set_offsets(qd_core *core) {
     }
 }
 
+/* The first claimant whose ranks are free, else the first of those without a claim; NULL. */
+static const qd_queue_entry *next(const qd_core *core) {
+    const qd_queue_entry *entry = qd_queue_first(&core->queue);
+    while (entry && qd_job_of_entry(entry)->claim > 0 &&
+           entry->ranks > core->ranks.in_state[QD_RANK_FREE])
+        entry = qd_queue_next(&core->queue, entry);
+    return entry;
+}
+
 static void decide(qd_core *core) {
+    const qd_queue_entry *head;
     change_lanes(core);
+    qd_preemption_settle(core);
+    core->next_room_ns = QD_NEVER;
     for (;;) {
         set_offsets(core); /* again after a start, which its account is charged for */
-        const qd_queue_entry *head = qd_queue_first(&core->queue);
-        if (!head || head->ranks > core->timetable.profile.now_free)
+        head = next(core);
+        if (!head)
+            return;
+        qd_job_record *job = qd_job_of_entry(head);
+        if (job->claim == 0 && head->ranks > qd_unclaimed_ranks(core)) {
+            if (qd_preemption_make_room(core, job))
+                continue;
             break;
+        }
         core->timetable.profile.now_free -= head->ranks;
-        qd_job_start(core, qd_job_of_entry(head), head->ranks);
+        qd_job_start(core, job, head->ranks, job->claim ? "room was made for it" : "its turn");
     }
-    qd_decide_easy(core);
+    qd_backfill(core, head, qd_unclaimed_ranks(core));
 }
 
 /* When the first job of a rising lane will have passed a head that does not rise. */
 static int64_t passing_ns(const qd_core *core) {
     const qd_scheduling *s = &core->scheduling;
     const qd_queue_entry *head = qd_queue_first(&core->queue);
+    while (head && qd_job_of_entry(head)->claim > 0)
+        head = qd_queue_next(&core->queue, head);
     int64_t first = QD_NEVER, full = s->weight_urgency * (int64_t)parts;
     if (full == 0 || !head || head->lane % LANES_PER_ACCOUNT == RISING)
         return QD_NEVER;
@@ -144,9 +169,10 @@ static int64_t passing_ns(const qd_core *core) {
 }
 
 static int64_t wake_ns(const qd_core *core) {
-    int64_t wakes[] = {qd_wake_overdue_ns(core), qd_moves_first_ns(&core->moves), passing_ns(core)};
+    const int64_t wakes[] = {qd_wake_overdue_ns(core), qd_moves_first_ns(&core->moves),
+                             passing_ns(core), core->next_room_ns};
     int64_t first = QD_NEVER;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         first = wakes[i] < first ? wakes[i] : first;
     return first;
 }
@@ -163,4 +189,6 @@ const qd_policy qd_policy_multifactor = {
     .decide = decide,
     .passing = QD_PASSING_HARMLESS,
     .wake_ns = wake_ns,
+    .preempts = true,
+    .by_class = true,
 };

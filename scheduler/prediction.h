@@ -1,8 +1,8 @@
 /*
  * prediction.h: when a running job will end. A prediction is not a limit: a job that outruns it
- * lives on, and the prediction moves. Today it comes from the estimate given at submission, or from
- * the limit where that is nearer or there is no estimate; what is measured (steps left times step
- * time) will replace it here, and nowhere else.
+ * lives on, and the prediction moves. It comes from what is measured (steps left times step time);
+ * as long as nothing is, from the estimate given at submission; and from the limit where that is
+ * nearer.
  */
 #ifndef QD_SCHEDULER_PREDICTION_H
 #define QD_SCHEDULER_PREDICTION_H
@@ -13,6 +13,9 @@
  * knows. > 0. */
 int64_t qd_predicted_run_ns(const qd_job_record *job);
 
+/* Run time of the newest attempt, of a job that holds ranks, from its start on. */
+int64_t qd_predicted_attempt_ns(const qd_job_record *job);
+
 /*
  * The end of an attempt that began at start_ns and was predicted to run for run_ns (or QD_NEVER),
  * seen from now_ns: start + run while that lies ahead. Once it has passed, the prediction grows by
@@ -21,7 +24,8 @@ int64_t qd_predicted_run_ns(const qd_job_record *job);
  */
 int64_t qd_predicted_end_ns(int64_t start_ns, int64_t run_ns, int64_t now_ns);
 
-/* The same for a job that holds ranks; no later than its limit while that lies ahead. */
+/* The same for a job that holds ranks; no later than its limit while that lies ahead, and
+ * of one that makes room, the end of its grace. */
 int64_t qd_predicted_job_end_ns(const qd_job_record *job, int64_t now_ns);
 
 /* When the newest attempt of a job reaches the job's limit; QD_NEVER: it has none. */

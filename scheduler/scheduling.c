@@ -26,12 +26,29 @@ static const qd_field attained_fields[] = {
     {0},
 };
 
+static const char *const preempt_words[] = {"none", "class", NULL};
+
+static const qd_field preemption_fields[] = {
+    {"by", QD_FIELD_CHOICE, 0, AT(preempt_by), .choices = preempt_words, .preset = "none"},
+    {"min_run_s", QD_FIELD_REAL, 0, AT(min_run_s), .max = 1e9, .preset = "60"},
+    SECONDS("grace_s", save_grace_s, "120"),
+    {0},
+};
+
+static const qd_field limits_fields[] = {
+    {"jobs", QD_FIELD_INT, 0, AT(account_jobs), .max = 1000000, .preset = "0"},
+    {"ranks", QD_FIELD_INT, 0, AT(account_ranks), .max = 1 << 24, .preset = "0"},
+    {0},
+};
+
 const qd_field qd_scheduling_fields[] = {
     {"policy", QD_FIELD_CHOICE, 0, AT(policy), .choices = qd_policy_names, .preset = "fifo"},
     {"weights", QD_FIELD_MAPPING, .fields = weights_fields},
     SECONDS("age_s", age_s, "604800"),
     SECONDS("urgency_s", urgency_s, "86400"),
     SECONDS("half_life_s", half_life_s, "604800"),
+    {"limits", QD_FIELD_MAPPING, .fields = limits_fields},
+    {"preemption", QD_FIELD_MAPPING, .fields = preemption_fields},
     {"attained", QD_FIELD_MAPPING, .fields = attained_fields},
     {0},
 };

@@ -15,6 +15,12 @@
 /* Queues of attained service; the last one is without a limit. */
 enum { QD_ATTAINED_QUEUES = 4 };
 
+/* Who may be told to make room for whom. */
+typedef enum {
+    QD_PREEMPT_NONE,  /* nobody */
+    QD_PREEMPT_CLASS, /* jobs of a lower importance for those of a higher one */
+} qd_preempt_by;
+
 typedef struct qd_scheduling {
     int policy; /* scheduler.policy: index into qd_policy_names */
     /* scheduler.weights: of the factors of policy multifactor (policy_multifactor.c), each >= 0 */
@@ -27,6 +33,12 @@ typedef struct qd_scheduling {
     double limits[QD_ATTAINED_QUEUES - 1];
     double promotion; /* scheduler.attained.promotion: back to the first queue after waiting so
                          many times as long as it has run */
+    /* scheduler.preemption; of policy multifactor */
+    int preempt_by;      /* by: a qd_preempt_by */
+    double min_run_s;    /* an attempt is left alone for so long */
+    double save_grace_s; /* who has not saved after this is ended as it is */
+    /* scheduler.limits: what an account may hold at a time; 0: any number */
+    int64_t account_jobs, account_ranks;
 } qd_scheduling;
 
 /* All defaults: fifo. */

@@ -113,6 +113,8 @@ static qd_submission submission_of(const qd_job *job, int64_t number) {
                             .ranks_step = job->layout_dp ? 0 : (int)qd_job_copy_ranks(job),
                             .estimate_ns = ns(job->request_estimate_s),
                             .limit_ns = ns(job->request_limit_s),
+                            .tells = 1,
+                            .keeps_ranks = !job->request_preemptible,
                             .importance = (int)job->request_importance,
                             .nice = (int)job->request_nice};
     if (job->request_deadline_s > 0)

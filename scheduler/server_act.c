@@ -18,6 +18,7 @@ static int act_start(qd_server *server, const qd_action *action) {
     qd_server_job *job = &server->jobs[action->job - 1];
     job->attempt = action->attempt;
     job->epoch = action->epoch;
+    job->told = false;
     Quadrille__Start start = QUADRILLE__START__INIT;
     start.job = action->job;
     start.attempt = action->attempt;

@@ -30,13 +30,35 @@ static const qd_job *present_job(const qd_server *server, int64_t job, int attem
     return present ? &server->config->jobs[job - 1] : NULL;
 }
 
+/* Often enough for predictions, seldom enough for the journal; of its first steps at once. */
+static const double tell_every_s = 10;
+
+static int tell_core(qd_server *server, int64_t number, int attempt) {
+    qd_server_job *job = &server->jobs[number - 1];
+    qd_event event = {.kind = QD_EVENT_PROGRESS,
+                      .job = number,
+                      .attempt = attempt,
+                      .step = job->step > job->saved ? job->step : job->saved,
+                      .saved = job->saved,
+                      .steps = job->steps};
+    job->told = true;
+    job->next_told = qd_deadline_in(tell_every_s);
+    return qd_server_feed(server, &event);
+}
+
 static int hear_progress(qd_server *server, int from, const Quadrille__Envelope *m) {
     (void)from;
     const Quadrille__Progress *p = m->progress;
     const qd_job *job = present_job(server, p->job, p->attempt, p->epoch);
     if (job && observer(server)->progress)
         observer(server)->progress(observer(server)->context, job, p);
-    return 0;
+    if (!job)
+        return 0;
+    qd_server_job *known = &server->jobs[p->job - 1];
+    known->step = p->step;
+    known->steps = p->total_steps;
+    bool due = !known->told || qd_deadline_passed(known->next_told);
+    return due ? tell_core(server, p->job, p->attempt) : 0;
 }
 
 static int hear_evaluation(qd_server *server, int from, const Quadrille__Envelope *m) {
@@ -54,7 +76,10 @@ static int hear_saved(qd_server *server, int from, const Quadrille__Envelope *m)
     const qd_job *job = present_job(server, s->job, s->attempt, s->epoch);
     if (job && observer(server)->saved)
         observer(server)->saved(observer(server)->context, job, s);
-    return 0;
+    if (!job)
+        return 0;
+    server->jobs[s->job - 1].saved = s->step;
+    return tell_core(server, s->job, s->attempt);
 }
 
 static int hear_ended(qd_server *server, int from, const Quadrille__Envelope *m) {

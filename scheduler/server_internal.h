@@ -14,7 +14,10 @@ typedef struct qd_server_job {
     int attempt;
     uint32_t epoch;
     qd_job_state state;
-    int exit_code; /* QD_E code of a failure */
+    int exit_code;              /* QD_E code of a failure */
+    int64_t step, saved, steps; /* as far as it has told */
+    bool told;                  /* the core knows that this attempt has made a step */
+    qd_deadline next_told;      /* before that, the core is not told of more */
 } qd_server_job;
 
 typedef struct qd_server_worker {

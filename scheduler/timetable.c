@@ -34,6 +34,21 @@ void qd_timetable_started(qd_timetable *table, qd_job_record *job, int64_t end_n
     qd_profile_add(&table->profile, end_ns, job->planned_ranks);
 }
 
+static void add_claim(qd_timetable *table, qd_job_record *job) {
+    qd_tree_insert(&table->starts, &job->due, (uint64_t)job->job);
+    qd_profile_add(&table->profile, job->due_ns, -job->planned_ranks);
+    qd_profile_add(&table->profile, job->planned_end_ns, job->planned_ranks);
+}
+
+void qd_timetable_take_over(qd_timetable *table, qd_job_record *job) {
+    if (job->gang.live > 0) {
+        qd_tree_insert(&table->ends, &job->due, (uint64_t)job->job);
+        qd_profile_add(&table->profile, job->due_ns, job->planned_ranks);
+    } else if (job->state == QD_STATE_PENDING && job->due_ns != QD_NEVER) {
+        add_claim(table, job);
+    }
+}
+
 void qd_timetable_moved(qd_timetable *table, qd_job_record *job, int64_t end_ns) {
     qd_tree_remove(&table->ends, &job->due);
     qd_profile_add(&table->profile, job->due_ns, -job->planned_ranks);
@@ -61,9 +76,7 @@ void qd_timetable_plan(qd_timetable *table, qd_job_record *job, int64_t start_ns
         return;
     job->planned_ranks = job->submit.ranks_min;
     job->planned_end_ns = qd_time_after(start_ns, job->entry.run_ns);
-    qd_tree_insert(&table->starts, &job->due, (uint64_t)job->job);
-    qd_profile_add(&table->profile, start_ns, -job->planned_ranks);
-    qd_profile_add(&table->profile, job->planned_end_ns, job->planned_ranks);
+    add_claim(table, job);
 }
 
 void qd_timetable_unplan(qd_timetable *table, qd_job_record *job) {

@@ -26,6 +26,9 @@ int qd_timetable_reserve(qd_timetable *table, size_t jobs);
 /* A job has started on job->gang.size ranks and is predicted to end at end_ns. */
 void qd_timetable_started(qd_timetable *table, qd_job_record *job, int64_t end_ns);
 
+/* A job that comes from another table with all that was expected of it: into a fresh one. */
+void qd_timetable_take_over(qd_timetable *table, qd_job_record *job);
+
 /* Its predicted end is another one now. */
 void qd_timetable_moved(qd_timetable *table, qd_job_record *job, int64_t end_ns);
 

@@ -3,7 +3,7 @@
 load helpers
 
 @test "help and version go to stdout and succeed" {
-  for arguments in --help "run --help" "plan --help" "calibrate --help" "simulate --help" "util --help" --version; do
+  for arguments in --help "run --help" "plan --help" "calibrate --help" "simulate --help" "why --help" "util --help" --version; do
     run "$QUADRILLE" $arguments
     [ "$status" -eq 0 ]
     [ -n "$output" ]
@@ -19,7 +19,8 @@ load helpers
 @test "wrong use of options is status 64" {
   job 10
   for arguments in "run" "plan" "util" "run -n 0 small.yaml" "run -n x small.yaml" \
-    "run --progress=loud small.yaml" "run --nonsense small.yaml" "plan a b"; do
+    "run --progress=loud small.yaml" "run --nonsense small.yaml" "plan a b" "why a b" \
+    "why --if=ranks=0 a" "why --if=time=1w a" "why --if=ranks a" "why --if=ranks=1" "why --session=0"; do
     run "$QUADRILLE" $arguments
     [ "$status" -eq 64 ]
   done
@@ -47,6 +48,9 @@ load helpers
   [ "$status" -eq 74 ]
   run "$QUADRILLE" util nothing
   [ "$status" -eq 74 ]
+  run "$QUADRILLE" why
+  [ "$status" -eq 74 ]
+  [[ "$output" == *"runs/journal.sqlite"* ]]
 }
 
 @test "the dry run prints a job that resolves to itself" {
@@ -172,7 +176,7 @@ load helpers
 }
 
 @test "the man page knows every option and every command" {
-  for command in run plan util; do
+  for command in run plan util why simulate generate; do
     grep -q "$command" "$QD_SOURCE_DIR/launch/quadrille.1"
     for option in $("$QUADRILLE" $command --help | grep -oE -- '--[a-z-]+' | sort -u); do
       grep -qF -- "${option//-/\\-}" "$QD_SOURCE_DIR/launch/quadrille.1" || { echo "$command $option"; false; }

@@ -60,6 +60,29 @@ load helpers
   [[ "$output" == *"first: started"*"first: COMPLETED"*"second: started"*"second: COMPLETED"* ]]
 }
 
+@test "why tells, while a job runs, who the next one waits for, and what would be" {
+  job 100000 first
+  job 10 second
+  "$QUADRILLE" run -n 1 --progress=none first.yaml second.yaml > out 2>&1 &
+  for ((i = 0; i < 100; i++)); do
+    "$QUADRILLE" why > why 2> /dev/null && grep -q RUNNING why && break
+    sleep 0.1
+  done
+  grep -q "^first: job 1 RUNNING" why
+  grep -q "^second: job 2 PENDING" why
+  grep -q "^  Resources .*; needs 1 ranks, 0 are free; job 1 (end" why
+  "$QUADRILLE" why --json --if time=1h second > json
+  jq -e '.name == "second" and (.start_s == null or .start_s > 0) and (.reasons | map(.reason)) == ["Resources"]' json
+  run "$QUADRILLE" why --if ranks=2 second
+  [ "$status" -eq 64 ]
+  [[ "$output" == *"2 ranks; accepted: 1 .. 1"* ]]
+  run "$QUADRILLE" why third
+  [ "$status" -eq 64 ]
+  kill -TERM $!
+  wait $! || [ $? -eq 75 ]
+  "$QUADRILLE" why first | grep -q "^first: job 1 PREEMPTED"
+}
+
 @test "a job that fails does not disturb the other, and the exit status tells" {
   job 30 good
   job 30 bad

@@ -7,6 +7,7 @@
 #include "runtime/error.h"
 #include "scheduler/actions.h"
 #include "scheduler/policy.h"
+#include "scheduler/why.h"
 
 enum { MAX_WORKERS = 12, MAX_JOB_GAP = 3, TICK_NS = 200000000 };
 
@@ -30,6 +31,11 @@ static void choose_policy(trial *t) {
     qd_scheduling_defaults(&t->scheduling);
     t->scheduling.policy = (int)draw(t, (uint32_t)policies);
     t->scheduling.quantum_s = 1;
+    t->scheduling.preempt_by = (int)draw(t, 2);
+    t->scheduling.min_run_s = draw(t, 3);
+    t->scheduling.save_grace_s = 1 + draw(t, 3);
+    t->scheduling.account_jobs = draw(t, 2) ? 0 : 1 + draw(t, 4);
+    t->scheduling.account_ranks = draw(t, 2) ? 0 : 2 + draw(t, 8);
     for (int i = 0; i < QD_ATTAINED_QUEUES - 1; i++)
         t->scheduling.limits[i] = 1 << i;
 }
@@ -39,7 +45,7 @@ bool trial_begin(trial *t, trial_source source) {
     t->source = source;
     int workers = 1 + (int)draw(t, MAX_WORKERS);
     choose_policy(t);
-    witness_init(&t->witness, workers, qd_policy_names[t->scheduling.policy]);
+    witness_init(&t->witness, workers, &t->scheduling);
     return qd_core_create(workers, &t->scheduling, &t->core) == 0 &&
            qd_core_create(workers, &t->scheduling, &t->twin) == 0;
 }
@@ -99,6 +105,8 @@ static void draw_submit(trial *t, qd_event *e) {
     e->submit.estimate_ns = draw(t, 4) ? (1 + draw(t, 40)) * (int64_t)TICK_NS : 0;
     e->submit.limit_ns = draw(t, 2) ? 0 : (1 + draw(t, 12)) * (int64_t)TICK_NS;
     e->submit.held = draw(t, 10) == 0;
+    e->submit.tells = (int)draw(t, 2);
+    e->submit.keeps_ranks = draw(t, 8) == 0;
     e->submit.begin_ns = draw(t, 6) ? 0 : e->time_ns + draw(t, 10) * (int64_t)TICK_NS;
     draw_after(t, e);
     e->submit.deadline_ns = draw(t, 4) ? 0 : e->time_ns + draw(t, 100) * (int64_t)TICK_NS;
@@ -148,6 +156,14 @@ static void draw_limit(trial *t, qd_event *e) {
     e->submit.limit_ns = draw(t, 60) * (int64_t)TICK_NS;
 }
 
+/* Mostly forward. */
+static void draw_progress(trial *t, qd_event *e) {
+    draw_answer_of_member(t, e);
+    e->step = draw(t, 40);
+    e->saved = draw(t, 8) ? draw(t, (uint32_t)e->step + 1) : e->step + 1;
+    e->steps = draw(t, 4) ? 20 + draw(t, 100) : 0;
+}
+
 /* Late or impossible: any job, any attempt, any rank, any kind. */
 static void draw_nonsense(trial *t, qd_event *e) {
     e->kind = (qd_event_kind)(draw(t, QD_EVENTS + 2) - 1);
@@ -157,6 +173,8 @@ static void draw_nonsense(trial *t, qd_event *e) {
     e->rank = (int)draw(t, (uint32_t)t->witness.worker_ranks + 3) - 1;
     e->outcome = (qd_outcome)(draw(t, QD_OUTCOMES + 2) - 1);
     e->exit_code = (int)draw(t, 3) - 1;
+    e->step = draw(t, 4);
+    e->saved = draw(t, 4);
     e->submit = (qd_submission){.job = e->job,
                                 .ranks_min = (int)draw(t, 4) - 1,
                                 .ranks_max = draw(t, 3) ? (int)draw(t, 4) - 1 : INT_MAX,
@@ -181,11 +199,12 @@ static const struct {
     {1, QD_EVENT_DRAIN, draw_text},
     {10, QD_EVENT_TIME, draw_text},
     {4, QD_EVENT_LIMIT, draw_limit},
+    {8, QD_EVENT_PROGRESS, draw_progress},
     {4, QD_EVENT_RELEASE, draw_cancel},
     {2, QD_EVENT_HOLD, draw_cancel},
     {15, QD_EVENT_CLOSED, draw_nonsense},
 };
-enum { WEIGHTS = 154, KINDS = sizeof kinds / sizeof kinds[0] };
+enum { WEIGHTS = 162, KINDS = sizeof kinds / sizeof kinds[0] };
 
 qd_event trial_draw_event(trial *t) {
     int64_t now = t->witness.time_ns < 0 ? 0 : t->witness.time_ns;
@@ -222,8 +241,37 @@ static bool same_actions(const qd_action_list *a, const qd_action_list *b) {
     return same;
 }
 
+/* A copy of the core takes the place of the twin. */
+static bool copy_core(trial *t) {
+    qd_core_destroy(t->twin);
+    t->twin = NULL;
+    return qd_core_copy(t->core, &t->twin) == 0 &&
+           qd_core_digest(t->twin) == qd_core_digest(t->core);
+}
+
+/* Whatever is asked about a job, asking changes nothing, and no job waits for no reason. */
+static bool ask_why(trial *t, const qd_event *e) {
+    qd_why why, other;
+    uint64_t before = qd_core_digest(t->core);
+    int64_t job = t->witness.jobs[draw(t, (uint32_t)t->witness.job_count)].submit.job;
+    if (qd_why_ask(t->core, job, &why))
+        return broken(t, e, qd_error_message());
+    if (why.state == QD_STATE_PENDING && why.count == 0)
+        return broken(t, e, "a job waits for no reason");
+    qd_what_if what_if = {.ranks_is_set = draw(t, 2),
+                          .ranks = 1 + (int)draw(t, (uint32_t)t->witness.worker_ranks),
+                          .importance_is_set = draw(t, 2),
+                          .importance = (int)draw(t, 20)};
+    int rc = qd_why_if(t->core, job, &what_if, &other);
+    if (rc && rc != QD_EPROTO)
+        return broken(t, e, qd_error_message());
+    return qd_core_digest(t->core) == before || broken(t, e, "asking why changed the state");
+}
+
 bool trial_step(trial *t, const qd_event *e) {
     qd_action_list twin_actions;
+    if (draw(t, 32) == 0 && !copy_core(t))
+        return broken(t, e, "before it a copy of the core is not equal");
     uint64_t before = qd_core_digest(t->core);
     /* The witness keeps its books in tables of fixed size. */
     bool expected = witness_expects(&t->witness, e);
@@ -247,7 +295,7 @@ bool trial_step(trial *t, const qd_event *e) {
         return broken(t, e, "the same events led to different actions");
     if (!witness_see(&t->witness, e, &t->actions, t->core))
         return broken(t, e, t->witness.broken);
-    return true;
+    return e->more || t->witness.job_count == 0 || draw(t, 16) > 0 || ask_why(t, e);
 }
 
 /* Nothing is held, and every begin has come. */

@@ -1,7 +1,8 @@
 /*
  * core_trial.h: random histories for the core. Two cores get the same events in lock-step under the
- * eyes of a witness; events are drawn from a source of numbers (a generator with a seed, or a
- * fuzzer's bytes), mostly such as a live cluster would send, sometimes nonsense.
+ * eyes of a witness, and sometimes a copy of the first takes the place of the second; events are
+ * drawn from a source of numbers (a generator with a seed, or a fuzzer's bytes), mostly such as a
+ * live cluster would send, sometimes nonsense.
  */
 #ifndef QD_TEST_SCHEDULER_CORE_TRIAL_H
 #define QD_TEST_SCHEDULER_CORE_TRIAL_H

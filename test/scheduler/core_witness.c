@@ -6,12 +6,18 @@
 #include <string.h>
 
 #include "runtime/error.h"
+#include "scheduler/policy.h"
 
-void witness_init(witness *w, int worker_ranks, const char *policy) {
+void witness_init(witness *w, int worker_ranks, const qd_scheduling *scheduling) {
     memset(w, 0, sizeof *w);
     w->worker_ranks = worker_ranks;
-    w->policy = policy;
-    w->preempts = strcmp(policy, "attained") == 0;
+    w->policy = qd_policy_names[scheduling->policy];
+    w->by_class = strcmp(w->policy, "multifactor") == 0 && scheduling->preempt_by != 0;
+    w->preempts = strcmp(w->policy, "attained") == 0 || w->by_class;
+    w->min_run_ns = (int64_t)(scheduling->min_run_s * 1e9);
+    w->grace_ns = (int64_t)(scheduling->save_grace_s * 1e9);
+    w->account_jobs = scheduling->account_jobs;
+    w->account_ranks = scheduling->account_ranks;
     w->time_ns = INT64_MIN;
 }
 
@@ -75,7 +81,7 @@ static bool waits_for_ranks(const witness *w, const witness_job *job) {
     if (job->state != QD_STATE_PENDING)
         return false;
     look_at_after(w, job, &waits, &forbid);
-    return !job->held && job->submit.begin_ns <= w->time_ns && waits == 0;
+    return !job->held && !job->limited && job->submit.begin_ns <= w->time_ns && waits == 0;
 }
 
 static int count_ranks(const witness *w, bool (*is)(const witness_rank *)) {
@@ -108,10 +114,14 @@ static int steps_of(const witness_job *job) {
     return (job->granted - job->submit.ranks_min) / step_of(&job->submit);
 }
 
+static bool expects_attempt(const witness *w, const qd_event *e) {
+    const witness_job *job = witness_find(w, e->job);
+    return job && e->attempt >= 1 && e->attempt <= job->attempt;
+}
+
 static bool expects_member_ended(const witness *w, const qd_event *e) {
     const witness_job *job = witness_find(w, e->job);
-    if (!job || e->attempt < 1 || e->attempt > job->attempt || (int)e->outcome < 0 ||
-        e->outcome >= QD_OUTCOMES)
+    if (!expects_attempt(w, e) || (int)e->outcome < 0 || e->outcome >= QD_OUTCOMES)
         return false;
     return e->attempt < job->attempt || (job->members >> (e->rank - 1) & 1);
 }
@@ -140,12 +150,15 @@ bool witness_expects(const witness *w, const qd_event *e) {
                (e->submit.ranks_max - e->submit.ranks_min) % step_of(&e->submit) == 0 &&
                memchr(e->submit.name, 0, sizeof e->submit.name) && e->submit.estimate_ns >= 0 &&
                e->submit.deadline_ns >= 0 && e->submit.limit_ns >= 0 && e->submit.begin_ns >= 0 &&
-               (unsigned)e->submit.held <= 1 && e->submit.array == 0 && after_is_known(w, e) &&
-               abs(e->submit.importance) <= 100 && abs(e->submit.nice) <= 1000000 &&
-               e->submit.account >= 0 && e->submit.account < QD_ACCOUNTS &&
+               (unsigned)e->submit.held <= 1 && (unsigned)e->submit.tells <= 1 &&
+               e->submit.array == 0 && after_is_known(w, e) && abs(e->submit.importance) <= 100 &&
+               abs(e->submit.nice) <= 1000000 && e->submit.account >= 0 &&
+               e->submit.account < QD_ACCOUNTS &&
                e->submit.job > (w->job_count ? w->jobs[w->job_count - 1].submit.job : 0);
     case QD_EVENT_MEMBER_ENDED:
         return rank_exists && expects_member_ended(w, e);
+    case QD_EVENT_PROGRESS:
+        return expects_attempt(w, e) && e->saved >= 0 && e->saved <= e->step && e->steps >= 0;
     case QD_EVENT_LIMIT:
         return witness_find(w, e->job) != NULL && e->submit.limit_ns >= 0;
     case QD_EVENT_HOLD:
@@ -203,6 +216,23 @@ static void note_cancel(witness *w, const qd_event *e) {
         job->cancelled = true;
 }
 
+/* A step takes what it took on average since the attempt's first word. */
+static void note_progress(witness *w, const qd_event *e) {
+    witness_job *job = witness_find(w, e->job);
+    if (job->attempt != e->attempt || job->live == 0)
+        return;
+    if (!job->told) {
+        job->told = true;
+        job->first_step = e->step;
+        job->first_ns = e->time_ns;
+    }
+    if (e->step > job->first_step && e->time_ns > job->first_ns)
+        job->step_ns = (e->time_ns - job->first_ns) / (e->step - job->first_step);
+    job->steps_left = e->steps > e->step ? e->steps - e->step : 1;
+    job->measured = e->steps > 0 && job->step_ns > 0;
+    job->told_ns = e->time_ns;
+}
+
 static void note_event(witness *w, const qd_event *e) {
     w->time_ns = e->time_ns;
     if (e->kind == QD_EVENT_WORKER_READY)
@@ -217,6 +247,8 @@ static void note_event(witness *w, const qd_event *e) {
         note_cancel(w, e);
     else if (e->kind == QD_EVENT_HOLD || e->kind == QD_EVENT_RELEASE)
         witness_find(w, e->job)->held = e->kind == QD_EVENT_HOLD;
+    else if (e->kind == QD_EVENT_PROGRESS)
+        note_progress(w, e);
     else if (e->kind == QD_EVENT_LIMIT)
         witness_find(w, e->job)->submit.limit_ns = e->submit.limit_ns;
     else if (e->kind == QD_EVENT_CLOSED)
@@ -259,6 +291,7 @@ static bool see_start(witness *w, witness_job *job, const qd_action *a) {
     job->attempt = a->attempt;
     job->size = job->live = job->granted = a->rank_count;
     job->start_ns = w->time_ns;
+    job->told = job->measured = false;
     job->started_now = true;
     return true;
 }
@@ -267,6 +300,21 @@ static bool see_start(witness *w, witness_job *job, const qd_action *a) {
 static bool is_late(const witness *w, const witness_job *job) {
     int64_t run = job->run_before_ns + (job->live > 0 ? w->time_ns - job->start_ns : 0);
     return job->submit.limit_ns > 0 && run >= job->submit.limit_ns;
+}
+
+/* Under preemption by class: it has run for long enough, has something new to save, and somebody of
+ * a higher class waits. */
+static bool may_make_room(const witness *w, const witness_job *job) {
+    bool wanted = false;
+    for (int i = 0; i < w->job_count; i++)
+        wanted = wanted || (waits_for_ranks(w, &w->jobs[i]) &&
+                            w->jobs[i].submit.importance > job->submit.importance);
+    return wanted && !job->submit.keeps_ranks && (job->told || !job->submit.tells) &&
+           w->time_ns - job->start_ns >= w->min_run_ns;
+}
+
+static bool grace_is_over(const witness *w, const witness_job *job) {
+    return w->by_class && job->makes_room && w->time_ns - job->stopped_ns >= w->grace_ns;
 }
 
 /* STOP and ABORT go to exactly the members that have not ended, once. */
@@ -279,7 +327,7 @@ static bool see_order(witness *w, witness_job *job, const qd_action *a) {
     if (a->kind == QD_ACTION_STOP && !w->draining && is_late(w, job))
         job->timed_out = true;
     else if (a->kind == QD_ACTION_STOP && !w->draining && w->preempts &&
-             job->state != QD_STATE_PENDING)
+             job->state != QD_STATE_PENDING && (!w->by_class || may_make_room(w, job)))
         job->makes_room = true;
     else if (a->kind == QD_ACTION_STOP && !w->draining)
         return broken(w, "job %lld was stopped without a drain", (long long)a->job);
@@ -288,6 +336,13 @@ static bool see_order(witness *w, witness_job *job, const qd_action *a) {
         return broken(w, "job %lld: %s to others than its live members", (long long)a->job,
                       qd_action_names[a->kind]);
     *told = true;
+    if (a->kind == QD_ACTION_STOP) {
+        job->stopped_ns = w->time_ns;
+        job->stopped_now = true;
+    }
+    bool hopeless =
+        job->ended[QD_OUTCOME_FAILED] || job->ended[QD_OUTCOME_ABORTED] || job->cancelled;
+    job->cut = a->kind == QD_ACTION_ABORT && !hopeless && grace_is_over(w, job);
     return true;
 }
 
@@ -303,7 +358,7 @@ static qd_job_state right_end(const witness *w, const witness_job *job) {
         return QD_STATE_CANCELLED;
     if (job->ended[QD_OUTCOME_FAILED])
         return QD_STATE_FAILED;
-    if (job->ended[QD_OUTCOME_ABORTED])
+    if (job->ended[QD_OUTCOME_ABORTED] && !job->cut)
         return QD_STATE_CANCELLED;
     /* Ended just now: its last attempt is not yet in run_before_ns. */
     int64_t run = job->run_before_ns + w->time_ns - job->start_ns;
@@ -319,7 +374,7 @@ static void requeue(const witness *w, witness_job *job) {
     job->size = job->live = 0;
     job->members = 0;
     memset(job->ended, 0, sizeof job->ended);
-    job->stopped = job->aborted = job->makes_room = false;
+    job->stopped = job->aborted = job->makes_room = job->cut = false;
     job->state = QD_STATE_PENDING;
 }
 
@@ -407,6 +462,8 @@ static bool nobody_was_passed(witness *w) {
  * and one ns until it lies ahead. */
 static int64_t predicted_end(const witness *w, const witness_job *job) {
     int64_t run = estimate(job);
+    if (job->measured)
+        run = job->told_ns - job->start_ns + job->steps_left * job->step_ns;
     if (run == INT64_MAX)
         return run;
     while (job->start_ns + run <= w->time_ns)
@@ -458,6 +515,54 @@ static bool the_head_is_not_delayed(witness *w) {
     return true;
 }
 
+/* What the others of its account hold, or wait for ranks with. */
+static void count_account(const witness *w, const witness_job *job, bool with_queue, int64_t *jobs,
+                          int64_t *ranks) {
+    *jobs = *ranks = 0;
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_job *other = &w->jobs[i];
+        bool waits = with_queue && waits_for_ranks(w, other);
+        if (other == job || other->submit.account != job->submit.account ||
+            (other->live == 0 && !waits))
+            continue;
+        *jobs += 1;
+        *ranks += other->live > 0 ? other->size : other->submit.ranks_min;
+    }
+}
+
+/* Somebody else of its account waits for the account before it. */
+static bool has_to_queue(const witness *w, const witness_job *job) {
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_job *other = &w->jobs[i];
+        int lead = other->submit.importance - job->submit.importance;
+        if (other != job && other->submit.account == job->submit.account && other->limited &&
+            (lead > 0 || (lead == 0 && other->submit.job < job->submit.job)))
+            return true;
+    }
+    return false;
+}
+
+static bool accounts_keep_their_limits(witness *w) {
+    int64_t most_jobs = w->account_jobs ? w->account_jobs : INT64_MAX;
+    int64_t most_ranks = w->account_ranks ? w->account_ranks : INT64_MAX;
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_job *job = &w->jobs[i];
+        int64_t jobs, ranks;
+        count_account(w, job, false, &jobs, &ranks);
+        if (job->live > 0 && (jobs + 1 > most_jobs || ranks + job->size > most_ranks))
+            return broken(w, "job %lld is too much for its account", (long long)job->submit.job);
+        if (job->state == QD_STATE_PENDING && job->submit.ranks_min > most_ranks)
+            return broken(w, "job %lld waits for more than its account may hold",
+                          (long long)job->submit.job);
+        count_account(w, job, true, &jobs, &ranks);
+        if (job->limited && !has_to_queue(w, job) && jobs + 1 <= most_jobs &&
+            ranks + job->submit.ranks_min <= most_ranks)
+            return broken(w, "job %lld waits though its account may hold it",
+                          (long long)job->submit.job);
+    }
+    return true;
+}
+
 /* Nobody waits for what will never be. */
 static bool nobody_waits_for_ever(witness *w) {
     int alive = count_ranks(w, is_alive);
@@ -483,9 +588,18 @@ static bool the_head_does_not_wait_for_nothing(witness *w) {
     return true;
 }
 
-/* Whoever the head is, it would fit. */
+static bool somebody_saves(const witness *w) {
+    bool saves = false;
+    for (int i = 0; i < w->job_count; i++)
+        saves = saves || (w->jobs[i].makes_room && w->jobs[i].live > 0);
+    return saves;
+}
+
+/* Whoever the head is, it would fit; what is being saved may be kept for another. */
 static bool not_all_wait_though_each_fits(witness *w) {
     int widest = 0;
+    if (somebody_saves(w))
+        return true;
     for (int i = 0; i < w->job_count; i++)
         if (waits_for_ranks(w, &w->jobs[i]) && w->jobs[i].submit.ranks_min > widest)
             widest = w->jobs[i].submit.ranks_min;
@@ -494,11 +608,31 @@ static bool not_all_wait_though_each_fits(witness *w) {
     return true;
 }
 
+/* What is free or being saved would not be enough for who waits first with a claim, had one of
+ * those that were told just now been let off. Who that is, the witness does not know: some job of a
+ * higher class, for whom each of them was needed. */
+static bool nobody_makes_room_for_nothing(witness *w) {
+    int ranks = count_ranks(w, is_free);
+    for (int i = 0; i < w->job_count; i++)
+        ranks += w->jobs[i].makes_room ? w->jobs[i].live : 0;
+    for (int i = 0; w->by_class && i < w->job_count; i++) {
+        const witness_job *job = &w->jobs[i];
+        int64_t wanted = 0;
+        if (!job->makes_room || job->live == 0 || !job->stopped_now)
+            continue;
+        for (int k = 0; k < w->job_count; k++)
+            if (waits_for_ranks(w, &w->jobs[k]) &&
+                w->jobs[k].submit.importance > job->submit.importance)
+                wanted += w->jobs[k].submit.ranks_min;
+        if (wanted <= ranks - job->live)
+            return broken(w, "job %lld makes room for nothing", (long long)job->submit.job);
+    }
+    return true;
+}
+
 /* Where ranks are given to whoever fits. */
 static bool nobody_waits_beside_idle_ranks(witness *w) {
-    bool saving = false;
-    for (int i = 0; i < w->job_count; i++)
-        saving = saving || (w->jobs[i].makes_room && w->jobs[i].live > 0);
+    bool saving = somebody_saves(w);
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *job = &w->jobs[i];
         if (waits_for_ranks(w, job) && may_start(w) && !saving &&
@@ -511,6 +645,8 @@ static bool nobody_waits_beside_idle_ranks(witness *w) {
 /* Of two jobs that started together, dealt round robin in order: one below its most has at most one
  * spare rank less than an earlier, none less than a later; and no rank is left. */
 static bool spare_ranks_are_dealt_fairly(witness *w) {
+    if (w->account_ranks > 0)
+        return true; /* an account's limit may be in the way */
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *a = &w->jobs[i];
         if (!a->started_now || a->granted == a->submit.ranks_max)
@@ -535,8 +671,8 @@ static bool members_know_their_orders(witness *w) {
         const witness_job *job = &w->jobs[i];
         if (over(job->state) && job->live == 0)
             continue; /* checked when it ended */
-        bool hopeless =
-            job->ended[QD_OUTCOME_FAILED] || job->ended[QD_OUTCOME_ABORTED] || job->cancelled;
+        bool hopeless = job->ended[QD_OUTCOME_FAILED] || job->ended[QD_OUTCOME_ABORTED] ||
+                        job->cancelled || job->cut;
         if (job->live > 0 && hopeless != job->aborted)
             return broken(w, "job %lld: its members were told wrongly", (long long)job->submit.job);
         if (job->live > 0 && w->draining && !job->stopped && !job->aborted)
@@ -579,6 +715,13 @@ static bool views_agree(witness *w, const qd_core *core) {
     return true;
 }
 
+static bool nobody_saves_past_the_grace(witness *w) {
+    for (int i = 0; i < w->job_count; i++)
+        if (w->jobs[i].live > 0 && grace_is_over(w, &w->jobs[i]) && !w->jobs[i].aborted)
+            return broken(w, "job %lld saves for ever", (long long)w->jobs[i].submit.job);
+    return true;
+}
+
 static bool nobody_runs_past_its_limit(witness *w) {
     for (int i = 0; i < w->job_count; i++)
         if (w->jobs[i].state == QD_STATE_RUNNING && is_late(w, &w->jobs[i]))
@@ -595,7 +738,7 @@ static const struct {
     {"sjf", {nobody_was_passed, the_head_does_not_wait_for_nothing}},
     {"easy", {the_head_is_not_delayed, the_head_does_not_wait_for_nothing}},
     {"conservative", {the_head_is_not_delayed, the_head_does_not_wait_for_nothing}},
-    {"multifactor", {not_all_wait_though_each_fits}},
+    {"multifactor", {not_all_wait_though_each_fits, nobody_makes_room_for_nothing}},
     {"attained", {nobody_waits_beside_idle_ranks}},
 };
 
@@ -607,12 +750,24 @@ static bool decided_rightly(witness *w) {
     return true;
 }
 
+/* Which jobs their accounts keep out of the queue, in the core's own words: whether rightly so is
+ * checked (accounts_keep_their_limits). */
+static void note_limits(witness *w, const qd_core *core) {
+    for (int i = 0; i < w->job_count && i < qd_core_job_count(core); i++) {
+        qd_job_view view;
+        qd_core_job(core, i, &view);
+        w->jobs[i].limited = view.state == QD_STATE_PENDING &&
+                             strncmp(view.reason, "AssocGrp", strlen("AssocGrp")) == 0;
+    }
+}
+
 bool witness_see(witness *w, const qd_event *event, const qd_action_list *actions,
                  const qd_core *core) {
     bool was_shut_down = w->shut_down;
     for (int i = 0; i < w->job_count; i++)
-        w->jobs[i].started_now = false;
+        w->jobs[i].started_now = w->jobs[i].stopped_now = false;
     note_event(w, event);
+    note_limits(w, core);
     /* Lets see_action tell "again" from "earlier in this event". */
     w->shut_down = false;
     for (int i = 0; i < actions->count; i++) {
@@ -622,7 +777,8 @@ bool witness_see(witness *w, const qd_event *event, const qd_action_list *action
             return false;
     }
     w->shut_down = w->shut_down || was_shut_down;
-    return (event->more || (decided_rightly(w) && nobody_runs_past_its_limit(w))) &&
-           nobody_waits_for_ever(w) && members_know_their_orders(w) && shutdown_comes_when_due(w) &&
-           views_agree(w, core);
+    return (event->more || (decided_rightly(w) && nobody_runs_past_its_limit(w) &&
+                            nobody_saves_past_the_grace(w))) &&
+           accounts_keep_their_limits(w) && nobody_waits_for_ever(w) &&
+           members_know_their_orders(w) && shutdown_comes_when_due(w) && views_agree(w, core);
 }

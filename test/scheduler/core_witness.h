@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "scheduler/core.h"
+#include "scheduler/scheduling.h"
 
 enum { WITNESS_MAX_RANKS = 64, WITNESS_MAX_JOBS = 256 };
 
@@ -29,18 +30,26 @@ typedef struct witness_job {
     bool stopped, aborted;
     bool timed_out; /* stopped since its limit was reached */
     bool held;
+    bool limited;    /* the core says that its account may not hold it now */
     bool makes_room; /* stopped by a policy that preempts */
+    int64_t stopped_ns;
+    bool cut; /* and ended since its grace was over */
     int64_t start_ns, run_before_ns;
+    /* As its newest attempt has told. */
+    bool told, measured;
+    int64_t first_step, first_ns, told_ns, step_ns, steps_left;
     char first_failure[QD_EVENT_TEXT_BYTES + 64];
     int exit_code;
-    bool started_now; /* by the present event */
-    int granted;      /* ranks, if started_now */
+    bool started_now, stopped_now; /* by the present event */
+    int granted;                   /* ranks, if started_now */
 } witness_job;
 
 typedef struct witness {
     int worker_ranks;
     const char *policy;
-    bool preempts;
+    bool preempts, by_class;
+    int64_t min_run_ns, grace_ns; /* by_class */
+    int64_t account_jobs, account_ranks;
     witness_rank ranks[WITNESS_MAX_RANKS + 1]; /* by world rank */
     witness_job jobs[WITNESS_MAX_JOBS];        /* in order of submission */
     int job_count;
@@ -50,7 +59,7 @@ typedef struct witness {
     char broken[256]; /* the rule that was broken; "" while all is well */
 } witness;
 
-void witness_init(witness *w, int worker_ranks, const char *policy);
+void witness_init(witness *w, int worker_ranks, const qd_scheduling *scheduling);
 
 /* Whether the core must take the event (true) or refuse it, by the rules and the witness's books.
  */

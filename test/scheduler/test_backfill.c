@@ -54,7 +54,9 @@ START_TEST(a_job_on_ranks_that_the_head_will_not_need_starts_however_long) {
     feed_at(0, estimated(1, 4, 100));
     feed_at(1, estimated(2, 6, 50)); /* starts at 100 and leaves 2 */
     feed_at(2, estimated(3, 2, 100000));
-    expect_state(3, QD_STATE_RUNNING);
+    expect("JOB_STATE job 3 attempt 0 PENDING: waits for 2 ranks\n"
+           "JOB_STATE job 3 attempt 1 RUNNING: runs on 2 ranks\n"
+           "START job 3 attempt 1 epoch 2 ranks 5-6: does not delay job 2\n");
     feed_at(3, estimated(4, 1, 100000));
     expect_state(4, QD_STATE_PENDING);
     kit_close();

@@ -20,7 +20,7 @@ START_TEST(a_job_starts_at_once_on_free_ranks) {
     kit_open_ready(2);
     kit_feed(submit(1, 2, 2));
     expect(PENDING_2("1") "JOB_STATE job 1 attempt 1 RUNNING: runs on 2 ranks\n"
-                          "START job 1 attempt 1 epoch 1 ranks 1-2\n");
+                          "START job 1 attempt 1 epoch 1 ranks 1-2: its turn\n");
     qd_job_view view = kit_job(1);
     ck_assert_str_eq(view.name, "job-1");
     ck_assert_int_eq(view.state, QD_STATE_RUNNING);
@@ -41,7 +41,7 @@ START_TEST(nothing_starts_while_a_worker_is_still_on_its_way) {
     expect("");
     kit_feed(ready(2));
     expect("JOB_STATE job 1 attempt 1 RUNNING: runs on 3 ranks\n"
-           "START job 1 attempt 1 epoch 1 ranks 1-3\n");
+           "START job 1 attempt 1 epoch 1 ranks 1-3: its turn\n");
 }
 END_TEST
 
@@ -52,7 +52,7 @@ START_TEST(a_worker_lost_at_start_up_is_waited_for_no_longer) {
     kit_feed(ready(3));
     kit_feed(lost(2, "never spoke"));
     expect("JOB_STATE job 1 attempt 1 RUNNING: runs on 2 ranks\n"
-           "START job 1 attempt 1 epoch 1 ranks 1,3\n");
+           "START job 1 attempt 1 epoch 1 ranks 1,3: its turn\n");
 }
 END_TEST
 
@@ -66,11 +66,11 @@ START_TEST(nothing_passes_the_head_of_the_queue) {
     kit_feed(ended(1, 1, QD_OUTCOME_DONE));
     expect("JOB_STATE job 1 attempt 1 COMPLETING: 1 of 2 members ended\n"
            "JOB_STATE job 2 attempt 1 RUNNING: runs on 2 ranks\n"
-           "START job 2 attempt 1 epoch 2 ranks 1,3\n");
+           "START job 2 attempt 1 epoch 2 ranks 1,3: its turn\n");
     kit_feed(ended(1, 2, QD_OUTCOME_DONE));
     expect("JOB_STATE job 1 attempt 1 COMPLETED: all steps done\n"
            "JOB_STATE job 3 attempt 1 RUNNING: runs on 1 rank\n"
-           "START job 3 attempt 1 epoch 3 ranks 2\n");
+           "START job 3 attempt 1 epoch 3 ranks 2: its turn\n");
 }
 END_TEST
 
@@ -81,9 +81,9 @@ START_TEST(spare_ranks_are_dealt_to_the_jobs_that_start_together) {
     for (int rank = 1; rank <= 5; rank++)
         kit_feed(ready(rank));
     expect("JOB_STATE job 1 attempt 1 RUNNING: runs on 3 ranks\n"
-           "START job 1 attempt 1 epoch 1 ranks 1-3\n"
+           "START job 1 attempt 1 epoch 1 ranks 1-3: its turn\n"
            "JOB_STATE job 2 attempt 1 RUNNING: runs on 2 ranks\n"
-           "START job 2 attempt 1 epoch 2 ranks 4-5\n");
+           "START job 2 attempt 1 epoch 2 ranks 4-5: its turn\n");
 }
 END_TEST
 
@@ -113,7 +113,7 @@ START_TEST(pending_jobs_that_became_too_wide_are_cancelled_and_let_others_throug
            "ABORT job 1 attempt 1 epoch 1 ranks 2: rank 1 was lost: silent\n"
            "JOB_STATE job 2 attempt 0 CANCELLED: needs 3 ranks, 2 workers are alive\n"
            "JOB_STATE job 3 attempt 1 RUNNING: runs on 1 rank\n"
-           "START job 3 attempt 1 epoch 2 ranks 3\n");
+           "START job 3 attempt 1 epoch 2 ranks 3: its turn\n");
 }
 END_TEST
 
@@ -246,7 +246,7 @@ START_TEST(a_rank_is_free_only_when_its_worker_has_acknowledged) {
     expect_state(2, QD_STATE_PENDING);
     kit_feed(ended(1, 2, QD_OUTCOME_ABORTED));
     expect("JOB_STATE job 2 attempt 1 RUNNING: runs on 1 rank\n"
-           "START job 2 attempt 1 epoch 2 ranks 2\n");
+           "START job 2 attempt 1 epoch 2 ranks 2: its turn\n");
     expect_state(1, QD_STATE_COMPLETING);
 }
 END_TEST
@@ -285,7 +285,7 @@ START_TEST(cancelling_a_pending_job_ends_it_at_once_and_lets_the_next_through) {
     kit_feed(cancel(2, "by user"));
     expect("JOB_STATE job 2 attempt 0 CANCELLED: by user\n"
            "JOB_STATE job 3 attempt 1 RUNNING: runs on 1 rank\n"
-           "START job 3 attempt 1 epoch 2 ranks 2\n");
+           "START job 3 attempt 1 epoch 2 ranks 2: its turn\n");
     ck_assert_int_eq(kit_job(2).attempt, 0);
     ck_assert_int_eq(kit_job(2).rank_count, 0);
 }
@@ -542,8 +542,8 @@ END_TEST
 START_TEST(impossible_kinds_outcomes_and_texts_are_refused) {
     kit_open_ready(1);
     kit_feed(submit(1, 1, 1));
-    kit_refused((qd_event){.kind = QD_EVENTS}, "event kind 11; they are 0 to 10");
-    kit_refused((qd_event){.kind = (qd_event_kind)-1}, "event kind -1; they are 0 to 10");
+    kit_refused((qd_event){.kind = QD_EVENTS}, "event kind 12; they are 0 to 11");
+    kit_refused((qd_event){.kind = (qd_event_kind)-1}, "event kind -1; they are 0 to 11");
     kit_refused(ended(1, 1, QD_OUTCOMES), "MEMBER_ENDED: outcome 4; they are 0 to 3");
     kit_refused(ended(1, 1, (qd_outcome)-1), "MEMBER_ENDED: outcome -1; they are 0 to 3");
     qd_event event = drain("");

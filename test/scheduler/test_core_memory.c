@@ -177,6 +177,29 @@ START_TEST(a_core_that_cannot_be_made_leaves_nothing) {
 }
 END_TEST
 
+/* At the middle of the scenario, where jobs wait, run and have ended. */
+START_TEST(a_copy_that_cannot_be_made_leaves_nothing) {
+    policy = _i;
+    make_scenario();
+    qd_core *core = core_after(scenario_events / 2);
+    for (long failing = 0;; failing++) {
+        qd_core *copy = NULL;
+        allocations_left = failing;
+        int rc = qd_core_copy(core, &copy);
+        allocations_left = -1;
+        if (rc == 0) {
+            ck_assert_int_gt(failing, 20);
+            ck_assert_uint_eq(qd_core_digest(copy), qd_core_digest(core));
+            qd_core_destroy(copy);
+            break;
+        }
+        ck_assert_int_eq(rc, QD_ENOMEM);
+        ck_assert_ptr_null(copy);
+    }
+    qd_core_destroy(core);
+}
+END_TEST
+
 int main(void) {
     int policies = 0;
     while (qd_policy_names[policies])
@@ -189,6 +212,7 @@ int main(void) {
                         policies);
     tcase_add_loop_test(tc, every_allocation_of_the_whole_scenario_may_fail, 0, policies);
     tcase_add_loop_test(tc, a_core_that_cannot_be_made_leaves_nothing, 0, policies);
+    tcase_add_loop_test(tc, a_copy_that_cannot_be_made_leaves_nothing, 0, policies);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int bad = srunner_ntests_failed(runner);

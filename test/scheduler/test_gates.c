@@ -218,6 +218,27 @@ START_TEST(the_throttle_of_one_array_does_not_hide_its_twin) {
 }
 END_TEST
 
+START_TEST(a_copy_of_the_core_goes_on_with_the_array_and_what_comes_after_it) {
+    qd_core *copy;
+    qd_action_list list;
+    open_easy(4);
+    for (int64_t job = 1; job <= 5; job++)
+        feed_at((double)job, in_array(submit(job, 1, 1), 1, 2));
+    feed_at(6, after(submit(6, 1, 1), "ok:2,any:5"));
+    ck_assert_int_eq(qd_core_copy(kit.core, &copy), 0);
+    for (int64_t job = 1; job <= 5; job++) {
+        qd_event event = ended(job, kit_job(job).ranks[0], QD_OUTCOME_DONE);
+        kit_feed(event);
+        event.time_ns = kit.time_ns;
+        ck_assert_int_eq(qd_core_handle(copy, &event, &list), 0);
+        ck_assert_uint_eq(qd_core_digest(copy), qd_core_digest(kit.core));
+    }
+    expect_state(6, QD_STATE_RUNNING);
+    qd_core_destroy(copy);
+    kit_close();
+}
+END_TEST
+
 /* Trap 43, with a hold in place of the drained rank. */
 START_TEST(a_job_cancelled_while_it_is_blocked_is_in_no_list_and_the_shutdown_comes) {
     open_easy(2);
@@ -277,6 +298,7 @@ int main(void) {
     tcase_add_test(tc, a_job_cancelled_before_it_ran_satisfies_any_alone);
     tcase_add_test(tc, a_chain_of_100000_falls_in_one_event);
     tcase_add_test(tc, the_throttle_of_one_array_does_not_hide_its_twin);
+    tcase_add_test(tc, a_copy_of_the_core_goes_on_with_the_array_and_what_comes_after_it);
     tcase_add_test(tc, a_job_cancelled_while_it_is_blocked_is_in_no_list_and_the_shutdown_comes);
     tcase_add_test(tc, a_drain_cancels_blocked_jobs_too);
     tcase_add_test(tc, a_dependency_that_cannot_be_read_is_refused);

@@ -174,7 +174,7 @@ START_TEST(the_first_action_that_differs_is_named) {
            " WHERE text LIKE 'START%'");
     assert_replay_fails(0, QD_EDATA,
                         "session 1, event 2: action 3 was recorded as 'START job 1 attempt 1 epoch "
-                        "1 ranks 2', and is now 'START job 1 attempt 1 epoch 1 ranks 1'");
+                        "1 ranks 2', and is now 'START job 1 attempt 1 epoch 1 ranks 1: its turn'");
 }
 END_TEST
 
@@ -238,7 +238,7 @@ START_TEST(a_shell_reads_events_and_actions_as_text) {
                          " WHERE sequence = 3"),
                      "FAILED -4 disk full");
     ck_assert_str_eq(ask("SELECT text FROM action WHERE sequence = 2 AND position = 3"),
-                     "START job 1 attempt 1 epoch 1 ranks 1");
+                     "START job 1 attempt 1 epoch 1 ranks 1: its turn");
     ck_assert_str_eq(ask("SELECT count(*) FROM session WHERE ended_utc >= began_utc"), "1");
 }
 END_TEST
@@ -366,9 +366,9 @@ END_TEST
 
 START_TEST(a_journal_of_a_newer_format_is_refused) {
     record_small_session();
-    meddle("PRAGMA user_version = 4");
-    assert_open_fails(QD_EDATA, "a journal of format 4; this quadrille knows format 3");
-    assert_replay_fails(0, QD_EDATA, "a journal of format 4; this quadrille knows format 3");
+    meddle("PRAGMA user_version = 5");
+    assert_open_fails(QD_EDATA, "a journal of format 5; this quadrille knows format 4");
+    assert_replay_fails(0, QD_EDATA, "a journal of format 5; this quadrille knows format 4");
 }
 END_TEST
 

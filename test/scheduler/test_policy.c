@@ -89,7 +89,7 @@ static void assert_granted_in_steps(int free_ranks, const int *steps, const int 
         qd_text_add(&lines, "START job %d attempt 1 epoch %d ranks %d", job, job, rank);
         if (count > 1)
             qd_text_add(&lines, "-%d", rank + count - 1);
-        qd_text_add(&lines, "\n");
+        qd_text_add(&lines, ": its turn\n");
     }
     expect(lines.bytes);
     qd_text_fini(&lines);

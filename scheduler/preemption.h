@@ -1,0 +1,43 @@
+/*
+ * preemption.h: room for a job of a higher class (importance), as a protocol. Nobody is told
+ * anything before it is known that the job will fit. Then it has a claim: so many ranks, free ones
+ * and such as are being saved, are kept for it, and for nobody else but a job of a still higher
+ * class. Who makes room saves, within a grace, and returns to the queue with its age; should its
+ * ranks not be needed any more, it has a claim to them itself.
+ *
+ * "May preempt" is the order of the classes, which no preemption changes: nobody is ever told to
+ * make room for a job that made room for it. A job is left alone until it has run for min_run_s
+ * and, if it tells of its steps, has made one: so each attempt saves something new.
+ *
+ * Who makes room: first claims of lower classes are given up, which costs nothing; then, of the
+ * lowest class, those that would lose the least unsaved work (rank-seconds); nobody whose ranks are
+ * not needed, and one gang alone where that loses no more than several. O(r log r) for r gangs.
+ */
+#ifndef QD_SCHEDULER_PREEMPTION_H
+#define QD_SCHEDULER_PREEMPTION_H
+
+#include "scheduler/core.h"
+#include "scheduler/jobs.h"
+
+/* Free ranks that nobody has a claim to, now. */
+int64_t qd_unclaimed_ranks(const qd_core *core);
+
+/* Where a claim comes in the queue: before all that have none, by class. Of a job that has one. */
+int64_t qd_claim_key(const qd_job_record *job);
+
+/* Gives a pending job, which the unclaimed free ranks are too few for, a claim, and tells whom it
+ * takes to make room. False, with nothing changed: that would not be enough, or
+ * nobody makes room for anybody here. */
+bool qd_preemption_make_room(qd_core *core, qd_job_record *job);
+
+/* Claims that can't be met any more, since ranks were lost, are given up, the last one first. */
+void qd_preemption_settle(qd_core *core);
+
+/* A job that made room is back, or has ended: if nobody needs its ranks, they are its again. */
+void qd_preemption_returned(qd_core *core, qd_job_record *job);
+
+/* The job leaves the queue, or asks for something else: its claim, if it has one, is over; and
+ * those who save in vain now have one to what they held. */
+void qd_preemption_forget(qd_core *core, qd_job_record *job);
+
+#endif

@@ -1,0 +1,187 @@
+#include "scheduler/why.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/error.h"
+#include "scheduler/core_internal.h"
+#include "scheduler/forecast.h"
+#include "scheduler/gates.h"
+
+static qd_why_reason *add(qd_why *why, qd_reason reason, int64_t since_ns) {
+    qd_why_reason *r = &why->reasons[why->count++];
+    *r = (qd_why_reason){.reason = reason, .since_ns = since_ns, .until_ns = QD_NEVER};
+    return r;
+}
+
+static bool is_overdue(const qd_job_record *job) {
+    return job->gang.live > 0 && job->due_ns > qd_time_after(job->start_ns, job->run_ns);
+}
+
+static void add_blocker(qd_why_reason *reason, const qd_job_record *job) {
+    if (reason->blocker_count < QD_WHY_BLOCKERS)
+        reason->blockers[reason->blocker_count] =
+            (qd_blocker){.job = job->job,
+                         .until_ns = job->gang.live > 0 ? job->due_ns : QD_NEVER,
+                         .overdue = is_overdue(job)};
+    reason->blocker_count++;
+}
+
+static const qd_job_record *job_due(const qd_tree_node *node) {
+    return node ? (const qd_job_record *)((const char *)node - offsetof(qd_job_record, due)) : NULL;
+}
+
+/* ---- what keeps it out of the queue ---- */
+
+static void add_dependency(const qd_core *core, const qd_job_record *job, qd_why *why) {
+    const qd_job_record *others[QD_AFTER_MOST];
+    int count = qd_gates_waits_for(core, job, others);
+    if (count == 0)
+        return;
+    qd_why_reason *reason = add(why, QD_REASON_DEPENDENCY, job->submit_ns);
+    reason->until_ns = core->now_ns;
+    for (int i = 0; i < count; i++) {
+        add_blocker(reason, others[i]);
+        int64_t until = others[i]->gang.live > 0 ? others[i]->due_ns : QD_NEVER;
+        reason->until_ns = until > reason->until_ns ? until : reason->until_ns;
+    }
+}
+
+/* Members of its array that run, are in the queue, or wait for their account alone. */
+static void add_array(const qd_core *core, const qd_job_record *job, qd_why *why) {
+    const qd_job_list *lists[] = {&core->jobs.active, &core->jobs.pending, &core->jobs.blocked};
+    qd_why_reason *reason = add(why, QD_REASON_ARRAY, job->changed_ns);
+    for (int i = 0; i < 3; i++)
+        for (const qd_job_record *other = lists[i]->first; other; other = other->next) {
+            if (other->array != job->array || !other->counts)
+                continue;
+            add_blocker(reason, other);
+            if (other->gang.live > 0 && other->due_ns < reason->until_ns)
+                reason->until_ns = other->due_ns;
+        }
+}
+
+/* Those that its account has, the running ones first; by predicted ends, those that have to end. */
+static void add_account(const qd_core *core, const qd_job_record *job, qd_why *why) {
+    qd_why_reason *reason = add(why, qd_limits_reason(core, job), job->changed_ns);
+    int64_t jobs = core->accounts[job->submit.account].jobs;
+    int64_t ranks = core->accounts[job->submit.account].ranks;
+    const qd_scheduling *s = &core->scheduling;
+    const qd_tree *ends = &core->timetable.ends;
+    for (const qd_tree_node *node = qd_tree_first(ends); node; node = qd_tree_after(ends, node)) {
+        const qd_job_record *other = job_due(node);
+        bool enough = (s->account_jobs == 0 || jobs < s->account_jobs) &&
+                      (s->account_ranks == 0 || ranks + job->submit.ranks_min <= s->account_ranks);
+        if (enough)
+            break;
+        if (other->submit.account != job->submit.account)
+            continue;
+        jobs--;
+        ranks -= other->counted_ranks;
+        add_blocker(reason, other);
+        reason->until_ns = other->due_ns;
+    }
+    why->start_ns = reason->until_ns;
+}
+
+static void look_at_gates(const qd_core *core, const qd_job_record *job, qd_why *why) {
+    if (job->held)
+        add(why, QD_REASON_HELD, job->held_ns);
+    if (job->submit.begin_ns > core->now_ns)
+        add(why, QD_REASON_BEGIN, job->submit_ns)->until_ns = job->submit.begin_ns;
+    add_dependency(core, job, why);
+    if (job->gate == QD_GATE_ARRAY)
+        add_array(core, job, why);
+    if (job->gate == QD_GATE_ACCOUNT)
+        add_account(core, job, why);
+}
+
+/* ---- what makes it wait in the queue ---- */
+
+/* Who has to end first, by predicted ends, until its ranks are free. */
+static void add_resources(const qd_core *core, const qd_job_record *job, qd_why *why) {
+    int ranks = core->ranks.in_state[QD_RANK_FREE];
+    if (ranks >= job->submit.ranks_min)
+        return;
+    qd_why_reason *reason = add(why, QD_REASON_RESOURCES, job->pending_ns);
+    reason->ranks = ranks;
+    const qd_tree *ends = &core->timetable.ends;
+    for (const qd_tree_node *node = qd_tree_first(ends); node && ranks < job->submit.ranks_min;
+         node = qd_tree_after(ends, node)) {
+        const qd_job_record *other = job_due(node);
+        add_blocker(reason, other);
+        ranks += other->gang.live;
+        reason->until_ns = other->due_ns;
+    }
+}
+
+static void add_priority(const qd_core *core, const qd_job_record *job, qd_why *why) {
+    const qd_queue_entry *entry = qd_queue_first(&core->queue);
+    if (entry == &job->entry)
+        return;
+    qd_why_reason *reason = add(why, QD_REASON_PRIORITY, job->pending_ns);
+    reason->until_ns = why->start_ns;
+    for (; entry && entry != &job->entry; entry = qd_queue_next(&core->queue, entry))
+        add_blocker(reason, qd_job_of_entry(entry));
+}
+
+static void look_at_queue(const qd_core *core, const qd_job_record *job, qd_why *why) {
+    int absent = core->ranks.in_state[QD_RANK_ABSENT];
+    if (absent > 0)
+        add(why, QD_REASON_NODES, job->pending_ns)->ranks = absent;
+    add_resources(core, job, why);
+    add_priority(core, job, why);
+}
+
+static int predict(const qd_core *core, const qd_job_record *job, qd_why *why) {
+    qd_forecast forecast;
+    int rc = qd_forecast_create(core, &forecast);
+    if (rc)
+        return rc;
+    for (int i = 0; i < forecast.count; i++)
+        if (forecast.entries[i].job == job->job)
+            why->start_ns = forecast.entries[i].start_ns;
+    why->end_ns = qd_time_after(why->start_ns, job->entry.run_ns);
+    qd_forecast_fini(&forecast);
+    return 0;
+}
+
+static int look_at_pending(const qd_core *core, const qd_job_record *job, qd_why *why) {
+    bool queued = job->gate == QD_GATE_OPEN;
+    int rc = queued ? predict(core, job, why) : 0;
+    if (rc)
+        return rc;
+    why->ranks = job->submit.ranks_min;
+    why->age_ns = job->waited_ns + (queued ? core->now_ns - job->pending_ns : 0);
+    look_at_gates(core, job, why);
+    if (queued)
+        look_at_queue(core, job, why);
+    return 0;
+}
+
+int qd_why_ask(const qd_core *core, int64_t number, qd_why *out) {
+    const qd_job_record *job = qd_jobs_find(&core->jobs, number);
+    if (!job)
+        return qd_error_set(QD_EPROTO, "no job %lld was ever submitted", (long long)number);
+    qd_why why = {.job = job->job,
+                  .state = job->state,
+                  .since_ns = job->changed_ns,
+                  .now_ns = core->now_ns,
+                  .ranks = job->gang.size,
+                  .start_ns = job->attempt > 0 ? job->start_ns : QD_NEVER,
+                  .end_ns = job->gang.live > 0 ? job->due_ns : QD_NEVER};
+    snprintf(why.text, sizeof why.text, "%s", job->reason);
+    if (job->state == QD_STATE_PENDING) {
+        why.start_ns = QD_NEVER;
+        int rc = look_at_pending(core, job, &why);
+        if (rc)
+            return rc;
+    } else if (job->state == QD_STATE_COMPLETING) {
+        add(&why, QD_REASON_CLEANING, job->changed_ns)->ranks = job->gang.live;
+    } else if (job->gang.live == 0) {
+        why.end_ns = job->changed_ns;
+    }
+    *out = why;
+    return 0;
+}
