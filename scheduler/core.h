@@ -49,6 +49,8 @@ typedef enum {
     QD_EVENT_HOLD,         /* job: is not considered until it is released */
     QD_EVENT_RELEASE,      /* job */
     QD_EVENT_LIMIT,        /* job, submit.limit_ns: its limit is another one from now on */
+    QD_EVENT_RANK_DRAIN,   /* rank, text: why: it is given to nobody any more; who has it goes on */
+    QD_EVENT_RANK_RESUME,  /* rank: it may be given again */
     QD_EVENT_PROGRESS,     /* job, attempt, step, saved, steps: how far it is */
     QD_EVENT_TIME,         /* nothing but that it is so late now */
     QD_EVENTS

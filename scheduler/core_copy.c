@@ -90,6 +90,8 @@ static void copy_ranks(const qd_rank_table *from, qd_rank_table *to) {
             qd_ranks_ready(to, i);
         if (rank->state == QD_RANK_HELD)
             qd_ranks_hold(to, i, rank->job, rank->attempt);
+        if (rank->drained)
+            qd_ranks_drain(to, i, true);
     }
 }
 

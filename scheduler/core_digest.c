@@ -22,6 +22,7 @@ static void add_ranks(uint64_t *digest, const qd_rank_table *table) {
     add_number(digest, table->count);
     for (int rank = 1; rank <= table->count; rank++) {
         add_number(digest, table->rank[rank].state);
+        add_number(digest, table->rank[rank].drained);
         add_number(digest, table->rank[rank].job);
         add_number(digest, table->rank[rank].attempt);
     }

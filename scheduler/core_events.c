@@ -21,6 +21,8 @@ const char *const qd_event_names[QD_EVENTS] = {
     [QD_EVENT_HOLD] = "HOLD",
     [QD_EVENT_RELEASE] = "RELEASE",
     [QD_EVENT_LIMIT] = "LIMIT",
+    [QD_EVENT_RANK_DRAIN] = "RANK_DRAIN",
+    [QD_EVENT_RANK_RESUME] = "RANK_RESUME",
     [QD_EVENT_PROGRESS] = "PROGRESS",
     [QD_EVENT_TIME] = "TIME",
 };
@@ -64,6 +66,33 @@ static void apply_worker_ready(qd_core *core, const qd_event *event) {
     core->timetable.stale = true;
 }
 
+/* Other ranks are in service than before: who is too wide for them leaves the queue, and comes back
+ * when it is not any more. */
+static void reconsider_all(qd_core *core) {
+    for (int i = 0; i < core->jobs.count; i++)
+        if (core->jobs.all[i]->state == QD_STATE_PENDING)
+            qd_job_reconsider(core, core->jobs.all[i]);
+}
+
+static void set_drained(qd_core *core, int number, bool drained) {
+    const qd_rank *rank = &core->ranks.rank[number];
+    if (rank->state == QD_RANK_LOST || rank->drained == drained)
+        return;
+    if (rank->state == QD_RANK_HELD)
+        qd_job_rank_drained(core, qd_jobs_find(&core->jobs, rank->job), drained);
+    qd_ranks_drain(&core->ranks, number, drained);
+    core->timetable.stale = true;
+    reconsider_all(core);
+}
+
+static void apply_rank_drain(qd_core *core, const qd_event *event) {
+    set_drained(core, event->rank, true);
+}
+
+static void apply_rank_resume(qd_core *core, const qd_event *event) {
+    set_drained(core, event->rank, false);
+}
+
 static void apply_worker_lost(qd_core *core, const qd_event *event) {
     qd_rank before = core->ranks.rank[event->rank];
     if (before.state == QD_RANK_LOST)
@@ -76,7 +105,8 @@ static void apply_worker_lost(qd_core *core, const qd_event *event) {
                  event->text);
         qd_job_record *job = qd_jobs_find(&core->jobs, before.job);
         job->lost_ranks++;
-        qd_job_member_ended(core, job, event->rank, QD_OUTCOME_FAILED, QD_ELOST, text);
+        qd_job_member_ended(core, job, event->rank, before.drained, QD_OUTCOME_FAILED, QD_ELOST,
+                            text);
     }
     qd_job_record *first[] = {core->jobs.pending.first, core->jobs.blocked.first};
     for (int list = 0; list < 2; list++)
@@ -84,6 +114,7 @@ static void apply_worker_lost(qd_core *core, const qd_event *event) {
             next = job->next;
             qd_job_cancel_if_too_wide(core, job);
         }
+    reconsider_all(core);
 }
 
 static int check_submit(const qd_core *core, const qd_event *event) {
@@ -167,9 +198,10 @@ static int check_member_ended(const qd_core *core, const qd_event *event) {
 static void apply_member_ended(qd_core *core, const qd_event *event) {
     if (!qd_ranks_held_by(&core->ranks, event->rank, event->job, event->attempt))
         return;
+    bool drained = core->ranks.rank[event->rank].drained;
     qd_ranks_release(&core->ranks, event->rank);
-    qd_job_member_ended(core, qd_jobs_find(&core->jobs, event->job), event->rank, event->outcome,
-                        event->exit_code, event->text);
+    qd_job_member_ended(core, qd_jobs_find(&core->jobs, event->job), event->rank, drained,
+                        event->outcome, event->exit_code, event->text);
 }
 
 static void apply_drain(qd_core *core, const qd_event *event) {
@@ -235,6 +267,8 @@ const qd_event_handler qd_event_handlers[QD_EVENTS] = {
     [QD_EVENT_HOLD] = {.check = check_job, .apply = apply_hold},
     [QD_EVENT_RELEASE] = {.check = check_job, .apply = apply_release},
     [QD_EVENT_LIMIT] = {.check = check_limit, .apply = apply_limit},
+    [QD_EVENT_RANK_DRAIN] = {.check = check_rank, .apply = apply_rank_drain, .whole_queue = true},
+    [QD_EVENT_RANK_RESUME] = {.check = check_rank, .apply = apply_rank_resume, .whole_queue = true},
     [QD_EVENT_PROGRESS] = {.check = check_progress, .apply = apply_progress},
     [QD_EVENT_TIME] = {.check = check_nothing, .apply = apply_nothing},
 };

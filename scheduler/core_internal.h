@@ -94,9 +94,13 @@ void qd_job_revised(qd_core *core, qd_job_record *job);
 /* A copy in which that job could be given so many ranks. */
 int qd_core_copy_for(const qd_core *core, int64_t job, int ranks, qd_core **copy);
 
-/* A member, whose rank is no longer held, has ended. exit_code: with FAILED. */
-void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, qd_outcome outcome,
-                         int exit_code, const char *text);
+/* A member, whose rank is no longer held, has ended. drained: the rank goes to nobody. exit_code:
+ * with FAILED. */
+void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, bool drained,
+                         qd_outcome outcome, int exit_code, const char *text);
+
+/* One of the ranks it holds will go to nobody once it is free, or will after all. */
+void qd_job_rank_drained(qd_core *core, qd_job_record *job, bool drained);
 
 /* What keeps a pending job out of the queue, or no longer does, has changed. */
 void qd_job_reconsider(qd_core *core, qd_job_record *job);

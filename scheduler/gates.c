@@ -157,6 +157,9 @@ qd_gate qd_gates_of(const qd_core *core, const qd_job_record *job) {
         return QD_GATE_BEGIN;
     if (job->comes_after > 0)
         return QD_GATE_AFTER;
+    if (job->submit.ranks_min > qd_ranks_in_service(&core->ranks) &&
+        job->submit.ranks_min <= qd_ranks_alive(&core->ranks))
+        return QD_GATE_NODES;
     if (throttled(job))
         return QD_GATE_ARRAY;
     return qd_limits_exceeded(core, job) ? QD_GATE_ACCOUNT : QD_GATE_OPEN;

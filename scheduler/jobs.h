@@ -24,6 +24,7 @@ typedef enum {
     QD_GATE_HELD,
     QD_GATE_BEGIN,
     QD_GATE_AFTER,
+    QD_GATE_NODES,
     QD_GATE_ARRAY,
     QD_GATE_ACCOUNT,
 } qd_gate;

@@ -56,6 +56,8 @@ static const unsigned columns_of[QD_EVENTS] = {
     [QD_EVENT_HOLD] = BIT(JOB),
     [QD_EVENT_RELEASE] = BIT(JOB),
     [QD_EVENT_LIMIT] = BIT(JOB) | BIT(LIMIT_NS),
+    [QD_EVENT_RANK_DRAIN] = BIT(RANK) | BIT(TEXT),
+    [QD_EVENT_RANK_RESUME] = BIT(RANK),
     [QD_EVENT_PROGRESS] = BIT(JOB) | BIT(ATTEMPT) | BIT(STEP) | BIT(SAVED) | BIT(STEPS),
     [QD_EVENT_TIME] = 0,
 };

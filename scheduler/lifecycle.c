@@ -88,6 +88,7 @@ static const struct {
 } gate_reasons[] = {
     [QD_GATE_HELD] = {QD_REASON_HELD, "waits to be released"},
     [QD_GATE_BEGIN] = {QD_REASON_BEGIN, "waits for its begin time"},
+    [QD_GATE_NODES] = {QD_REASON_NODES, "waits for drained ranks"},
     [QD_GATE_AFTER] = {QD_REASON_DEPENDENCY, "waits for the jobs it comes after"},
     [QD_GATE_ARRAY] = {QD_REASON_ARRAY, "waits for others of its array"},
     [QD_GATE_ACCOUNT] = {QD_REASON_ACCOUNT_RANKS, "waits for others of its account"},
@@ -359,7 +360,7 @@ void qd_job_preempt(qd_core *core, qd_job_record *job, int64_t grace_ns, const c
     job->preemptions++;
     job->told_ns = core->now_ns;
     job->grace_ns = grace_ns;
-    core->saving_ranks += job->gang.live;
+    core->saving_ranks += job->planned_ranks;
     qd_job_stop(core, job, text);
     qd_moves_set(&core->alarms, job, qd_time_after(core->now_ns, grace_ns));
     if (grace_ns != QD_NEVER)
@@ -436,15 +437,25 @@ static void end_job(qd_core *core, qd_job_record *job) {
     else if (state == QD_STATE_PREEMPTED && !job->gang.stopped)
         set_reason(job, "saved");
     change_state(core, job, state);
+    if (returns)
+        qd_job_cancel_if_too_wide(core, job); /* ranks were lost meanwhile */
     qd_preemption_returned(core, job);
 }
 
-void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, qd_outcome outcome,
-                         int exit_code, const char *text) {
-    qd_gang_member_ended(&job->gang, outcome);
-    qd_timetable_rank_left(&core->timetable, job, core->now_ns);
+void qd_job_rank_drained(qd_core *core, qd_job_record *job, bool drained) {
+    int change = drained ? -1 : 1;
+    qd_timetable_give_back(&core->timetable, job, change);
     if (job->preempted)
-        core->saving_ranks--;
+        core->saving_ranks += change;
+}
+
+void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, bool drained,
+                         qd_outcome outcome, int exit_code, const char *text) {
+    qd_gang_member_ended(&job->gang, outcome);
+    if (!drained) {
+        qd_timetable_rank_left(&core->timetable, job, core->now_ns);
+        core->saving_ranks -= job->preempted;
+    }
     note_outcome(job, rank, outcome, exit_code, text);
     if (job->gang.live == 0) {
         end_job(core, job);

@@ -119,7 +119,7 @@ void qd_limits_note_gate(qd_core *core, qd_job_record *job) {
         count(core, job);
         return;
     }
-    bool had_place = job->account_place != QD_ACCOUNT_NONE;
+    bool had_place = job->account_place != QD_ACCOUNT_NONE || job->counted_ranks > 0;
     stop_counting(core, job);
     if (job->gate == QD_GATE_ACCOUNT)
         take_place(core, job, QD_ACCOUNT_WAITING);

@@ -116,7 +116,7 @@ static int64_t ready_ns(const qd_core *core, const qd_job_record *job) {
 }
 
 static int64_t ranks_of(const qd_job_record *candidate) {
-    return candidate->claim > 0 ? candidate->claim_ranks : candidate->gang.live;
+    return candidate->claim > 0 ? candidate->claim_ranks : candidate->planned_ranks;
 }
 
 /* Claims first: nothing is lost with them. */

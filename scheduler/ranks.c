@@ -30,6 +30,10 @@ bool qd_ranks_held_by(const qd_rank_table *table, int rank, int64_t job, int att
     return r->state == QD_RANK_HELD && r->job == job && r->attempt == attempt;
 }
 
+int qd_ranks_in_service(const qd_rank_table *table) {
+    return qd_ranks_alive(table) - table->drained;
+}
+
 static void set(qd_rank_table *table, int rank, qd_rank entry) {
     table->in_state[table->rank[rank].state]--;
     table->in_state[entry.state]++;
@@ -37,12 +41,18 @@ static void set(qd_rank_table *table, int rank, qd_rank entry) {
         qd_free_ranks_remove(&table->free_ranks, rank);
     if (entry.state == QD_RANK_FREE)
         qd_free_ranks_add(&table->free_ranks, rank);
+    table->drained += entry.drained - table->rank[rank].drained;
     table->rank[rank] = entry;
+}
+
+static void serve_nobody(qd_rank_table *table, int rank, bool drained) {
+    qd_rank_state state = drained ? QD_RANK_DRAINED : QD_RANK_FREE;
+    set(table, rank, (qd_rank){.state = state, .drained = drained});
 }
 
 void qd_ranks_ready(qd_rank_table *table, int rank) {
     if (table->rank[rank].state == QD_RANK_ABSENT)
-        set(table, rank, (qd_rank){.state = QD_RANK_FREE});
+        serve_nobody(table, rank, table->rank[rank].drained);
 }
 
 void qd_ranks_hold(qd_rank_table *table, int rank, int64_t job, int attempt) {
@@ -50,7 +60,17 @@ void qd_ranks_hold(qd_rank_table *table, int rank, int64_t job, int attempt) {
 }
 
 void qd_ranks_release(qd_rank_table *table, int rank) {
-    set(table, rank, (qd_rank){.state = QD_RANK_FREE});
+    serve_nobody(table, rank, table->rank[rank].drained);
+}
+
+void qd_ranks_drain(qd_rank_table *table, int rank, bool drained) {
+    qd_rank entry = table->rank[rank];
+    if (entry.state == QD_RANK_FREE || entry.state == QD_RANK_DRAINED) {
+        serve_nobody(table, rank, drained);
+        return;
+    }
+    entry.drained = drained;
+    set(table, rank, entry);
 }
 
 void qd_ranks_lose(qd_rank_table *table, int rank) {

@@ -12,23 +12,26 @@
 #include "scheduler/free_ranks.h"
 
 typedef enum {
-    QD_RANK_ABSENT, /* has not spoken yet */
-    QD_RANK_FREE,   /* ready, serves nobody */
-    QD_RANK_HELD,   /* member of (job, attempt) that has not acknowledged its end */
-    QD_RANK_LOST,   /* fenced: nothing it says counts any more */
+    QD_RANK_ABSENT,  /* has not spoken yet */
+    QD_RANK_FREE,    /* ready, serves nobody */
+    QD_RANK_DRAINED, /* ready, serves nobody, and is given to nobody */
+    QD_RANK_HELD,    /* member of (job, attempt) that has not acknowledged its end */
+    QD_RANK_LOST,    /* fenced: nothing it says counts any more */
     QD_RANK_STATES
 } qd_rank_state;
 
 typedef struct qd_rank {
     qd_rank_state state;
-    int attempt; /* HELD */
-    int64_t job; /* HELD */
+    bool drained; /* of any state but LOST: is given to nobody once it is free */
+    int attempt;  /* HELD */
+    int64_t job;  /* HELD */
 } qd_rank;
 
 /* Readable by all of scheduler/, changed by the functions below only. */
 typedef struct qd_rank_table {
     int count;                    /* worker ranks are 1 .. count */
     int in_state[QD_RANK_STATES]; /* number of ranks in each state; sums to count */
+    int drained;                  /* ranks that are, whatever they do meanwhile */
     qd_rank *rank;            /* [count + 1], by world rank; entry 0 (the scheduler) is unused */
     qd_free_ranks free_ranks; /* those in state FREE */
 } qd_rank_table;
@@ -40,6 +43,9 @@ void qd_ranks_fini(qd_rank_table *table);
 /* Ranks that are not lost, absent ones included. */
 int qd_ranks_alive(const qd_rank_table *table);
 
+/* Of them, those that are not drained. */
+int qd_ranks_in_service(const qd_rank_table *table);
+
 /* Whether a rank serves this attempt, its end not acknowledged. 1 <= rank <= count. */
 bool qd_ranks_held_by(const qd_rank_table *table, int rank, int64_t job, int attempt);
 
@@ -49,6 +55,9 @@ void qd_ranks_ready(qd_rank_table *table, int rank);
 /* FREE to HELD, and back when the member has acknowledged its end. */
 void qd_ranks_hold(qd_rank_table *table, int rank, int64_t job, int attempt);
 void qd_ranks_release(qd_rank_table *table, int rank);
+
+/* From now on it is given to nobody, or may be given again. Not of a LOST one. */
+void qd_ranks_drain(qd_rank_table *table, int rank, bool drained);
 
 /* Any state to LOST. */
 void qd_ranks_lose(qd_rank_table *table, int rank);

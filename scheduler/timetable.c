@@ -58,6 +58,12 @@ void qd_timetable_moved(qd_timetable *table, qd_job_record *job, int64_t end_ns)
     table->stale = true;
 }
 
+void qd_timetable_give_back(qd_timetable *table, qd_job_record *job, int ranks) {
+    qd_profile_add(&table->profile, job->due_ns, ranks);
+    job->planned_ranks += ranks;
+    table->stale = true;
+}
+
 void qd_timetable_rank_left(qd_timetable *table, qd_job_record *job, int64_t now_ns) {
     qd_profile_add(&table->profile, job->due_ns, -1);
     job->planned_ranks--;

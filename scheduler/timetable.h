@@ -32,6 +32,9 @@ void qd_timetable_take_over(qd_timetable *table, qd_job_record *job);
 /* Its predicted end is another one now. */
 void qd_timetable_moved(qd_timetable *table, qd_job_record *job, int64_t end_ns);
 
+/* So many more of its ranks (fewer if negative) will be free once it ends. */
+void qd_timetable_give_back(qd_timetable *table, qd_job_record *job, int ranks);
+
 /* One of its ranks has become free, or is gone. */
 void qd_timetable_rank_left(qd_timetable *table, qd_job_record *job, int64_t now_ns);
 

@@ -91,6 +91,8 @@ static void look_at_gates(const qd_core *core, const qd_job_record *job, qd_why 
     if (job->submit.begin_ns > core->now_ns)
         add(why, QD_REASON_BEGIN, job->submit_ns)->until_ns = job->submit.begin_ns;
     add_dependency(core, job, why);
+    if (job->submit.ranks_min > qd_ranks_in_service(&core->ranks))
+        add(why, QD_REASON_NODES, job->changed_ns)->ranks = core->ranks.drained;
     if (job->gate == QD_GATE_ARRAY)
         add_array(core, job, why);
     if (job->gate == QD_GATE_ACCOUNT)
@@ -111,7 +113,7 @@ static void add_resources(const qd_core *core, const qd_job_record *job, qd_why 
          node = qd_tree_after(ends, node)) {
         const qd_job_record *other = job_due(node);
         add_blocker(reason, other);
-        ranks += other->gang.live;
+        ranks += other->planned_ranks;
         reason->until_ns = other->due_ns;
     }
 }

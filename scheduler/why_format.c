@@ -34,7 +34,8 @@ static void add_reason(const qd_why *why, const qd_why_reason *reason, qd_text *
     qd_text_add(out, "  %s for %.1f s", qd_reason_names[reason->reason],
                 seconds(reason->since_ns, why->now_ns));
     if (reason->reason == QD_REASON_NODES)
-        qd_text_add(out, "; %d workers have not come yet", reason->ranks);
+        qd_text_add(out, "; needs %d ranks, %d are drained or have not come yet", why->ranks,
+                    reason->ranks);
     else if (reason->reason == QD_REASON_CLEANING)
         qd_text_add(out, "; %d of its members have not answered", reason->ranks);
     else if (reason->reason == QD_REASON_RESOURCES)

@@ -200,11 +200,13 @@ static const struct {
     {10, QD_EVENT_TIME, draw_text},
     {4, QD_EVENT_LIMIT, draw_limit},
     {8, QD_EVENT_PROGRESS, draw_progress},
+    {3, QD_EVENT_RANK_DRAIN, draw_lost},
+    {6, QD_EVENT_RANK_RESUME, draw_lost},
     {4, QD_EVENT_RELEASE, draw_cancel},
     {2, QD_EVENT_HOLD, draw_cancel},
     {15, QD_EVENT_CLOSED, draw_nonsense},
 };
-enum { WEIGHTS = 162, KINDS = sizeof kinds / sizeof kinds[0] };
+enum { WEIGHTS = 171, KINDS = sizeof kinds / sizeof kinds[0] };
 
 qd_event trial_draw_event(trial *t) {
     int64_t now = t->witness.time_ns < 0 ? 0 : t->witness.time_ns;
@@ -298,7 +300,7 @@ bool trial_step(trial *t, const qd_event *e) {
     return e->more || t->witness.job_count == 0 || draw(t, 16) > 0 || ask_why(t, e);
 }
 
-/* Nothing is held, and every begin has come. */
+/* Nothing is held or drained, and every begin has come. */
 static bool open_gates(trial *t, int64_t time_ns) {
     qd_event e = {.kind = QD_EVENT_RELEASE, .time_ns = time_ns, .more = true};
     for (int i = 0; i < t->witness.job_count; i++) {
@@ -306,6 +308,10 @@ static bool open_gates(trial *t, int64_t time_ns) {
         if (!trial_step(t, &e))
             return false;
     }
+    e.kind = QD_EVENT_RANK_RESUME;
+    for (e.rank = 1; e.rank <= t->witness.worker_ranks; e.rank++)
+        if (!trial_step(t, &e))
+            return false;
     e.kind = QD_EVENT_TIME;
     e.more = false;
     return trial_step(t, &e);

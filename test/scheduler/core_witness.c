@@ -75,15 +75,6 @@ static void look_at_after(const witness *w, const witness_job *job, int *waits, 
     }
 }
 
-/* In the queue: no hold, begin or other job keeps it out. */
-static bool waits_for_ranks(const witness *w, const witness_job *job) {
-    int waits, forbid;
-    if (job->state != QD_STATE_PENDING)
-        return false;
-    look_at_after(w, job, &waits, &forbid);
-    return !job->held && !job->limited && job->submit.begin_ns <= w->time_ns && waits == 0;
-}
-
 static int count_ranks(const witness *w, bool (*is)(const witness_rank *)) {
     int count = 0;
     for (int rank = 1; rank <= w->worker_ranks; rank++)
@@ -96,11 +87,26 @@ static bool is_alive(const witness_rank *r) {
 }
 
 static bool is_free(const witness_rank *r) {
-    return r->ready && !r->lost && r->job == 0;
+    return r->ready && !r->lost && !r->drained && r->job == 0;
+}
+
+static bool is_in_service(const witness_rank *r) {
+    return !r->lost && !r->drained;
 }
 
 static bool is_on_its_way(const witness_rank *r) {
     return !r->ready && !r->lost;
+}
+
+/* In the queue: no hold, begin or other job keeps it out. */
+static bool waits_for_ranks(const witness *w, const witness_job *job) {
+    int waits, forbid;
+    if (job->state != QD_STATE_PENDING)
+        return false;
+    look_at_after(w, job, &waits, &forbid);
+    bool too_wide = job->submit.ranks_min > count_ranks(w, is_in_service);
+    return !job->held && !job->limited && !too_wide && job->submit.begin_ns <= w->time_ns &&
+           waits == 0;
 }
 
 /* ---- what may come in ---- */
@@ -143,6 +149,8 @@ bool witness_expects(const witness *w, const qd_event *e) {
     switch ((int)e->kind) {
     case QD_EVENT_WORKER_READY:
     case QD_EVENT_WORKER_LOST:
+    case QD_EVENT_RANK_DRAIN:
+    case QD_EVENT_RANK_RESUME:
         return rank_exists;
     case QD_EVENT_SUBMIT:
         return !w->closed && e->submit.ranks_min >= 1 &&
@@ -247,6 +255,8 @@ static void note_event(witness *w, const qd_event *e) {
         note_cancel(w, e);
     else if (e->kind == QD_EVENT_HOLD || e->kind == QD_EVENT_RELEASE)
         witness_find(w, e->job)->held = e->kind == QD_EVENT_HOLD;
+    else if (e->kind == QD_EVENT_RANK_DRAIN || e->kind == QD_EVENT_RANK_RESUME)
+        w->ranks[e->rank].drained = e->kind == QD_EVENT_RANK_DRAIN;
     else if (e->kind == QD_EVENT_PROGRESS)
         note_progress(w, e);
     else if (e->kind == QD_EVENT_LIMIT)
@@ -473,6 +483,14 @@ static int64_t predicted_end(const witness *w, const witness_job *job) {
     return capped ? limit : job->start_ns + run;
 }
 
+/* Ranks that others can have when it ends. */
+static int live_in_service(const witness *w, const witness_job *job) {
+    int count = 0;
+    for (int rank = 1; rank <= w->worker_ranks; rank++)
+        count += w->ranks[rank].job == job->submit.job && is_in_service(&w->ranks[rank]);
+    return count;
+}
+
 /* When enough ranks for the head will be free, as predicted. without_new: as if nothing behind it
  * had started now. INT64_MAX: nobody knows. */
 static int64_t promised_start(const witness *w, const witness_job *head, bool without_new) {
@@ -485,7 +503,7 @@ static int64_t promised_start(const witness *w, const witness_job *head, bool wi
             int64_t end = predicted_end(w, job);
             bool passed = job->started_now && comes_before(w, head, job);
             if (job->live > 0 && ((without_new && passed) || end <= at))
-                unused += job->live;
+                unused += live_in_service(w, job);
             else if (job->live > 0 && end < next)
                 next = end;
         }
@@ -614,7 +632,7 @@ static bool not_all_wait_though_each_fits(witness *w) {
 static bool nobody_makes_room_for_nothing(witness *w) {
     int ranks = count_ranks(w, is_free);
     for (int i = 0; i < w->job_count; i++)
-        ranks += w->jobs[i].makes_room ? w->jobs[i].live : 0;
+        ranks += w->jobs[i].makes_room ? live_in_service(w, &w->jobs[i]) : 0;
     for (int i = 0; w->by_class && i < w->job_count; i++) {
         const witness_job *job = &w->jobs[i];
         int64_t wanted = 0;
@@ -624,7 +642,7 @@ static bool nobody_makes_room_for_nothing(witness *w) {
             if (waits_for_ranks(w, &w->jobs[k]) &&
                 w->jobs[k].submit.importance > job->submit.importance)
                 wanted += w->jobs[k].submit.ranks_min;
-        if (wanted <= ranks - job->live)
+        if (wanted <= ranks - live_in_service(w, job))
             return broken(w, "job %lld makes room for nothing", (long long)job->submit.job);
     }
     return true;

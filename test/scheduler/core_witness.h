@@ -15,7 +15,7 @@
 enum { WITNESS_MAX_RANKS = 64, WITNESS_MAX_JOBS = 256 };
 
 typedef struct witness_rank {
-    bool ready, lost;
+    bool ready, lost, drained;
     int64_t job; /* 0: serves nobody */
 } witness_rank;
 

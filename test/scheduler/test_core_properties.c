@@ -75,9 +75,14 @@ START_TEST(the_histories_reach_every_state_and_kind_of_event) {
 }
 END_TEST
 
+static bool is_lost_already(const witness_job *job) {
+    return job->cancelled || job->ended[QD_OUTCOME_FAILED] > 0;
+}
+
 /* Hides one word of a member from the core, not from the witness, and goes on to the end. Returns
  * 1 when the witness objects, 0 when not, -1 when there was no such word to hide. What a member of
- * a cancelled job says does not matter: should its rank be lost later, nobody can tell. */
+ * a cancelled or failed job says does not matter: should its rank be lost later, nobody can tell;
+ * nor whether a drained rank is free. */
 static int hide_one_event(uint64_t seed) {
     trial t;
     ck_assert(trial_begin(&t, (trial_source){trial_draw_splitmix, &seed}));
@@ -85,8 +90,8 @@ static int hide_one_event(uint64_t seed) {
     for (int i = 0; fine && i < EVENTS; i++) {
         qd_event e = trial_draw_event(&t);
         bool live_word = e.kind == QD_EVENT_MEMBER_ENDED && witness_expects(&t.witness, &e) &&
-                         t.witness.ranks[e.rank].job == e.job &&
-                         !witness_find(&t.witness, e.job)->cancelled;
+                         t.witness.ranks[e.rank].job == e.job && !t.witness.ranks[e.rank].drained &&
+                         !is_lost_already(witness_find(&t.witness, e.job));
         qd_action_list nothing = {0};
         if (live_word && !hidden)
             fine = witness_see(&t.witness, &e, &nothing, t.core);
