@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "collectives/exchange.h"
+#include "models/op.h"
 #include "runtime/error.h"
 #include "worker/trainer_internal.h"
 
@@ -67,6 +68,46 @@ static int unite(void *context, float *values, int64_t count) {
     return rc;
 }
 
+/* Where the rows of each tensor member begin, in elements or bytes of `width` a row. */
+static void bound_rows(qd_trainer *t, int64_t rows, int64_t width) {
+    int64_t first, end;
+    t->bounds[0] = 0;
+    for (int i = 0; i < t->grid.tp; i++) {
+        qd_cut_range((int)t->job->slots_tensor, rows, 1, t->tensor_starts[i + 1] - 1, &first, &end);
+        t->bounds[i + 1] = end * width;
+    }
+}
+
+static int sum_rows(void *context, float *const *parts, int part_count, int64_t rows, int64_t width,
+                    float *result) {
+    qd_trainer *t = context;
+    qd_slot_ranges ranges = {.leaves = (int)t->job->slots_tensor, .starts = t->tensor_starts};
+    bound_rows(t, rows, width);
+    qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
+    int rc = qd_reduce_scatter(t->tensor_group, &ranges, parts, part_count, t->bounds, result);
+    qd_span_enter(&t->spans, before);
+    return rc;
+}
+
+static int unite_rows(void *context, float *values, int64_t rows, int64_t width, float *result) {
+    qd_trainer *t = context;
+    qd_slot_ranges one_each = {.leaves = t->grid.tp, .starts = t->one_each};
+    bound_rows(t, rows, width);
+    qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
+    int rc = qd_reduce_scatter(t->tensor_group, &one_each, &values, 1, t->bounds, result);
+    qd_span_enter(&t->spans, before);
+    return rc;
+}
+
+static int gather_rows(void *context, void *all, int64_t rows, int64_t row_bytes) {
+    qd_trainer *t = context;
+    bound_rows(t, rows, row_bytes);
+    qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
+    int rc = qd_all_gather(t->tensor_group, all, t->bounds);
+    qd_span_enter(&t->spans, before);
+    return rc;
+}
+
 static int gather(void *context, void *all, int64_t bytes) {
     qd_trainer *t = context;
     for (int i = 0; i <= t->grid.tp; i++)
@@ -98,8 +139,13 @@ static int open_groups(qd_trainer *t) {
 }
 
 static void connect_tensor(qd_trainer *t) {
-    t->tensor_exchange =
-        (qd_tensor_exchange){.context = t, .sum = sum_parts, .unite = unite, .gather = gather};
+    t->tensor_exchange = (qd_tensor_exchange){.context = t,
+                                              .sum = sum_parts,
+                                              .unite = unite,
+                                              .sum_rows = sum_rows,
+                                              .unite_rows = unite_rows,
+                                              .gather_rows = gather_rows,
+                                              .gather = gather};
     qd_stage_connect_tensor(t->stage, &t->tensor_exchange);
 }
 
