@@ -10,7 +10,7 @@
 #include "models/op.h"
 #include "runtime/error.h"
 
-enum { LAYERS = 2, HEADS = 4, WIDTH = 24, LENGTH = 7, SAMPLES = 3, VOCABULARY = 20 };
+enum { LAYERS = 2, HEADS = 4, WIDTH = 24, LENGTH = 7, SAMPLES = 3, VOCABULARY = 260 };
 enum { ROWS = SAMPLES * LENGTH };
 
 static qd_job make_job(const char *family, int slots, bool sequence) {
@@ -19,7 +19,7 @@ static qd_job make_job(const char *family, int slots, bool sequence) {
     snprintf(text, sizeof text,
              "name: small\n"
              "model: {family: %s, layers: %d, heads: %d, width: %d, context: %d, vocabulary: %d}\n"
-             "data: {format: tokens, folder: ., train: t.npy, validation: v.npy}\n"
+             "data: {format: text, folder: ., file: a.txt}\n"
              "train: {batch: %d, steps: 1}\n"
              "optimizer: {kind: sgd, learning_rate: 0.1}\n"
              "slots: {data: 1, tensor: %d}\n",
