@@ -38,7 +38,7 @@ static void add_rows(const sizes *s, int64_t first, int64_t end, float *dtable) 
     int64_t width = s->rows.width;
     for (int64_t n = first; n < end; n++)
         QD_CPU(add_floats)
-        (dtable + (s->rows.first + n) % s->length * width, s->dy + n * width, width);
+    (dtable + (s->rows.first + n) % s->length * width, s->dy + n * width, width);
 }
 
 static int sum_slot(const void *context, int64_t first, int64_t end, float *part) {
@@ -69,7 +69,7 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
     int rc = operands->param_grads[0] ? table_grad(graph, node, &s, operands) : 0;
     if (!rc && operands->input_grads[0])
         QD_CPU(hand_on)
-        (operands->input_grads[0], s.dy, s.rows.count * s.rows.width, operands->input_adds[0]);
+    (operands->input_grads[0], s.dy, s.rows.count * s.rows.width, operands->input_adds[0]);
     return rc;
 }
 
