@@ -122,6 +122,7 @@ static int take_plan(const char *file, const qd_plan_layout *l, const qd_job *ea
     planned->layout_grid = QD_GRID_GIVEN;
     planned->layout_dp = l->dp;
     planned->layout_tp = l->tp;
+    planned->layout_sequence_parallel = open->layout_sequence_parallel && l->tp > 1;
     planned->layout_zero = l->zero;
     planned->slots_data = l->slots;
     planned->layout_pp = l->pp;

@@ -285,8 +285,9 @@ static void print_text(const job_plan *plan) {
     printf("gang        %lld .. %lld ranks, layout %s\n", (long long)job->ranks_min,
            (long long)job->ranks_max, job->layout_dp ? "as given" : "auto: dp = ranks");
     if (job->layout_tp > 1)
-        printf("            %lld tensor slots in groups of %lld ranks\n",
-               (long long)job->slots_tensor, (long long)job->layout_tp);
+        printf("            %lld tensor slots in groups of %lld ranks%s\n",
+               (long long)job->slots_tensor, (long long)job->layout_tp,
+               job->layout_sequence_parallel ? ", which share tokens, too" : "");
     print_pipeline(job);
     if (job->layout_zero > 0)
         printf("zero        %lld: %s kept by shards\n", (long long)job->layout_zero,

@@ -72,6 +72,8 @@ int qd_family_build_part(const qd_job *job, int members, int member, qd_graph **
     g->tensor_slots = job->slots_tensor > 0 ? (int)job->slots_tensor : 1;
     g->tensor_members = members;
     g->tensor_member = member;
+    g->deals_rows = g->tensor_slots > 1 && qd_family_of(job)->deals_rows;
+    g->shares_rows = g->deals_rows && members > 1 && job->layout_sequence_parallel;
     if (members > g->tensor_slots)
         rc = qd_error_set(QD_ECONFIG, "%d ranks for %d tensor slots; each needs one", members,
                           g->tensor_slots);

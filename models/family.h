@@ -24,6 +24,9 @@ typedef struct qd_sample_spec {
 typedef struct qd_family {
     const char *name;
     qd_sample_spec (*sample)(const qd_job *job);
+    /* Its residual stream begins and ends with layers that tensor slots cut: they deal out the
+     * stream's rows, too. */
+    bool deals_rows;
     /* How many blocks the graph will have that may be recomputed; NULL: none. */
     int64_t (*blocks)(const qd_model_spec *model);
     /* Fills an empty graph: input, target, logits and loss. QD_ECONFIG, QD_ENOMEM. */

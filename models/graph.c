@@ -114,7 +114,7 @@ static int check_value(const qd_graph *graph, const qd_value *value) {
     int rc = check_shape(value->name, &value->shape);
     if (rc)
         return rc;
-    if (value->shape.dim[0] != graph->samples)
+    if (qd_value_whole(value)->dim[0] != graph->samples)
         return qd_error_set(QD_ECONFIG, "%s: shape %s; dimension 0 counts the %" PRId64 " samples",
                             value->name, qd_shape_text(&value->shape, text, sizeof text),
                             graph->samples);
@@ -163,26 +163,13 @@ int qd_graph_add_param(qd_graph *graph, const char *name, const qd_shape *shape,
                         (qd_param){.shape = *shape, .whole = *shape, .cut_dim = -1, .init = init});
 }
 
-/* Whether each of so many members would hold some of the units. */
-static bool feeds_all(const qd_graph *graph, int members, int64_t extent, int64_t unit) {
-    qd_graph of = *graph;
-    of.tensor_members = members;
-    for (of.tensor_member = 0; of.tensor_member < members; of.tensor_member++) {
-        int64_t first, end;
-        qd_cut_held(&of, extent, unit, &first, &end);
-        if (first == end)
-            return false;
-    }
-    return true;
-}
-
 /* The same answer on all members, also on those that would hold something. */
 static int check_fed(const qd_graph *graph, const char *name, int64_t extent, int64_t unit) {
     int members = graph->tensor_members;
-    if (feeds_all(graph, members, extent, unit))
+    if (qd_cut_feeds_all(graph, members, extent, unit))
         return 0;
     int most = 1;
-    while (most + 1 < members && feeds_all(graph, most + 1, extent, unit))
+    while (most + 1 < members && qd_cut_feeds_all(graph, most + 1, extent, unit))
         most++;
     return qd_error_set(QD_ECONFIG,
                         "%s: %" PRId64 " part(s) that tensor parallelism may deal out (heads, "
@@ -281,6 +268,24 @@ int qd_graph_add_node(qd_graph *graph, const qd_op *op, const char *name, const 
                                   (qd_op_attributes){0});
 }
 
+/* Rows that members share can be taken, and what becomes of them. */
+static int deal_rows(const qd_graph *graph, const qd_node *node, qd_value *output) {
+    for (int i = 0; i < node->input_count; i++) {
+        const qd_value *input = &graph->values[node->inputs[i]];
+        if (qd_rows_are_shared(graph, input) && node->op->rows == QD_ROWS_WHOLE)
+            return qd_error_set(QD_ECONFIG,
+                                "%s: %s takes all rows of %s, which tensor parallelism shares out; "
+                                "use layout.sequence_parallel false",
+                                node->name, node->op->name, input->name);
+        if (!input->by_rows || node->op->rows != QD_ROWS_KEPT)
+            continue;
+        output->by_rows = true;
+        output->whole = input->whole;
+        output->first_row = input->first_row;
+    }
+    return 0;
+}
+
 int qd_graph_add_node_with(qd_graph *graph, const qd_op *op, const char *name, const int *inputs,
                            int input_count, const int *params, int param_count,
                            qd_op_attributes attributes) {
@@ -292,6 +297,8 @@ int qd_graph_add_node_with(qd_graph *graph, const qd_op *op, const char *name, c
         rc = fill_operands(graph, inputs, input_count, params, param_count, &node);
     if (!rc)
         rc = op->infer(graph, &node, &output);
+    if (!rc)
+        rc = deal_rows(graph, &node, &output);
     if (!rc)
         rc = grow((void **)&graph->nodes, graph->node_count, sizeof *graph->nodes);
     if (rc)

@@ -4,7 +4,7 @@
  * memory plan places it, `quadrille plan` counts it, all from these numbers.
  *
  * A graph is built for a fixed number of samples (the micro-batch of one slot). Dimension 0 of
- * every activation counts samples.
+ * every activation counts samples, but where members of a tensor group share its rows.
  */
 #ifndef QD_MODELS_GRAPH_H
 #define QD_MODELS_GRAPH_H
@@ -68,13 +68,23 @@ typedef struct qd_param {
 
 typedef enum { QD_VALUE_INPUT, QD_VALUE_TARGET, QD_VALUE_ACTIVATION } qd_value_kind;
 
+/*
+ * Of a value whose rows (all of its dimensions but the last, in order) tensor slots deal out, as
+ * they do along the residual stream between the layers that they cut (sequence parallelism:
+ * Korthikanti et al., arXiv 2205.05198, 4.2.2), `whole` is the shape on any grid. Where the graph
+ * shares rows with others it holds a run of them, in shape [held, width]; else all.
+ */
+
 typedef struct qd_value {
     char name[QD_MAX_NAME];
     qd_value_kind kind;
     qd_dtype dtype;
-    qd_shape shape;
-    bool needs_grad; /* backward computes its gradient */
-    int producer;    /* node that writes it; -1 for inputs and targets */
+    qd_shape shape;    /* of what this graph holds */
+    bool by_rows;      /* tensor slots deal out its rows, and then: */
+    qd_shape whole;    /* of the value on any grid */
+    int64_t first_row; /* that is held */
+    bool needs_grad;   /* backward computes its gradient */
+    int producer;      /* node that writes it; -1 for inputs and targets */
 } qd_value;
 
 typedef struct qd_op qd_op; /* models/op.h */
@@ -160,6 +170,9 @@ typedef struct qd_graph {
     int tensor_slots;   /* that layers are cut into; 1: not cut */
     int tensor_members; /* that share the slots, in contiguous parts; 1: this graph has all */
     int tensor_member;  /* which of them this graph is of */
+    bool deals_rows;    /* tensor slots deal out the rows of the residual stream, so that sums over
+                           them are taken slot by slot */
+    bool shares_rows;   /* and the graph holds its member's alone */
     qd_precision precision;
     qd_value *values;
     int value_count;
@@ -182,6 +195,11 @@ typedef struct qd_graph {
     float *class_weights; /* that losses are multiplied by (models/loss_mean.h); NULL: all alike */
     int64_t class_weight_count;
 } qd_graph;
+
+/* The shape on any grid, but for a last dimension that is dealt out. */
+static inline const qd_shape *qd_value_whole(const qd_value *value) {
+    return value->by_rows ? &value->whole : &value->shape;
+}
 
 /* All builders: the index of what was added (>= 0), or a negative QD_E code. */
 int qd_graph_create(int64_t samples, qd_graph **graph);

@@ -295,6 +295,7 @@ static const qd_field layout_fields[] = {
      .preset = "auto"},
     {"tp", QD_FIELD_AUTO_INT, 0, AT(layout_tp), .min = 1, .max = QD_MAX_TENSOR_SLOTS,
      .preset = "1"},
+    {"sequence_parallel", QD_FIELD_BOOL, 0, AT(layout_sequence_parallel), .preset = "false"},
     {"pp", QD_FIELD_INT, 0, AT(layout_pp), .min = 1, .max = MAX_PARTS, .preset = "1"},
     {"schedule", QD_FIELD_CHOICE, 0, AT(layout_schedule), .choices = qd_pipeline_names,
      .preset = "1f1b"},

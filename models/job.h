@@ -199,10 +199,11 @@ typedef struct qd_job {
     char request_account[QD_JOB_NAME_BYTES]; /* whose share it uses */
     int64_t layout_dp;                       /* 0: auto, within the bounds */
     int64_t layout_tp;                       /* <= slots_tensor */
-    int64_t layout_pp;     /* stages of a pipeline; times layout_chunks <= slots_pipeline */
-    int64_t layout_chunks; /* of each stage */
-    int layout_reduction;  /* 0: ordered, 1: fast */
-    int layout_schedule;   /* index into qd_pipeline_names (models/pipeline.h) */
+    bool layout_sequence_parallel; /* tensor ranks share the rows of the residual stream, too */
+    int64_t layout_pp;             /* stages of a pipeline; times layout_chunks <= slots_pipeline */
+    int64_t layout_chunks;         /* of each stage */
+    int layout_reduction;          /* 0: ordered, 1: fast */
+    int layout_schedule;           /* index into qd_pipeline_names (models/pipeline.h) */
     /* What each member keeps only its shard of: 0 nothing, 1 what the optimizer keeps, 2 gradients,
      * too, as far as its slots allow (models/memory_plan.h). The result is the same. */
     int64_t layout_zero;

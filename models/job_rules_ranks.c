@@ -117,10 +117,29 @@ static void fill_ranks(qd_job *job) {
     job->ranks_max -= job->ranks_max % qd_job_copy_ranks(job);
 }
 
+static int check_sequence(const qd_job_rules *r, const qd_job *job) {
+    int line = qd_schema_line(r->lines, "layout.sequence_parallel");
+    if (!job->layout_sequence_parallel)
+        return 0;
+    if (!qd_family_of(job)->deals_rows)
+        return qd_error_set(QD_ECONFIG,
+                            "%s:%d: layout.sequence_parallel true, and family %s has no residual "
+                            "stream between layers that tensor parallelism cuts; remove it, or "
+                            "use gpt or bert",
+                            r->file, line, qd_family_of(job)->name);
+    if (job->layout_tp > 1)
+        return 0;
+    return qd_error_set(QD_ECONFIG,
+                        "%s:%d: layout.sequence_parallel true shares tokens out to the ranks of a "
+                        "tensor group, and layout.tp is 1; use layout.tp 2 or more, or remove it",
+                        r->file, line);
+}
+
 static int check_tp(const qd_job_rules *r, const qd_job *job) {
     int line = qd_schema_line(r->lines, "layout.tp");
-    if (job->layout_tp == 1)
-        return 0;
+    int rc = check_sequence(r, job);
+    if (rc || job->layout_tp == 1)
+        return rc;
     if (job->layout_tp > job->slots_tensor)
         return qd_error_set(QD_ECONFIG,
                             "%s:%d: layout.tp %" PRId64 " is more than slots.tensor %" PRId64

@@ -322,7 +322,7 @@ int qd_layer_embedding(qd_graph *graph, const char *name, int tokens, int64_t vo
 int qd_layer_position(qd_graph *graph, const char *name, int x, qd_init init) {
     if (x < 0)
         return x;
-    const int64_t *dim = graph->values[x].shape.dim;
+    const int64_t *dim = qd_value_whole(&graph->values[x])->dim;
     qd_shape shape = {.dims = 2, .dim = {dim[1], dim[2]}};
     int table = add_param(graph, name, "weight", &shape, init);
     return table < 0 ? table : qd_graph_add_node(graph, &qd_op_position, name, &x, 1, &table, 1);

@@ -47,12 +47,17 @@ typedef enum {
 /* What backward reads beside the output's gradient; the memory plan keeps exactly that alive. */
 enum { QD_KEEP_INPUTS = 1, QD_KEEP_OUTPUT = 2 };
 
+/* What an operator makes of inputs whose rows members of a tensor group share: it can't take them;
+ * each row of the output comes of the same row of the inputs; or it brings rows together. */
+typedef enum { QD_ROWS_WHOLE, QD_ROWS_KEPT, QD_ROWS_JOINED } qd_rows_role;
+
 struct qd_op {
     qd_op_kind kind;
     const char *name;
     int inputs, params; /* how many of each */
     int optional;       /* of the parameters, the last ones, that may be left out */
     unsigned keep;      /* QD_KEEP_ bits */
+    qd_rows_role rows;  /* towards rows that tensor slots deal out */
     bool separable; /* backward may be asked for the gradients of its inputs, or of its parameters,
                        alone, at the cost of those alone; without: it is not asked for its inputs'
                        alone */
@@ -82,9 +87,25 @@ void qd_cut_slots(const qd_graph *graph, int *first, int *end);
 /* The part [*first, *end) of an extent that those slots own: what the graph holds of it. */
 void qd_cut_held(const qd_graph *graph, int64_t extent, int64_t unit, int64_t *first, int64_t *end);
 
+/* Whether each of so many members would hold some of the units. */
+bool qd_cut_feeds_all(const qd_graph *graph, int members, int64_t extent, int64_t unit);
+
 /* Whether the members of the tensor group have to put together what this node computes: it is cut,
  * and the graph has not all slots. */
 bool qd_op_is_shared(const qd_graph *graph, const qd_node *node);
+
+/*
+ * The same for the rows of a value: whether its members hold a part of them each; the rows on any
+ * grid; and, where it is one of the residual stream, how many slots take part in a sum over rows
+ * (else 1: the rows are added up one after the other).
+ */
+bool qd_rows_are_shared(const qd_graph *graph, const qd_value *value);
+int64_t qd_rows_whole(const qd_value *value);
+int qd_rows_slots(const qd_graph *graph, const qd_value *value);
+
+/* For infer: makes an output of this whole shape one of the residual stream, if the graph has one.
+ * QD_ECONFIG where a member would have no row. */
+int qd_cut_deal_rows(const qd_graph *graph, const qd_node *node, qd_value *output);
 
 /* Vectors that adding up the partial results of all slots, one after another, takes. */
 int qd_cut_scratch_parts(int slots);

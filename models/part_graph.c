@@ -124,6 +124,8 @@ int qd_part_graph_create(const qd_graph *whole, const qd_pipeline_stages *cut, i
             .tensor_slots = whole->tensor_slots,
             .tensor_members = whole->tensor_members,
             .tensor_member = whole->tensor_member,
+            .deals_rows = whole->deals_rows,
+            .shares_rows = whole->shares_rows,
             .precision = whole->precision,
             .block_count = whole->block_count,
             .recompute = whole->recompute,

@@ -138,23 +138,30 @@ static void measure_passes(const qd_part_request *r, int n, node_cost *cost) {
             seconds(r, flops * p->weight_share, rate, inputs + output + 2 * elements * float_bytes);
 }
 
-static qd_exchange_cost sums(const qd_part_work *w, qd_line bytes, int count) {
-    qd_exchange_cost cost = {0};
+/* Exchanges of tensor ranks, so many of together so many bytes. */
+static void add_exchanges(const qd_part_work *w, qd_line bytes, int count,
+                          qd_exchange_cost (*cost_of)(const qd_hardware *, qd_span_of_group,
+                                                      double),
+                          qd_exchange_cost *sum) {
     if (count == 0 || w->request.tp == 1)
-        return cost;
+        return;
     double each = qd_line_at(bytes, w->request.samples) / count;
-    cost = qd_cost_of_allreduce(w->request.hardware, w->span, each);
-    return (qd_exchange_cost){count * cost.seconds, count * cost.inside_bytes,
-                              count * cost.between_bytes};
+    qd_exchange_cost cost = cost_of(w->request.hardware, w->span, each);
+    sum->seconds += count * cost.seconds;
+    sum->inside_bytes += count * cost.inside_bytes;
+    sum->between_bytes += count * cost.between_bytes;
 }
 
 static void measure_node(qd_part_work *w, int n) {
     const qd_profile_node *p = &w->request.profile->nodes[n];
     node_cost *cost = &w->nodes[n];
+    qd_exchange_cost forward = {0}, backward = {0};
     *cost = (node_cost){0};
     measure_passes(&w->request, n, cost);
-    qd_exchange_cost forward = sums(w, p->forward_sum, p->forward_sums);
-    qd_exchange_cost backward = sums(w, p->backward_sum, p->backward_sums);
+    add_exchanges(w, p->forward_sum, p->forward_sums, qd_cost_of_allreduce, &forward);
+    add_exchanges(w, p->forward_move, p->forward_moves, qd_cost_of_gather, &forward);
+    add_exchanges(w, p->backward_sum, p->backward_sums, qd_cost_of_allreduce, &backward);
+    add_exchanges(w, p->backward_move, p->backward_moves, qd_cost_of_gather, &backward);
     cost->forward_sums = forward.seconds;
     cost->backward_sums = backward.seconds;
     cost->inside = forward.inside_bytes + backward.inside_bytes;

@@ -67,6 +67,15 @@ static bool is_cut(qd_profile_cut cut) {
     return cut.extent > 0;
 }
 
+/* Of the residual stream, whose rows tensor ranks share. */
+static bool shares_rows(const qd_profile *p) {
+    return p->job->layout_sequence_parallel;
+}
+
+static qd_profile_cut cut_of_rows(const qd_profile *p, int value) {
+    return (qd_profile_cut){qd_rows_whole(&p->one->values[value]), 1};
+}
+
 /* The weight, and of a layer whose outputs are dealt out the bias. */
 static void cut_params(qd_profile *p, int n, qd_profile_cut cut) {
     const qd_node *node = &p->one->nodes[n];
@@ -85,16 +94,21 @@ static void cut_linear(qd_profile *p, int n) {
     cut_params(p, n, p->nodes[n].cut);
     if (kind == QD_CUT_OUT)
         p->values[node->output].cut = p->nodes[n].cut;
+    else if (shares_rows(p))
+        p->values[node->output].cut = cut_of_rows(p, node->output);
 }
 
-/* What follows on values that are dealt out is dealt out, too, up to the layer that gathers. */
+/* What follows on values that are dealt out is dealt out, too, up to the layer that gathers, or the
+ * operator that takes what one rank has. */
 static void find_cuts(qd_profile *p) {
     for (int n = 0; n < p->one->node_count; n++) {
         const qd_node *node = &p->one->nodes[n];
         qd_profile_cut of_input = p->values[node->inputs[0]].cut;
         if (node->op->kind == QD_OP_LINEAR) {
             cut_linear(p, n);
-        } else if (is_cut(of_input)) {
+        } else if (node->op->kind == QD_OP_EMBEDDING && shares_rows(p)) {
+            p->values[node->output].cut = cut_of_rows(p, node->output);
+        } else if (is_cut(of_input) && node->op->kind != QD_OP_POSITION_TAKE) {
             p->nodes[n].cut = of_input;
             if (node->op->kind != QD_OP_CROSS_ENTROPY)
                 p->values[node->output].cut = of_input;
@@ -113,6 +127,47 @@ static int least_units(const qd_profile *p) {
     return least == 0 ? 1 : least > QD_MAX_TENSOR_SLOTS ? QD_MAX_TENSOR_SLOTS : (int)least;
 }
 
+static qd_line times(double factor, qd_line line) {
+    return (qd_line){factor * line.fixed, factor * line.per_sample};
+}
+
+static double param_bytes(const qd_profile *p, const qd_node *node, int first) {
+    double bytes = 0;
+    for (int i = first; i < node->param_count; i++)
+        bytes += float_bytes * p->params[node->params[i]].elements;
+    return bytes;
+}
+
+/*
+ * Where tensor ranks share the rows of the residual stream (Korthikanti et al., arXiv 2205.05198,
+ * 4.2.2): its layers gather and scatter instead, and the inputs of those that spread out are
+ * gathered once more in backward. What products take travels in their precision. Gradients of what
+ * is there for all rows are sums over the ranks.
+ */
+static void find_moves(qd_profile *p, int n) {
+    const qd_node *node = &p->one->nodes[n];
+    qd_profile_node *to = &p->nodes[n];
+    double narrow = p->bf16 ? 0.5 : 1;
+    qd_line output = p->values[node->output].bytes, in = p->values[node->inputs[0]].bytes;
+    bool is_product = node->op->kind == QD_OP_LINEAR;
+    if (to->cut_of_product == QD_CUT_IN || node->op->kind == QD_OP_EMBEDDING) {
+        to->forward_move = output;
+        to->backward_move = times(is_product ? narrow : 1, output);
+        to->forward_moves = to->backward_moves = 1;
+    } else if (to->cut_of_product == QD_CUT_OUT) {
+        to->forward_move = times(narrow, in);
+        to->backward_move = times(1 + narrow, in);
+        to->forward_moves = 1;
+        to->backward_moves = 2;
+    }
+    int first = is_product ? 1 : 0; /* the bias alone */
+    bool by_rows = to->cut_of_product == QD_CUT_IN || (!is_product && is_cut(to->cut));
+    if (by_rows && node->param_count > first) {
+        to->backward_sum = (qd_line){param_bytes(p, node, first), 0};
+        to->backward_sums = 1;
+    }
+}
+
 /* Partial results that tensor ranks add up: Shoeybi et al., arXiv 1909.08053, 3; of cross-entropy
  * the greatest logit, the sum and the target's logit of each row. */
 static void find_sums(qd_profile *p) {
@@ -122,15 +177,17 @@ static void find_sums(qd_profile *p) {
         qd_profile_node *to = &p->nodes[n];
         qd_line output = p->values[node->output].bytes, in = p->values[node->inputs[0]].bytes;
         bool looks_up = node->op->kind == QD_OP_EMBEDDING && is_cut(p->params[node->params[0]].cut);
-        if (to->cut_of_product == QD_CUT_IN || looks_up) {
+        if (node->op->kind == QD_OP_CROSS_ENTROPY && is_cut(to->cut)) {
+            to->forward_sum = times(3, output);
+            to->forward_sums = 3;
+        } else if (shares_rows(p)) {
+            find_moves(p, n);
+        } else if (to->cut_of_product == QD_CUT_IN || looks_up) {
             to->forward_sum = output;
             to->forward_sums = 1;
         } else if (to->cut_of_product == QD_CUT_OUT && input->needs_grad) {
             to->backward_sum = in;
             to->backward_sums = 1;
-        } else if (node->op->kind == QD_OP_CROSS_ENTROPY && is_cut(to->cut)) {
-            to->forward_sum = (qd_line){3 * output.fixed, 3 * output.per_sample};
-            to->forward_sums = 3;
         }
     }
 }

@@ -62,8 +62,11 @@ typedef struct qd_profile_node {
     qd_cut cut_of_product;                  /* which of columns and depth tp divides */
     qd_profile_cut cut;                     /* of its work */
     qd_line scratch_bytes;
-    qd_line forward_sum, backward_sum; /* bytes that tensor ranks add up behind it; 0: none */
-    int forward_sums, backward_sums;   /* in so many all-reduces */
+    qd_line forward_sum, backward_sum;   /* bytes that tensor ranks add up behind it; 0: none */
+    int forward_sums, backward_sums;     /* in so many all-reduces */
+    qd_line forward_move, backward_move; /* likewise that they gather, or get their own rows' sum
+                                            of: half an all-reduce */
+    int forward_moves, backward_moves;
 } qd_profile_node;
 
 /* What recomputing the first `blocks` blocks changes. */

@@ -22,6 +22,17 @@ typedef struct qd_tensor_exchange {
      * which any number can be added to unchanged. */
     int (*unite)(void *context, float *values, int64_t count);
 
+    /*
+     * Of rows that the tensor slots deal out, [rows][width] on any grid, each member has those of
+     * its slots (qd_cut_range): sum and unite, of which it gets its own rows; and in place all rows
+     * of each member's, row_bytes each. parts and values are whole vectors that the call destroys;
+     * result need not be aligned, and may be where the own rows lie in the first of them.
+     */
+    int (*sum_rows)(void *context, float *const *parts, int part_count, int64_t rows, int64_t width,
+                    float *result);
+    int (*unite_rows)(void *context, float *values, int64_t rows, int64_t width, float *result);
+    int (*gather_rows)(void *context, void *all, int64_t rows, int64_t row_bytes);
+
     /* all[members][bytes]: each member's bytes, of which it has put in its own. */
     int (*gather)(void *context, void *all, int64_t bytes);
 } qd_tensor_exchange;

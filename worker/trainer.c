@@ -192,9 +192,7 @@ static void tear_down(qd_trainer *t) {
     qd_dataset_close(t->dataset);
     free(t->state);
     free(t->slot_starts);
-    free(t->tensor_starts);
     free(t->one_each);
-    free(t->bounds);
     free(t->agree);
 }
 

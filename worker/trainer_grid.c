@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collectives/exchange.h"
 #include "runtime/error.h"
 #include "worker/trainer_internal.h"
 
@@ -46,37 +45,6 @@ static int create_along(qd_trainer *t, int which, qd_axis axis, qd_progress *pro
     return rc;
 }
 
-/* ---- what tensor members exchange ---- */
-
-static int sum_parts(void *context, float *const *parts, int part_count, float *result,
-                     int64_t count) {
-    qd_trainer *t = context;
-    qd_slot_ranges ranges = {.leaves = (int)t->job->slots_tensor, .starts = t->tensor_starts};
-    qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
-    int rc = qd_allreduce_ordered(t->tensor_group, &ranges, parts, part_count, result, count);
-    qd_span_enter(&t->spans, before);
-    return rc;
-}
-
-static int unite(void *context, float *values, int64_t count) {
-    qd_trainer *t = context;
-    qd_slot_ranges one_each = {.leaves = t->grid.tp, .starts = t->one_each};
-    qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
-    int rc = qd_allreduce_ordered(t->tensor_group, &one_each, &values, 1, values, count);
-    qd_span_enter(&t->spans, before);
-    return rc;
-}
-
-static int gather(void *context, void *all, int64_t bytes) {
-    qd_trainer *t = context;
-    for (int i = 0; i <= t->grid.tp; i++)
-        t->bounds[i] = i * bytes;
-    qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_COMMUNICATION);
-    int rc = qd_all_gather(t->tensor_group, all, t->bounds);
-    qd_span_enter(&t->spans, before);
-    return rc;
-}
-
 /* ---- connecting ---- */
 
 /* A group of the whole gang serves as the one along an axis that the gang lies on. */
@@ -97,10 +65,12 @@ static int open_groups(qd_trainer *t) {
     return rc;
 }
 
-static void connect_tensor(qd_trainer *t) {
-    t->tensor_exchange =
-        (qd_tensor_exchange){.context = t, .sum = sum_parts, .unite = unite, .gather = gather};
-    qd_stage_connect_tensor(t->stage, &t->tensor_exchange);
+static int connect_tensor(qd_trainer *t) {
+    int rc = qd_tensor_group_create(t->tensor_group, (int)t->job->slots_tensor, &t->spans,
+                                    &t->tensor_exchange);
+    if (!rc)
+        qd_stage_connect_tensor(t->stage, qd_tensor_group_exchange(t->tensor_exchange));
+    return rc;
 }
 
 int qd_trainer_open_groups(qd_trainer *t) {
@@ -112,7 +82,7 @@ int qd_trainer_open_groups(qd_trainer *t) {
     if (!rc && t->grid.dp > 1)
         rc = qd_stage_connect_data(t->stage, t->data_group, &ranges);
     if (!rc && t->grid.tp > 1)
-        connect_tensor(t);
+        rc = connect_tensor(t);
     if (!rc && t->grid.pp > 1)
         qd_stage_connect_pipeline(t->stage, t->outputs, t->gradients);
     qd_span_enter(&t->spans, before);
@@ -120,6 +90,7 @@ int qd_trainer_open_groups(qd_trainer *t) {
 }
 
 void qd_trainer_close_groups(qd_trainer *t) {
+    qd_tensor_group_destroy(t->tensor_exchange);
     qd_group_destroy(t->gradients);
     qd_group_destroy(t->outputs);
     qd_group_destroy(t->tensor_group);
@@ -138,7 +109,8 @@ int qd_trainer_count_votes(qd_trainer *t) {
     if (t->grid.tp > 1) {
         memset(t->agree, 0, QD_AGREE_MAX * sizeof *t->agree);
         memcpy(t->agree, votes, sizeof votes);
-        rc = unite(t, t->agree, QD_AGREE_MAX);
+        const qd_tensor_exchange *x = qd_tensor_group_exchange(t->tensor_exchange);
+        rc = x->unite(x->context, t->agree, QD_AGREE_MAX);
         memcpy(votes, t->agree, sizeof votes);
     }
     t->stop_votes = votes[0];
@@ -159,17 +131,13 @@ int qd_trainer_find_place(qd_trainer *t) {
     t->place = qd_grid_place_of(&t->grid, t->index);
     size_t entries = (size_t)a->rank_count + 1;
     t->slot_starts = calloc(entries, sizeof *t->slot_starts);
-    t->tensor_starts = calloc(entries, sizeof *t->tensor_starts);
     t->one_each = calloc(entries, sizeof *t->one_each);
-    t->bounds = calloc(entries, sizeof *t->bounds);
-    if (!t->slot_starts || !t->tensor_starts || !t->one_each || !t->bounds)
+    if (!t->slot_starts || !t->one_each)
         return qd_error_set(QD_ENOMEM, "no memory for a gang of %d", a->rank_count);
     for (int i = 0; i < a->rank_count; i++)
         t->one_each[i + 1] = i + 1;
     for (int d = 0; d < dp; d++)
         qd_job_slot_range(t->job, dp, d, &t->slot_starts[d], &t->slot_starts[d + 1]);
-    for (int i = 0; i <= tp; i++)
-        t->tensor_starts[i] = i * (int)t->job->slots_tensor / tp;
     t->first_slot = t->slot_starts[t->place.d];
     t->end_slot = t->slot_starts[t->place.d + 1];
     return 0;

@@ -11,6 +11,7 @@
 #include "worker/data/loader.h"
 #include "worker/stage.h"
 #include "worker/steps_log.h"
+#include "worker/tensor_group.h"
 #include "worker/trainer.h"
 #include "worker/utilization.h"
 
@@ -41,18 +42,16 @@ typedef struct qd_trainer {
     int64_t slot_samples;
     int64_t chunk_samples; /* of a micro-batch, and so of an evaluation's chunk */
     int *slot_starts;      /* [dp + 1] the gang's data slots */
-    int *tensor_starts;    /* [tp + 1] the tensor slots of a tensor group */
     int *one_each;         /* [members + 1] 0, 1, 2 ...: one leaf a member */
-    int64_t *bounds;       /* [members + 1] of what is being gathered */
 
     qd_span_clock spans;
     qd_dataset *dataset;
     qd_progress *progress; /* carries exchanges on while the engines compute; NULL for dp 1, pp 1 */
     qd_group *group;       /* the gang */
     qd_group *data_group;  /* along the data axis; the gang where it lies on that */
-    qd_group *tensor_group;        /* along the tensor axis; NULL where tp is 1 */
-    qd_group *outputs, *gradients; /* along the pipeline axis; NULL where pp is 1 */
-    qd_tensor_exchange tensor_exchange;
+    qd_group *tensor_group;           /* along the tensor axis; NULL where tp is 1 */
+    qd_group *outputs, *gradients;    /* along the pipeline axis; NULL where pp is 1 */
+    qd_tensor_group *tensor_exchange; /* over it */
     qd_stage *stage;
     qd_loader **loaders; /* [chunks of the stage]; NULL: it reads no data */
     qd_checkpoint_writer *writer;

@@ -30,8 +30,8 @@ static int64_t most_exchanged(const qd_graph *graph) {
     for (int n = 0; n < graph->node_count; n++) {
         const qd_node *node = &graph->nodes[n];
         bool spreads = node->op == &qd_op_linear && node->attributes.linear.cut == QD_CUT_OUT;
-        int64_t count =
-            qd_shape_elements(&graph->values[spreads ? node->inputs[0] : node->output].shape);
+        int64_t count = qd_shape_elements(
+            qd_value_whole(&graph->values[spreads ? node->inputs[0] : node->output]));
         if (qd_op_is_shared(graph, node) && count > most)
             most = count;
     }

@@ -85,4 +85,4 @@ static int64_t blocks(const qd_model_spec *model) {
 }
 
 const qd_family qd_family_bert = {
-    .name = "bert", .sample = sample, .blocks = blocks, .build = build};
+    .name = "bert", .sample = sample, .deals_rows = true, .blocks = blocks, .build = build};

@@ -133,4 +133,5 @@ static int64_t blocks(const qd_model_spec *model) {
     return model->layers;
 }
 
-const qd_family qd_family_gpt = {.name = "gpt", .sample = sample, .blocks = blocks, .build = build};
+const qd_family qd_family_gpt = {
+    .name = "gpt", .sample = sample, .deals_rows = true, .blocks = blocks, .build = build};

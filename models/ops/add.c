@@ -20,6 +20,7 @@ const qd_op qd_op_add = {
     .name = "add",
     .inputs = 2,
     .params = 0,
+    .rows = QD_ROWS_KEPT,
     .infer = infer,
     .forward_flops = qd_output_elements,
     .backward_flops = qd_no_flops,

@@ -21,6 +21,7 @@ const qd_op qd_op_dropout = {
     .name = "dropout",
     .inputs = 1,
     .params = 0,
+    .rows = QD_ROWS_KEPT,
     .infer = infer,
     /* One product an element, both ways; drawing is not counted. */
     .forward_flops = qd_input_elements,

@@ -14,7 +14,14 @@ static int infer(const qd_graph *graph, const qd_node *node, qd_value *output) {
     output->dtype = QD_F32;
     output->shape = indices->shape;
     output->shape.dim[output->shape.dims++] = table->dim[1];
-    return 0;
+    bool cut = graph->params[node->params[0]].cut_dim == 0;
+    return cut ? qd_cut_deal_rows(graph, node, output) : 0;
+}
+
+/* All rows, of which the output has its own, or what comes back has been gathered. */
+static int64_t scratch(const qd_graph *graph, const qd_node *node) {
+    const qd_value *y = &graph->values[node->output];
+    return qd_rows_are_shared(graph, y) ? qd_shape_elements(&y->whole) : 0;
 }
 
 const qd_op qd_op_embedding = {
@@ -23,6 +30,7 @@ const qd_op qd_op_embedding = {
     .inputs = 1,
     .params = 1,
     .keep = QD_KEEP_INPUTS,
+    .scratch = scratch,
     .separable = true, /* its input has no gradient */
     .infer = infer,
     .forward_flops = qd_no_flops,

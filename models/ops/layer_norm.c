@@ -1,4 +1,5 @@
 #include "models/ops/flops.h"
+#include "runtime/align.h"
 #include "runtime/error.h"
 
 static bool is_vector_of(const qd_shape *shape, int64_t width) {
@@ -44,14 +45,26 @@ static int64_t saved(const qd_graph *graph, const qd_node *node) {
     return 2 * qd_shape_elements(x) / x->dim[x->dims - 1];
 }
 
+/* Sums of tensor slots over their rows, of gains and biases. */
+static int64_t scratch(const qd_graph *graph, const qd_node *node) {
+    const qd_value *x = &graph->values[node->inputs[0]];
+    int slots = qd_rows_slots(graph, x);
+    if (slots == 1)
+        return 0;
+    return qd_cut_scratch_parts(slots) * qd_align_floats(2 * x->shape.dim[x->shape.dims - 1]);
+}
+
 const qd_op qd_op_layer_norm = {
     .kind = QD_OP_LAYER_NORM,
     .name = "layer_norm",
     .inputs = 1,
     .params = 2,
     .keep = QD_KEEP_INPUTS,
+    .rows = QD_ROWS_KEPT,
     .infer = infer,
     .forward_flops = forward_flops,
     .backward_flops = backward_flops,
     .saved = saved,
+    .scratch = scratch,
+    .separable = true,
 };

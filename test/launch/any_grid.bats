@@ -118,6 +118,28 @@ YAML
     '[$a, $b | map(select(.loss) | .loss)] | transpose | length > 0 and all(.[0] - .[1] | fabs < 1e-4)'
 }
 
+# Three ranks have 1, 1 and 2 of the tensor slots, and so tokens.
+@test "tensor ranks that share the tokens of a gpt, with recomputation" {
+  texts
+  gpt bf16
+  sed -i 's/train: {batch: 8,/train: {batch: 16, micro_batches: 2, recompute: 1,/' grid.in
+  same_on 1x2sp2b 1x3s 1x4s 2x2sz1 2x2sp2fz1
+}
+
+# bats test_tags=release
+@test "tensor ranks that share the tokens of a gpt whose groups of heads turn" {
+  texts
+  grouped_gpt fp32
+  same_on 1x4s 2x2sz3 1x2sp2i
+}
+
+# bats test_tags=release
+@test "tensor ranks that share the tokens of a bert" {
+  texts
+  bert fp32
+  same_on 1x4s 2x2sp2f
+}
+
 @test "three tensor slots on two ranks, one of which holds two" {
   texts
   gpt fp32

@@ -1,13 +1,16 @@
-# grids.bash: the same job, in grid.in, on many grids. A grid is DPxTP, then pSTAGES with the letter of a schedule
-# (f 1f1b, g gpipe, i interleaved with 2 chunks, t with 3, b zb-h1), then zZERO: 2x1p2bz1.
+# grids.bash: the same job, in grid.in, on many grids. A grid is DPxTP, with s where tensor ranks share tokens, too, then
+# pSTAGES with the letter of a schedule (f 1f1b, g gpipe, i interleaved with 2 chunks, t with 3, b zb-h1), then zZERO:
+# 2x1p2bz1, 2x2sp2f.
 
 # on GRID STEPS OPTION...: runs the job so.
 on() {
   local -A schedules=([f]="1f1b" [g]="gpipe" [i]="interleaved, chunks: 2" [t]="interleaved, chunks: 3"
     [b]="zb-h1")
-  [[ "$1" =~ ^([0-9]+)x([0-9]+)(p([0-9]+)([fgitb]))?(z([0-9]))?$ ]]
-  local dp=${BASH_REMATCH[1]} tp=${BASH_REMATCH[2]} pp=${BASH_REMATCH[4]:-1} zero=${BASH_REMATCH[7]:-0} steps=$2
-  local layout="dp: $dp, tp: $tp, pp: $pp, schedule: ${schedules[${BASH_REMATCH[5]:-f}]}, zero: $zero, bucket_mib: 0.01"
+  [[ "$1" =~ ^([0-9]+)x([0-9]+)(s?)(p([0-9]+)([fgitb]))?(z([0-9]))?$ ]]
+  local dp=${BASH_REMATCH[1]} tp=${BASH_REMATCH[2]} sequence=${BASH_REMATCH[3]:+true}
+  local pp=${BASH_REMATCH[5]:-1} zero=${BASH_REMATCH[8]:-0} steps=$2
+  local layout="dp: $dp, tp: $tp, pp: $pp, schedule: ${schedules[${BASH_REMATCH[6]:-f}]}, zero: $zero, bucket_mib: 0.01"
+  layout+=", sequence_parallel: ${sequence:-false}"
   shift 2
   sed "s/STEPS/$steps/; s/LAYOUT/$layout/" grid.in > grid.yaml
   train $((dp * pp * tp)) grid "$@"

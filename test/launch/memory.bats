@@ -22,10 +22,10 @@ short_job() {
     -e 's/^  validation: .*/  validation: 64/' -e '/^  warmup:/d' "$@" "$file" > job.yaml
 }
 
-# as_planned WORKERS: trains job.yaml, and compares every worker's peak with the plan.
+# as_planned WORKERS [COPY]: trains job.yaml, a copy of the model on so many, and compares every worker's peak with the plan.
 as_planned() {
   local rank planned peak
-  planned=$("$QUADRILLE" plan --json job.yaml | jq ".gangs[] | select(.dp == $1).peak_bytes_per_rank")
+  planned=$("$QUADRILLE" plan --json job.yaml | jq ".gangs[] | select(.dp == $1 / ${2:-1}).peak_bytes_per_rank")
   train "$1" job --conf patient.yaml > /dev/null
   for ((rank = 1; rank <= $1; rank++)); do
     peak=$(jq -s 'map(.peak_memory_bytes) | max' "runs/job/rank-$rank.jsonl")
@@ -53,6 +53,19 @@ as_planned() {
     short_job "$file" -e 's/^train:/&\n  precision: bf16/'
     as_planned 1
   done
+}
+
+@test "where tensor ranks share tokens, too, which takes less" {
+  local with without
+  data
+  file="$QD_SOURCE_DIR/conf/jobs/shakespeare-gpt.yaml"
+  short_job "$file" -e '/^slots:/,$d'
+  echo 'layout: {dp: 1, tp: 2}' >> job.yaml
+  without=$("$QUADRILLE" plan --json job.yaml | jq .gangs[0].peak_bytes_per_rank)
+  sed -i 's/tp: 2/tp: 2, sequence_parallel: true/' job.yaml
+  with=$("$QUADRILLE" plan --json job.yaml | jq .gangs[0].peak_bytes_per_rank)
+  [ "$with" -lt "$without" ]
+  as_planned 2 2
 }
 
 @test "a data set that is not there is not counted, and that is said" {

@@ -222,6 +222,47 @@ START_TEST(a_layer_costs_tensor_ranks_eight_activations) {
 }
 END_TEST
 
+/* Korthikanti et al., arXiv 2205.05198, 4.2.2: as many bytes, each sum and its spreading a half of
+ * them, and two inputs a layer gathered once more in backward; in bf16 what is gathered is halved.
+ * Beside them the gradients of two norms and two biases. */
+START_TEST(tokens_that_tensor_ranks_share_cost_ten_activations_a_layer) {
+    qd_hardware h = simple(4);
+    double b = 2, s = 8, width = 16, m = 2;
+    for (int t = 1; t <= 4; t *= 2)
+        for (int precision = 0; precision <= 1; precision++) {
+            qd_plan_layout layout = data_layout(1, 0, (int64_t)m);
+            layout.tp = t;
+            qd_job three = gpt(3, 4), two = gpt(2, 4);
+            three.layout_sequence_parallel = two.layout_sequence_parallel = true;
+            three.train.precision = two.train.precision = precision;
+            double more =
+                predict(&three, &h, layout).tensor.inside - predict(&two, &h, layout).tensor.inside;
+            double activations = precision == QD_PRECISION_BF16 ? 4 + 6 / 2 : 4 + 6;
+            double small = 2 * (2 * 2 * width + 2 * width);
+            ck_assert_double_eq_tol(
+                more, m * 4 * (activations * b * s * width + small) * (t - 1) / t, 1e-6);
+        }
+}
+END_TEST
+
+/* And of what tensor ranks keep of a layer, 4 widths a token more are divided. */
+START_TEST(tokens_that_tensor_ranks_share_are_kept_once) {
+    qd_hardware h = simple(4);
+    double tokens = 4 * 8, width = 16, t = 4;
+    qd_plan_layout layout = data_layout(1, 0, 1);
+    layout.tp = (int)t;
+    double more[2];
+    for (int sequence = 0; sequence <= 1; sequence++) {
+        qd_job three = gpt(3, 4), two = gpt(2, 4);
+        three.layout_sequence_parallel = two.layout_sequence_parallel = sequence;
+        more[sequence] = predict(&three, &h, layout).memory[QD_PLAN_ACTIVATIONS] -
+                         predict(&two, &h, layout).memory[QD_PLAN_ACTIVATIONS];
+    }
+    /* beside them mean and deviation of two norms */
+    ck_assert_double_eq_tol(more[0] - more[1], 4 * tokens * (4 * width + 4) * (t - 1) / t, 1e-6);
+}
+END_TEST
+
 /* The same pipeline on paper: models/pipeline_simulate.h, with FLOPs over peak. */
 static double simulated(const qd_job *job, qd_plan_layout layout) {
     qd_graph *graph = graph_of(job);
@@ -563,6 +604,8 @@ int main(void) {
     tcase_add_test(tc, a_group_over_nodes_sums_in_two_levels);
     tcase_add_test(tc, gradients_are_hidden_behind_backward_but_for_a_bucket);
     tcase_add_test(tc, a_layer_costs_tensor_ranks_eight_activations);
+    tcase_add_test(tc, tokens_that_tensor_ranks_share_cost_ten_activations_a_layer);
+    tcase_add_test(tc, tokens_that_tensor_ranks_share_are_kept_once);
     tcase_add_test(tc, a_pipeline_takes_what_its_simulation_takes);
     tcase_add_test(tc, stages_hand_on_activations_and_gradients);
     tcase_add_test(tc, zero_divides_state_then_gradients_then_weights);

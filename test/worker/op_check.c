@@ -85,6 +85,7 @@ static void build_graph(bench *b) {
     int inputs[QD_MAX_OPERANDS], params[QD_MAX_OPERANDS];
     ck_assert_int_eq(qd_graph_create(c->inputs[0].dim[0], &b->graph), 0);
     b->graph->tensor_slots = c->tensor_slots ? c->tensor_slots : 1;
+    b->graph->deals_rows = c->by_rows;
     b->graph->precision = c->precision;
     if (c->class_weights)
         ck_assert_int_eq(
@@ -93,6 +94,8 @@ static void build_graph(bench *b) {
         inputs[i] =
             qd_graph_add_value(b->graph, "x", c->is_target[i] ? QD_VALUE_TARGET : QD_VALUE_INPUT,
                                c->indices[i] ? QD_I32 : QD_F32, &c->inputs[i]);
+        b->graph->values[inputs[i]].by_rows = c->by_rows && c->op->rows == QD_ROWS_KEPT;
+        b->graph->values[inputs[i]].whole = c->inputs[i];
         b->graph->values[inputs[i]].needs_grad = !c->indices[i] && !c->is_target[i];
     }
     for (int i = 0; i < c->param_count; i++) {

@@ -22,6 +22,7 @@ struct op_case {
     qd_precision precision; /* bf16: what is random is representable in it, so that products are
                                exact and the same tolerance holds */
     int tensor_slots;       /* 0: 1 */
+    bool by_rows;           /* they deal out the rows of the inputs and of the output */
     const double *class_weights; /* of the graph; NULL: none */
     int64_t class_weight_count;
     int threads;                                /* 0: 1 */

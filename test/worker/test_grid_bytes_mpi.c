@@ -43,6 +43,7 @@ typedef struct member {
     setting s;
     qd_job job;
     int ranks[MOST_RANKS];
+    int tensor_starts[MOST_RANKS + 1]; /* the slots of the tensor members */
     qd_assignment assignment;
     qd_trainer trainer;
     void *samples;
@@ -130,6 +131,8 @@ static void open_member(mpi_test *t, const setting *s, const qd_backend *backend
         return;
     for (int i = 0; i < gang_of(s); i++)
         m->ranks[i] = i;
+    for (int i = 0; i <= s->tp; i++)
+        m->tensor_starts[i] = i * TENSOR_SLOTS / s->tp;
     m->assignment = (qd_assignment){.world = t->world,
                                     .job = &m->job,
                                     .epoch = epoch,
@@ -155,9 +158,7 @@ static void close_member(member *m) {
     qd_trainer_close_groups(&m->trainer);
     qd_stage_destroy(m->trainer.stage);
     free(m->trainer.slot_starts);
-    free(m->trainer.tensor_starts);
     free(m->trainer.one_each);
-    free(m->trainer.bounds);
     free(m->samples);
     free(m->targets);
 }
@@ -231,8 +232,7 @@ static traffic over_stages(const member *m, const traffic *sent) {
 
 /* Bytes of an all-reduce of so many floats over tensor slots, and over one number a member. */
 static uint64_t slots_sum(const member *m, int64_t n) {
-    volume_group g = {
-        .members = m->s.tp, .leaves = TENSOR_SLOTS, .starts = m->trainer.tensor_starts};
+    volume_group g = {.members = m->s.tp, .leaves = TENSOR_SLOTS, .starts = m->tensor_starts};
     return volume_of_all_reduce(&g, n, m->trainer.place.t).all * FLOAT;
 }
 
@@ -391,7 +391,7 @@ static uint64_t params_of(family f) {
  */
 static void check_pipeline_axis(const member *m, const traffic *outputs, const traffic *gradients) {
     const qd_trainer *tr = &m->trainer;
-    const int *slots = tr->tensor_starts + tr->place.t;
+    const int *slots = m->tensor_starts + tr->place.t;
     uint64_t micro_batches = DATA_SLOTS / (uint64_t)m->s.dp * MICRO_BATCHES;
     uint64_t chunks = (uint64_t)m->s.chunks, others = (uint64_t)m->s.pp - 1;
     bool first = tr->place.p == 0, last = tr->place.p == m->s.pp - 1, tied = m->s.family == GPT;

@@ -226,6 +226,39 @@ START_TEST(position_adds_the_head_of_its_table_to_every_sample) {
 }
 END_TEST
 
+/* Of 6 rows, 7 slots have some none. */
+START_TEST(what_is_summed_over_rows_is_the_same_in_any_number_of_tensor_slots) {
+    for (int slots = 2; slots <= 7; slots++) {
+        op_check(&(op_case){.op = &qd_op_linear,
+                            .attributes.linear.cut = QD_CUT_IN,
+                            .tensor_slots = slots,
+                            .by_rows = true,
+                            .input_count = 1,
+                            .param_count = 2,
+                            .inputs = {SHAPE(2, 3, 9)},
+                            .params = {SHAPE(13, 9), SHAPE(13)},
+                            .reference = linear_reference});
+        op_check(&(op_case){.op = &qd_op_layer_norm,
+                            .attributes.norm.epsilon = 1e-2f,
+                            .tensor_slots = slots,
+                            .by_rows = true,
+                            .input_count = 1,
+                            .param_count = 2,
+                            .inputs = {SHAPE(2, 3, 17)},
+                            .params = {SHAPE(17), SHAPE(17)},
+                            .reference = layer_norm_reference});
+        op_check(&(op_case){.op = &qd_op_position,
+                            .tensor_slots = slots,
+                            .by_rows = true,
+                            .input_count = 1,
+                            .param_count = 1,
+                            .inputs = {SHAPE(2, 3, 17)},
+                            .params = {SHAPE(4, 17)},
+                            .reference = position_reference});
+    }
+}
+END_TEST
+
 static void cross_entropy_reference(const op_case *c, double *const *inputs, double *const *params,
                                     double *y) {
     (void)params;
@@ -270,6 +303,7 @@ int main(void) {
     tcase_add_test(tc, linear_takes_any_leading_dimensions);
     tcase_add_test(tc, linear_may_flatten_all_but_the_samples);
     tcase_add_test(tc, linear_is_the_same_layer_in_any_number_of_tensor_slots);
+    tcase_add_test(tc, what_is_summed_over_rows_is_the_same_in_any_number_of_tensor_slots);
     tcase_add_test(tc, linear_in_bf16_is_exact_for_what_bf16_holds);
     tcase_add_test(tc, add_is_the_sum_and_hands_its_gradient_to_both);
     tcase_add_test(tc, activations_agree_with_float64_for_odd_sizes);

@@ -47,6 +47,17 @@ START_TEST(rms_norm_agrees_with_float64_for_odd_sizes) {
                         .params = {SHAPE(65)},
                         .tolerance = 1e-6,
                         .reference = rms_norm_reference});
+    for (int slots = 2; slots <= 7; slots++)
+        op_check(&(op_case){.op = &qd_op_rms_norm,
+                            .attributes.norm.epsilon = 1e-2f,
+                            .tensor_slots = slots,
+                            .by_rows = true,
+                            .input_count = 1,
+                            .param_count = 1,
+                            .inputs = {SHAPE(2, 3, 17)},
+                            .params = {SHAPE(17)},
+                            .tolerance = 1e-6,
+                            .reference = rms_norm_reference});
 }
 END_TEST
 

@@ -82,6 +82,24 @@ foreach(gang ${QD_GANGS})
     ENVIRONMENT "${QD_MPI_TEST_ENVIRONMENT}")
 endforeach()
 
+# Tensor groups over real MPI.
+add_executable(test_tensor_mpi worker/test_tensor_mpi.c)
+target_include_directories(test_tensor_mpi PRIVATE ${CMAKE_SOURCE_DIR}/test/collectives)
+target_link_libraries(test_tensor_mpi PRIVATE qd_worker PkgConfig::CHECK ${QD_COUNT_ALLOCATIONS})
+target_compile_definitions(test_tensor_mpi PRIVATE QD_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+set(QD_TENSOR_GROUPS shm_2 shm_4 hierarchical_3)
+if(QD_SANITIZE)
+  set(QD_TENSOR_GROUPS shm_3)
+endif()
+foreach(group ${QD_TENSOR_GROUPS})
+  string(REGEX MATCH "^[a-z]+" transport ${group})
+  string(REGEX MATCH "[0-9]+$" ranks ${group})
+  add_test(NAME worker/test_tensor_${group} COMMAND mpirun --oversubscribe -mca btl self,vader -n ${ranks}
+    $<TARGET_FILE:test_tensor_mpi> ${transport})
+  set_tests_properties(worker/test_tensor_${group} PROPERTIES TIMEOUT 300 PROCESSORS 2
+    ENVIRONMENT "${QD_MPI_TEST_ENVIRONMENT}")
+endforeach()
+
 # Pipelines whose stages sleep: as many processes as the widest has stages.
 add_executable(test_pipeline_driver worker/test_pipeline_driver.c)
 target_include_directories(test_pipeline_driver PRIVATE ${CMAKE_SOURCE_DIR}/test/collectives)

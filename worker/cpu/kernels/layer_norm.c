@@ -4,6 +4,7 @@
 #include "worker/cpu/kernels/kernels.h"
 #include "worker/cpu/kernels/lanes.h"
 #include "worker/cpu/kernels/rows.h"
+#include "worker/cpu/kernels/tensor_slots.h"
 
 /* What is saved of a row. */
 typedef struct moments {
@@ -101,24 +102,56 @@ static void input_grads(float *restrict dx, const float *restrict dy, const floa
     }
 }
 
+/* What the gradients of gain and bias are made of. */
+typedef struct summing {
+    const float *dy, *x, *saved;
+    int64_t width;
+} summing;
+
+/* Of the held rows [first, end) of a slot: gains, and biases behind them. */
+static int sum_slot(const void *context, int64_t first, int64_t end, float *part) {
+    const summing *s = context;
+    memset(part, 0, 2 * (size_t)s->width * sizeof *part);
+    add_param_grads(part, part + s->width, s->dy + first * s->width, s->x + first * s->width,
+                    s->saved + 2 * first, (qd_rows){.count = end - first, .width = s->width});
+    return 0;
+}
+
 static float *cleared_unless(bool adds, float *gradient, int64_t count) {
     if (!adds)
         memset(gradient, 0, (size_t)count * sizeof *gradient);
     return gradient;
 }
 
+static int param_grads(const qd_graph *graph, const qd_node *node, qd_rows r,
+                       const qd_operands *operands) {
+    summing s = {operands->output_grad, operands->inputs[0], operands->saved, r.width};
+    qd_slots slots = QD_CPU(slots_of_rows)(graph, node->inputs[0], operands->exchange);
+    float *dgain = operands->param_grads[0], *dbias = operands->param_grads[1];
+    float *sum = operands->scratch;
+    if (slots.count == 1) {
+        add_param_grads(cleared_unless(operands->param_adds[0], dgain, r.width),
+                        cleared_unless(operands->param_adds[1], dbias, r.width), s.dy, s.x, s.saved,
+                        r);
+        return 0;
+    }
+    int rc = QD_CPU(sum_slots)(&slots, sum_slot, &s, sum, 2 * r.width, false, sum);
+    if (rc)
+        return rc;
+    QD_CPU(hand_on)(dgain, sum, r.width, operands->param_adds[0]);
+    QD_CPU(hand_on)(dbias, sum + r.width, r.width, operands->param_adds[1]);
+    return 0;
+}
+
 static int backward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                     const qd_operands *operands) {
     (void)context;
     qd_rows r = qd_rows_of(graph, node);
-    const float *dy = operands->output_grad, *x = operands->inputs[0];
-    float *dgain = cleared_unless(operands->param_adds[0], operands->param_grads[0], r.width);
-    float *dbias = cleared_unless(operands->param_adds[1], operands->param_grads[1], r.width);
-    add_param_grads(dgain, dbias, dy, x, operands->saved, r);
-    if (operands->input_grads[0])
-        input_grads(operands->input_grads[0], dy, x, operands->params[0], operands->saved, r,
-                    operands->input_adds[0]);
-    return 0;
+    int rc = operands->param_grads[0] ? param_grads(graph, node, r, operands) : 0;
+    if (!rc && operands->input_grads[0])
+        input_grads(operands->input_grads[0], operands->output_grad, operands->inputs[0],
+                    operands->params[0], operands->saved, r, operands->input_adds[0]);
+    return rc;
 }
 
 const qd_cpu_op QD_CPU(layer_norm) = {.forward = forward, .backward = backward};

@@ -7,9 +7,12 @@
 /* A linear layer at work. Leading dimensions are rows like any other. */
 typedef struct layer {
     qd_backend_context *context;
-    int64_t n, in, out; /* in and out: what is held */
+    int64_t n, in, out; /* rows on any grid; in and out: what is held */
     qd_slots slots;     /* of tensor parallelism */
-    bool cuts_out;      /* the slots share the outputs; else the inputs */
+    qd_slots bias;      /* that deal out the rows of y, where the slots share the inputs */
+    qd_rows x_rows, y_rows;
+    const qd_tensor_exchange *exchange;
+    bool cuts_out; /* the slots share the outputs; else the inputs */
     const float *b, *dy;
     qd_tensor x, w, dy_taken; /* as products take them */
     float *parts;             /* scratch for the partial results of slots */
@@ -20,12 +23,15 @@ typedef struct layer {
 static layer layer_of(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                       const qd_operands *operands) {
     const qd_param *weight = &graph->params[node->params[0]];
-    int64_t elements = qd_shape_elements(&graph->values[node->inputs[0]].shape);
+    int64_t elements = qd_shape_elements(qd_value_whole(&graph->values[node->inputs[0]]));
     layer l = {
         .context = context,
         .n = elements / weight->shape.dim[1],
         .in = weight->shape.dim[1],
         .out = weight->shape.dim[0],
+        .x_rows = qd_rows_of(graph, node),
+        .y_rows = qd_rows_of_value(graph, node->output),
+        .exchange = operands->exchange,
         .cuts_out = node->attributes.linear.cut == QD_CUT_OUT,
         .b = operands->params[1],
         .dy = operands->output_grad,
@@ -33,7 +39,14 @@ static layer layer_of(qd_backend_context *context, const qd_graph *graph, const 
     };
     l.slots = QD_CPU(slots_of)(graph, node, weight->whole.dim[l.cuts_out ? 0 : 1],
                                node->attributes.linear.unit, operands->exchange);
+    l.bias = QD_CPU(slots_of_rows)(graph, node->output, operands->exchange);
     return l;
+}
+
+/* Scratch of what products take of x, or of dy. */
+static int64_t taken_room(qd_backend_context *context, const qd_graph *graph, qd_rows rows) {
+    return rows.shared ? QD_CPU(gather_scratch)(context, graph, rows)
+                       : QD_CPU(take_scratch)(context, graph, rows.count * rows.width);
 }
 
 static int64_t rows_room(const layer *l) {
@@ -54,31 +67,45 @@ static int64_t result_room(const layer *l) {
  * x, w and dy, and what a slot has of them. */
 static int prepare(qd_backend_context *context, const qd_graph *graph, qd_node *node, void **made) {
     layer l = layer_of(context, graph, node, &(qd_operands){0});
-    node->scratch = qd_align_floats(node->scratch) +
-                    QD_CPU(take_scratch)(context, graph, l.n * l.in) +
-                    QD_CPU(take_scratch)(context, graph, l.n * l.out) +
+    node->scratch = qd_align_floats(node->scratch) + taken_room(context, graph, l.x_rows) +
+                    taken_room(context, graph, l.y_rows) +
                     QD_CPU(take_param_scratch)(context, graph, l.in * l.out) + rows_room(&l) +
                     columns_room(&l) + result_room(&l);
     *made = NULL;
     return 0;
 }
 
-/* Brings x and w, and in backward dy, into the form that products take. */
-static void take(layer *l, const qd_graph *graph, const qd_node *node,
-                 const qd_operands *operands) {
-    qd_backend_context *c = l->context;
+/* x or dy, of which members may have their rows. */
+static int take_rows(const layer *l, const qd_graph *graph, const float *x, qd_rows rows,
+                     float **scratch, qd_tensor *taken) {
+    int rc = 0;
+    if (rows.shared) {
+        rc = QD_CPU(gather)(l->context, graph, x, rows, l->exchange, *scratch, taken);
+        *scratch += QD_CPU(gather_scratch)(l->context, graph, rows);
+    } else {
+        *taken = QD_CPU(take)(l->context, graph, x, rows.count * rows.width, scratch);
+    }
+    return rc;
+}
+
+/* Brings x (where it is wanted) and w, and in backward dy, into the form that products take. */
+static int take(layer *l, const qd_graph *graph, const qd_node *node, const qd_operands *operands,
+                bool x_wanted) {
     int64_t parts = node->op->scratch(graph, node);
     float *scratch = l->parts ? l->parts + qd_align_floats(parts) : NULL;
-    l->x = QD_CPU(take)(c, graph, operands->inputs[0], l->n * l->in, &scratch);
-    l->w = QD_CPU(take_param)(c, graph, operands->params[0], operands->narrow_params[0],
+    int rc = 0;
+    l->w = QD_CPU(take_param)(l->context, graph, operands->params[0], operands->narrow_params[0],
                               l->in * l->out, &scratch);
-    if (l->dy)
-        l->dy_taken = QD_CPU(take)(c, graph, l->dy, l->n * l->out, &scratch);
+    if (x_wanted)
+        rc = take_rows(l, graph, operands->inputs[0], l->x_rows, &scratch, &l->x);
+    if (!rc && l->dy)
+        rc = take_rows(l, graph, l->dy, l->y_rows, &scratch, &l->dy_taken);
     if (l->slots.count == 1)
-        return;
+        return rc;
     l->rows = scratch;
     l->columns = l->rows + rows_room(l);
     l->result = l->columns + columns_room(l);
+    return rc;
 }
 
 static void add_bias(float *restrict y, const float *restrict b, int64_t n, int64_t out) {
@@ -129,14 +156,17 @@ static int forward(qd_backend_context *context, const qd_graph *graph, const qd_
     layer l = layer_of(context, graph, node, operands);
     float *y = operands->output;
     l.dy = NULL;
-    take(&l, graph, node, operands);
+    int rc = take(&l, graph, node, operands, true);
+    if (rc)
+        return rc;
     if (l.slots.count == 1)
         return forward_outputs(&l, 0, l.out, y);
     if (l.cuts_out)
         return forward_slots(&l, y);
-    int rc = QD_CPU(sum_slots)(&l.slots, forward_part, &l, y, l.n * l.out, false, l.parts);
+    l.slots.rows = l.y_rows.shared ? &l.y_rows : NULL;
+    rc = QD_CPU(sum_slots)(&l.slots, forward_part, &l, y, l.n * l.out, false, l.parts);
     if (!rc && l.b)
-        add_bias(y, l.b, l.n, l.out);
+        add_bias(y, l.b, l.y_rows.count, l.out);
     return rc;
 }
 
@@ -151,6 +181,20 @@ static void sum_rows(float *restrict sum, const float *restrict dy, int64_t n, i
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < out; j++)
             sum[j] += dy[i * out + j];
+}
+
+/* The rows [first, end) of dy that a slot has. */
+static int sum_slot_rows(const void *context, int64_t first, int64_t end, float *part) {
+    const layer *l = context;
+    sum_rows(part, l->dy + first * l->out, end - first, l->out, false);
+    return 0;
+}
+
+static int bias_grad(const layer *l, float *db, bool adds) {
+    if (l->bias.count > 1)
+        return QD_CPU(sum_slots)(&l->bias, sum_slot_rows, l, db, l->out, adds, l->parts);
+    sum_rows(db, l->dy, l->n, l->out, adds);
+    return 0;
 }
 
 /* dW = dy^T x of a layer that is not cut, or of the outputs [first, end), whose rows lie together.
@@ -225,10 +269,12 @@ static int input_grad_part(const void *context, int64_t first, int64_t end, floa
 
 static int input_grads(const layer *l, float *dx, bool adds) {
     int rc = 0;
+    qd_slots slots = l->slots;
+    slots.rows = l->x_rows.shared ? &l->x_rows : NULL;
     if (l->slots.count == 1)
         return input_grad(l, dx, adds);
     if (l->cuts_out)
-        return QD_CPU(sum_slots)(&l->slots, input_grad_part, l, dx, l->n * l->in, adds, l->parts);
+        return QD_CPU(sum_slots)(&slots, input_grad_part, l, dx, l->n * l->in, adds, l->parts);
     for (int slot = l->slots.first; slot < l->slots.end && !rc; slot++) {
         int64_t first, end;
         qd_slots_range(&l->slots, slot, &first, &end);
@@ -241,11 +287,10 @@ static int input_grads(const layer *l, float *dx, bool adds) {
 static int backward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                     const qd_operands *operands) {
     layer l = layer_of(context, graph, node, operands);
-    int rc = 0;
-    take(&l, graph, node, operands);
-    if (operands->param_grads[1])
-        sum_rows(operands->param_grads[1], l.dy, l.n, l.out, operands->param_adds[1]);
-    if (operands->param_grads[0])
+    int rc = take(&l, graph, node, operands, operands->param_grads[0] != NULL);
+    if (!rc && operands->param_grads[1])
+        rc = bias_grad(&l, operands->param_grads[1], operands->param_adds[1]);
+    if (!rc && operands->param_grads[0])
         rc = weight_grads(&l, operands->param_grads[0], operands->param_adds[0]);
     if (!rc && operands->input_grads[0])
         rc = input_grads(&l, operands->input_grads[0], operands->input_adds[0]);

@@ -1,27 +1,43 @@
 #include <string.h>
 
 #include "worker/cpu/kernels/kernels.h"
+#include "worker/cpu/kernels/rows.h"
+#include "worker/tensor_exchange.h"
 
 typedef struct sizes {
-    int64_t samples, width;
-    int64_t first, block; /* of a sample: where its position begins, and elements of all of them */
+    int64_t samples, length;
+    int64_t position;
+    qd_rows x;
 } sizes;
 
 static sizes sizes_of(const qd_graph *graph, const qd_node *node) {
-    const int64_t *dim = graph->values[node->inputs[0]].shape.dim;
-    return (sizes){dim[0], dim[2], node->attributes.position_take.position * dim[2],
-                   dim[1] * dim[2]};
+    const int64_t *dim = qd_value_whole(&graph->values[node->inputs[0]])->dim;
+    return (sizes){dim[0], dim[1], node->attributes.position_take.position,
+                   qd_rows_of(graph, node)};
+}
+
+/* Of a sample's position among the rows that are held; -1: another member has it. */
+static int64_t row_of(sizes s, int64_t sample) {
+    int64_t row = sample * s.length + s.position - s.x.first;
+    return row >= 0 && row < s.x.count ? row : -1;
 }
 
 static int forward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                    const qd_operands *operands) {
     (void)context;
     sizes s = sizes_of(graph, node);
-    const float *x = operands->inputs[0];
+    const qd_tensor_exchange *x = operands->exchange;
+    const float *from = operands->inputs[0];
     float *y = operands->output;
-    for (int64_t n = 0; n < s.samples; n++)
-        memcpy(y + n * s.width, x + n * s.block + s.first, (size_t)s.width * sizeof *y);
-    return 0;
+    int64_t width = s.x.width;
+    for (int64_t n = 0; n < s.samples; n++) {
+        int64_t row = row_of(s, n);
+        if (row >= 0)
+            memcpy(y + n * width, from + row * width, (size_t)width * sizeof *y);
+        for (int64_t i = 0; i < width && row < 0; i++)
+            y[n * width + i] = -0.0f;
+    }
+    return s.x.shared ? x->unite(x->context, y, s.samples * width) : 0;
 }
 
 /* The other positions get gradient 0. */
@@ -35,9 +51,10 @@ static int backward(qd_backend_context *context, const qd_graph *graph, const qd
     if (!dx)
         return 0;
     if (!adds)
-        memset(dx, 0, (size_t)(s.samples * s.block) * sizeof *dx);
+        memset(dx, 0, (size_t)(s.x.count * s.x.width) * sizeof *dx);
     for (int64_t n = 0; n < s.samples; n++)
-        QD_CPU(hand_on)(dx + n * s.block + s.first, dy + n * s.width, s.width, adds);
+        if (row_of(s, n) >= 0)
+            QD_CPU(hand_on)(dx + row_of(s, n) * s.x.width, dy + n * s.x.width, s.x.width, adds);
     return 0;
 }
 

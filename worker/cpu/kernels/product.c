@@ -75,6 +75,47 @@ qd_tensor QD_CPU(take)(const qd_backend_context *context, const qd_graph *graph,
     return taken;
 }
 
+/* Where the products take floats, bf16 travels behind them. */
+int64_t QD_CPU(gather_scratch)(const qd_backend_context *context, const qd_graph *graph,
+                               qd_rows rows) {
+    int64_t count = rows.whole * rows.width, narrow = qd_align_floats((count + 1) / 2);
+    if (!rows.shared)
+        return 0;
+    if (QD_CPU(takes_narrow)(context, graph))
+        return narrow;
+    return qd_align_floats(count) + (graph->precision == QD_PRECISION_BF16 ? narrow : 0);
+}
+
+static void widen(float *restrict to, const qd_bf16 *restrict from, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t bits = (uint32_t)from[i] << 16;
+        memcpy(&to[i], &bits, sizeof bits);
+    }
+}
+
+int QD_CPU(gather)(const qd_backend_context *context, const qd_graph *graph, const float *x,
+                   qd_rows rows, const qd_tensor_exchange *exchange, float *scratch,
+                   qd_tensor *taken) {
+    int64_t own = rows.first * rows.width, held = rows.count * rows.width;
+    int64_t count = rows.whole * rows.width;
+    if (graph->precision == QD_PRECISION_FP32) {
+        *taken = (qd_tensor){.wide = scratch};
+        memcpy(scratch + own, x, (size_t)held * sizeof *x);
+        return exchange->gather_rows(exchange->context, scratch, rows.whole,
+                                     rows.width * (int64_t)sizeof *x);
+    }
+    bool takes_narrow = QD_CPU(takes_narrow)(context, graph);
+    qd_bf16 *narrow =
+        (qd_bf16 *)(void *)(takes_narrow ? scratch : scratch + qd_align_floats(count));
+    QD_CPU(narrow)(narrow + own, x, held);
+    int rc = exchange->gather_rows(exchange->context, narrow, rows.whole,
+                                   rows.width * (int64_t)sizeof *narrow);
+    if (!rc && !takes_narrow)
+        widen(scratch, narrow, count);
+    *taken = takes_narrow ? (qd_tensor){.narrow = narrow} : (qd_tensor){.wide = scratch};
+    return rc;
+}
+
 qd_tensor QD_CPU(pack)(qd_tensor from, int64_t rows, int64_t stride, int64_t first, int64_t width,
                        float *scratch) {
     qd_bf16 *narrow = (qd_bf16 *)(void *)scratch;

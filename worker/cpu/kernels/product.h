@@ -7,7 +7,9 @@
 #define QD_WORKER_CPU_KERNELS_PRODUCT_H
 
 #include "worker/cpu/kernels/kernels.h"
+#include "worker/cpu/kernels/rows.h"
 #include "worker/cpu/onednn_bf16.h"
+#include "worker/tensor_exchange.h"
 
 /* A matrix as the products of this graph take it: one of the two is set. */
 typedef struct qd_tensor {
@@ -43,6 +45,14 @@ qd_tensor QD_CPU(place)(const qd_backend_context *context, const qd_graph *graph
                         float *scratch);
 void QD_CPU(take_at)(const qd_backend_context *context, const qd_graph *graph, const float *x,
                      int64_t first, int64_t count, float *scratch);
+
+/* All rows of an x that members share, for the products of the graph: in bf16, rounded before they
+ * travel, in two bytes each. It takes that much scratch. QD_E of the exchange. */
+int64_t QD_CPU(gather_scratch)(const qd_backend_context *context, const qd_graph *graph,
+                               qd_rows rows);
+int QD_CPU(gather)(const qd_backend_context *context, const qd_graph *graph, const float *x,
+                   qd_rows rows, const qd_tensor_exchange *exchange, float *scratch,
+                   qd_tensor *taken);
 
 /* Columns [first, first + width) of the rows, `stride` apart, of a taken tensor side by side in the
  * scratch: a product of them is then the same call whatever lay beside them. A library's way to add

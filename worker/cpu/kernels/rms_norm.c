@@ -4,6 +4,7 @@
 #include "worker/cpu/kernels/kernels.h"
 #include "worker/cpu/kernels/lanes.h"
 #include "worker/cpu/kernels/rows.h"
+#include "worker/cpu/kernels/tensor_slots.h"
 
 QD_LANES_INLINE float inverse_of(const float *x, int64_t width, float epsilon) {
     qd_lanes squares = {0}, v;
@@ -67,19 +68,44 @@ static void input_grads(float *restrict dx, const float *restrict dy, const floa
     }
 }
 
+/* What the gain's gradient is made of. */
+typedef struct summing {
+    const float *dy, *x, *saved;
+    int64_t width;
+} summing;
+
+/* Of the held rows [first, end) of a slot. */
+static int sum_slot(const void *context, int64_t first, int64_t end, float *part) {
+    const summing *s = context;
+    memset(part, 0, (size_t)s->width * sizeof *part);
+    add_gain_grads(part, s->dy + first * s->width, s->x + first * s->width, s->saved + first,
+                   (qd_rows){.count = end - first, .width = s->width});
+    return 0;
+}
+
+static int gain_grad(const qd_graph *graph, const qd_node *node, qd_rows r,
+                     const qd_operands *operands) {
+    summing s = {operands->output_grad, operands->inputs[0], operands->saved, r.width};
+    qd_slots slots = QD_CPU(slots_of_rows)(graph, node->inputs[0], operands->exchange);
+    float *dgain = operands->param_grads[0];
+    bool adds = operands->param_adds[0];
+    if (slots.count > 1)
+        return QD_CPU(sum_slots)(&slots, sum_slot, &s, dgain, r.width, adds, operands->scratch);
+    if (!adds)
+        memset(dgain, 0, (size_t)r.width * sizeof *dgain);
+    add_gain_grads(dgain, s.dy, s.x, s.saved, r);
+    return 0;
+}
+
 static int backward(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
                     const qd_operands *operands) {
     (void)context;
     qd_rows r = qd_rows_of(graph, node);
-    const float *dy = operands->output_grad, *x = operands->inputs[0];
-    float *dgain = operands->param_grads[0];
-    if (!operands->param_adds[0])
-        memset(dgain, 0, (size_t)r.width * sizeof *dgain);
-    add_gain_grads(dgain, dy, x, operands->saved, r);
-    if (operands->input_grads[0])
-        input_grads(operands->input_grads[0], dy, x, operands->params[0], operands->saved, r,
-                    operands->input_adds[0]);
-    return 0;
+    int rc = operands->param_grads[0] ? gain_grad(graph, node, r, operands) : 0;
+    if (!rc && operands->input_grads[0])
+        input_grads(operands->input_grads[0], operands->output_grad, operands->inputs[0],
+                    operands->params[0], operands->saved, r, operands->input_adds[0]);
+    return rc;
 }
 
 const qd_cpu_op QD_CPU(rms_norm) = {.forward = forward, .backward = backward};

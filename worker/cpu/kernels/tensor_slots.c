@@ -19,6 +19,34 @@ qd_slots QD_CPU(slots_of)(const qd_graph *graph, const qd_node *node, int64_t ex
     return slots;
 }
 
+qd_slots QD_CPU(slots_of_rows)(const qd_graph *graph, int value,
+                               const qd_tensor_exchange *exchange) {
+    const qd_value *v = &graph->values[value];
+    qd_slots slots = {.count = qd_rows_slots(graph, v), .extent = qd_rows_whole(v), .unit = 1};
+    slots.end = slots.count;
+    if (!qd_rows_are_shared(graph, v))
+        return slots;
+    qd_cut_slots(graph, &slots.first, &slots.end);
+    slots.begin = v->first_row;
+    slots.exchange = exchange;
+    return slots;
+}
+
+/* What other members have of the sum, to be found in the scratch or, of own rows that nothing is
+ * added to, in `sum`. */
+static int exchange(const qd_slots *slots, float *const *parts, int part_count, float *sum,
+                    int64_t count, bool adds, float *scratch) {
+    const qd_tensor_exchange *x = slots->exchange;
+    const qd_rows *r = slots->rows;
+    if (!r)
+        return x->sum(x->context, parts, part_count, scratch, count);
+    float *own = adds ? scratch + r->first * r->width : sum;
+    int rc = x->sum_rows(x->context, parts, part_count, r->whole, r->width, own);
+    if (!rc && adds)
+        QD_CPU(hand_on)(sum, own, r->count * r->width, true);
+    return rc;
+}
+
 int QD_CPU(sum_slots)(const qd_slots *slots, qd_slot_run *run, const void *context, float *sum,
                       int64_t count, bool adds, float *scratch) {
     qd_tree_stack stack;
@@ -42,9 +70,9 @@ int QD_CPU(sum_slots)(const qd_slots *slots, qd_slot_run *run, const void *conte
     }
     for (int i = 0; i < stack.count; i++)
         parts[i] = scratch + i * stride;
-    const qd_tensor_exchange *x = slots->exchange;
-    int rc = x ? x->sum(x->context, parts, stack.count, scratch, count) : 0;
-    if (!rc && sum != scratch)
+    int rc = slots->exchange ? exchange(slots, parts, stack.count, sum, count, adds, scratch) : 0;
+    bool there = slots->exchange && slots->rows;
+    if (!rc && sum != scratch && !there)
         QD_CPU(hand_on)(sum, scratch, count, adds);
     return rc;
 }
