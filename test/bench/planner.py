@@ -21,7 +21,7 @@ from scale import write_data
 
 MODELS = {
     "gpt": (
-        """model: {family: gpt, vocabulary: 256, layers: 4, heads: 6, width: 384, context: 128}
+        """model: {family: gpt, vocabulary: 256, layers: 4, heads: 4, width: 256, context: 128}
 data: {format: text, folder: ., file: text, stride: 128}""",
         8,
         12,
@@ -30,7 +30,7 @@ data: {format: text, folder: ., file: text, stride: 128}""",
         """model: {family: mlp, inputs: 784, hidden: [1024, 1024, 1024], classes: 10}
 data: {format: npy, folder: ., train_inputs: x.npy, train_targets: y.npy}""",
         512,
-        60,
+        30,
     ),
 }
 
@@ -119,7 +119,7 @@ def main():
         write_data(folder)
         if not options.cluster:
             options.cluster = str(folder / "cluster.yaml")
-            call([options.quadrille, "calibrate", options.cluster], folder)
+            pathlib.Path(options.cluster).write_text(call([options.quadrille, "calibrate"], folder))
         for model in options.models:
             for layout in options.layouts:
                 if (model, layout) not in SKIPPED:
