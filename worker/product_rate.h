@@ -1,5 +1,5 @@
 /* product_rate.h: how fast this machine's backend multiplies matrices: one linear layer of a size,
- * forward, over and over. For `quadrille calibrate`. */
+ * forward and backward, over and over, as training does it. For `quadrille calibrate`. */
 #ifndef QD_WORKER_PRODUCT_RATE_H
 #define QD_WORKER_PRODUCT_RATE_H
 
@@ -7,8 +7,8 @@
 
 #include "models/graph.h"
 
-/* Seconds, in the round least disturbed, of x[size, size] W[size, size]^T on one thread. QD_ENOMEM,
- * QD_EINTERNAL. */
+/* Seconds of one product of [size, size] matrices on one thread, the mean of the three of a layer
+ * y = x W^T (y, dx, dW), in the median round. QD_ENOMEM, QD_EINTERNAL. */
 int qd_product_seconds(int64_t size, qd_precision precision, double *seconds);
 
 #endif
