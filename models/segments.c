@@ -20,16 +20,18 @@ static void join(qd_segments *s, const qd_buckets *buckets) {
     }
 }
 
-static bool writes(const qd_graph *graph, qd_pass pass, const qd_segment *s) {
-    if (!qd_pass_adds_weights(graph, pass))
-        return false;
-    const qd_node *node = &graph->nodes[pass.node];
+bool qd_segment_has_params_of(const qd_segment *s, const qd_graph *graph, int n) {
+    const qd_node *node = &graph->nodes[n];
     for (int i = 0; i < node->param_count; i++) {
         int64_t offset = graph->params[node->params[i]].offset;
         if (offset >= s->begin && offset < s->end)
             return true;
     }
     return false;
+}
+
+static bool writes(const qd_graph *graph, qd_pass pass, const qd_segment *s) {
+    return qd_pass_adds_weights(graph, pass) && qd_segment_has_params_of(s, graph, pass.node);
 }
 
 /* One that nobody writes is there all the time. */

@@ -24,6 +24,9 @@ typedef struct qd_segments {
     int count;
 } qd_segments;
 
+/* Whether one of the node's parameters lies in it. */
+bool qd_segment_has_params_of(const qd_segment *segment, const qd_graph *graph, int node);
+
 /* Owner of *segments: the caller (qd_segments_destroy). QD_ENOMEM. */
 int qd_segments_create(const qd_graph *graph, const qd_timeline *timeline,
                        const qd_buckets *buckets, qd_segments **segments);

@@ -30,15 +30,7 @@ bool qd_pass_reads_params(const qd_graph *graph, qd_pass pass) {
 }
 
 static bool reads(const qd_graph *graph, qd_pass pass, const qd_segment *s) {
-    if (!qd_pass_reads_params(graph, pass))
-        return false;
-    const qd_node *node = &graph->nodes[pass.node];
-    for (int i = 0; i < node->param_count; i++) {
-        int64_t offset = graph->params[node->params[i]].offset;
-        if (offset >= s->begin && offset < s->end)
-            return true;
-    }
-    return false;
+    return qd_pass_reads_params(graph, pass) && qd_segment_has_params_of(s, graph, pass.node);
 }
 
 static int by_use(const void *left, const void *right) {
