@@ -205,7 +205,8 @@ typedef struct qd_job {
     int layout_reduction;          /* 0: ordered, 1: fast */
     int layout_schedule;           /* index into qd_pipeline_names (models/pipeline.h) */
     /* What each member keeps only its shard of: 0 nothing, 1 what the optimizer keeps, 2 gradients,
-     * too, as far as its slots allow (models/memory_plan.h). The result is the same. */
+     * too, as far as its slots allow (models/memory_plan.h), 3 parameters, too (models/windows.h).
+     * The result is the same. */
     int64_t layout_zero;
     double layout_bucket_mib; /* of gradients that travel together, at least; 0 counts as 4 */
     int64_t checkpoint_every; /* steps; 0: only when stopped and at the end */

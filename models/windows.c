@@ -95,12 +95,3 @@ void qd_windows_destroy(qd_windows *windows) {
     free(windows->window);
     free(windows);
 }
-
-int64_t qd_windows_elements(const qd_windows *windows) {
-    int64_t elements = 0;
-    for (int i = 0; i < windows->count; i++) {
-        const qd_segment *s = &windows->segments->segment[windows->window[i].segment];
-        elements += s->end - s->begin;
-    }
-    return elements;
-}

@@ -30,7 +30,4 @@ int qd_windows_create(const qd_graph *graph, const qd_timeline *timeline, const 
                       qd_windows **windows);
 void qd_windows_destroy(qd_windows *windows);
 
-/* Floats that are gathered for a micro-batch, all windows together. */
-int64_t qd_windows_elements(const qd_windows *windows);
-
 #endif

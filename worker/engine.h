@@ -104,7 +104,8 @@ int qd_engine_backward_input(qd_engine *engine, int64_t micro_batch);
 int qd_engine_backward_weight(qd_engine *engine, int64_t micro_batch);
 
 /* Where parameters are kept by shards (layout.zero 3), all members gather them for every
- * micro-batch. One that has none while others do takes part in what they gather for theirs. */
+ * micro-batch. One that has none while others do takes part in what they gather for theirs, and
+ * computes nothing. Errors of collectives/operation.h. */
 typedef enum qd_engine_stretch {
     QD_ENGINE_FORWARD,
     QD_ENGINE_BACKWARD,

@@ -42,6 +42,10 @@ YAML
   grep -A2 '^slots:' resolved.yaml | grep -q 'tensor: 2'
   "$QUADRILLE" run --dry-run resolved.yaml | cmp - resolved.yaml
   "$QUADRILLE" plan auto.yaml | grep -q '^layout auto'
+  auto 3 "{grid: auto, pp: 2}" # a pipeline, of a schedule and micro-batches that go with it
+  train 2 auto --cluster "$CLUSTER"
+  grep -A9 '^layout:' runs/auto/job.yaml | grep -q 'pp: 2'
+  auto 3 "{grid: auto, tp: 2}"
   sed -i 's/tp: 2/tp: 2, dp: 2/' auto.yaml
   run "$QUADRILLE" run --dry-run -n 2 --cluster "$CLUSTER" auto.yaml
   [ "$status" -eq 78 ]

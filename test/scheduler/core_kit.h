@@ -164,4 +164,15 @@ static inline void kit_end(int64_t job, qd_outcome outcome) {
 
 #define expect_state(job, expected) ck_assert_int_eq(kit_job(job).state, expected)
 
+static inline void feed_at(double seconds, qd_event event) {
+    kit_at(seconds);
+    kit_feed(event);
+}
+
+/* All members of a job's gang. */
+static inline void end_at(double seconds, int64_t job, qd_outcome outcome) {
+    kit_at(seconds);
+    kit_end(job, outcome);
+}
+
 #endif

@@ -9,16 +9,6 @@ static void open_limited(const char *policy, int ranks, int64_t jobs, int64_t ac
     kit_open_policy(ranks, &scheduling);
 }
 
-static void feed_at(double seconds, qd_event event) {
-    kit_at(seconds);
-    kit_feed(event);
-}
-
-static void end_at(double seconds, int64_t job, qd_outcome outcome) {
-    kit_at(seconds);
-    kit_end(job, outcome);
-}
-
 static qd_event of(int account, qd_event event) {
     event.submit.account = account;
     return event;

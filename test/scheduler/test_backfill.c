@@ -7,12 +7,7 @@ static void open_easy(int ranks) {
     kit_open_policy(ranks, scheduling_of("easy"));
 }
 
-static void feed_at(double seconds, qd_event event) {
-    kit_at(seconds);
-    kit_feed(event);
-}
-
-static void end_at(double seconds, int64_t job) {
+static void complete_at(double seconds, int64_t job) {
     kit_at(seconds);
     kit_end(job, QD_OUTCOME_DONE);
 }
@@ -25,7 +20,7 @@ START_TEST(a_wide_job_starts_on_time_though_narrow_ones_keep_coming) {
     feed_at(80, estimated(5, 8, 50)); /* W: can start at 175 */
     int64_t late = 6;
     for (int i = 0; i < 4; i++) {
-        end_at(100 + 25 * i, i + 1);
+        complete_at(100 + 25 * i, i + 1);
         feed_at(100 + 25 * i, estimated(late++, 2, 100));
         expect_state(5, i < 3 ? QD_STATE_PENDING : QD_STATE_RUNNING);
     }
@@ -40,7 +35,7 @@ START_TEST(a_job_that_ends_before_the_head_needs_its_ranks_starts) {
     for (int i = 0; i < 4; i++)
         feed_at(25 * i, estimated(i + 1, 2, 100));
     feed_at(80, estimated(5, 8, 50));
-    end_at(100, 1);
+    complete_at(100, 1);
     feed_at(100, estimated(6, 2, 76));
     expect_state(6, QD_STATE_PENDING); /* would end at 176 */
     feed_at(100, estimated(7, 2, 70));
@@ -76,9 +71,9 @@ START_TEST(a_job_outruns_its_estimate_and_lives_and_the_prediction_moves) {
     expect_state(4, QD_STATE_PENDING);
     feed_at(103, estimated(5, 1, 40)); /* the new prediction covers it */
     expect_state(5, QD_STATE_RUNNING);
-    end_at(143, 5);
+    complete_at(143, 5);
     expect_state(1, QD_STATE_RUNNING);
-    end_at(160, 1);
+    complete_at(160, 1);
     expect_state(2, QD_STATE_RUNNING);
     expect_state(4, QD_STATE_PENDING);
     kit_close();
@@ -93,7 +88,7 @@ START_TEST(nobody_passes_a_head_whose_start_nobody_knows) {
         feed_at(1, estimated(2, 4, 10));
         feed_at(2, estimated(3, 2, 50));
         expect_state(3, QD_STATE_PENDING);
-        end_at(9, 1);
+        complete_at(9, 1);
         expect_state(2, QD_STATE_RUNNING);
         kit_close();
     }
@@ -118,7 +113,7 @@ START_TEST(plans_shorter_than_any_grain_do_not_overlap) {
     feed_at(1e-7, estimated(2, 4, 2e-9));
     feed_at(2e-7, estimated(3, 4, 2e-9));
     ck_assert_int_eq(qd_core_wake_ns(kit.core), 1000);
-    end_at(1e-6, 1);
+    complete_at(1e-6, 1);
     expect_state(2, QD_STATE_RUNNING);
     expect_state(3, QD_STATE_PENDING);
     kit_close();
@@ -148,13 +143,13 @@ START_TEST(a_plan_is_made_anew_when_a_job_ends_early) {
     feed_at(0, estimated(1, 8, 100));
     feed_at(1, estimated(2, 8, 100));
     feed_at(2, estimated(3, 8, 100));
-    end_at(50, 1);
+    complete_at(50, 1);
     expect_state(2, QD_STATE_RUNNING);
     ck_assert_int_eq(qd_core_wake_ns(kit.core), 150000000000);
     feed_at(60, cancel(3, ""));
     feed_at(61, estimated(4, 8, 10));
     ck_assert_int_eq(qd_core_wake_ns(kit.core), 150000000000);
-    end_at(150, 2);
+    complete_at(150, 2);
     expect_state(4, QD_STATE_RUNNING);
     kit_close();
 }

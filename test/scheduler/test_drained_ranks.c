@@ -2,11 +2,6 @@
 #include "core_kit.h"
 #include "scheduler/why.h"
 
-static void feed_at(double seconds, qd_event event) {
-    kit_at(seconds);
-    kit_feed(event);
-}
-
 static qd_event drain_rank(int rank) {
     return (qd_event){.kind = QD_EVENT_RANK_DRAIN, .rank = rank};
 }

@@ -2,16 +2,6 @@
 #include "core_kit.h"
 #include "scheduler/forecast.h"
 
-static void feed_at(double seconds, qd_event event) {
-    kit_at(seconds);
-    kit_feed(event);
-}
-
-static void end_at(double seconds, int64_t job, qd_outcome outcome) {
-    kit_at(seconds);
-    kit_end(job, outcome);
-}
-
 static qd_event after(qd_event event, const char *list) {
     snprintf(event.submit.after, sizeof event.submit.after, "%s", list);
     return event;

@@ -24,11 +24,6 @@ static qd_scheduling only(const char *factor) {
     return s;
 }
 
-static void feed_at(double seconds, qd_event event) {
-    kit_at(seconds);
-    kit_feed(event);
-}
-
 /* Job 1 ends then; which of the others runs now? */
 static int64_t next_at(double seconds) {
     kit_at(seconds);

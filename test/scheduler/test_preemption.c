@@ -12,16 +12,6 @@ static void open_by_class(int ranks, double min_run_s, double grace_s) {
     kit_open_policy(ranks, &scheduling);
 }
 
-static void feed_at(double seconds, qd_event event) {
-    kit_at(seconds);
-    kit_feed(event);
-}
-
-static void end_at(double seconds, int64_t job, qd_outcome outcome) {
-    kit_at(seconds);
-    kit_end(job, outcome);
-}
-
 static qd_event of_class(int importance, qd_event event) {
     event.submit.importance = importance;
     return event;

@@ -2,11 +2,6 @@
 #include "core_kit.h"
 #include "scheduler/why.h"
 
-static void feed_at(double seconds, qd_event event) {
-    kit_at(seconds);
-    kit_feed(event);
-}
-
 static qd_event progress(int64_t job, int64_t step, int64_t saved, int64_t steps) {
     return (qd_event){.kind = QD_EVENT_PROGRESS,
                       .job = job,

@@ -4,11 +4,6 @@
 
 static qd_why why;
 
-static void feed_at(double seconds, qd_event event) {
-    kit_at(seconds);
-    kit_feed(event);
-}
-
 static void open_policy(const char *policy, int ranks) {
     kit_open_policy(ranks, scheduling_of(policy));
 }
