@@ -5,6 +5,7 @@
 #include "models/pipeline.h"
 #include "models/planner_search.h"
 #include "runtime/error.h"
+#include "runtime/text.h"
 
 enum { MOST_RANKS = 1 << 20 };
 
@@ -15,7 +16,7 @@ static double gib(double bytes) {
 const char *qd_plan_layout_text(const qd_plan_layout *l, char *text, size_t size) {
     int n = snprintf(
         text, size, "dp %d, pp %d, tp %d, zero %d, %" PRId64 " slot%s of %" PRId64 " micro-batch%s",
-        l->dp, l->pp, l->tp, l->zero, l->slots, l->slots == 1 ? "" : "s", l->micro_batches,
+        l->dp, l->pp, l->tp, l->zero, l->slots, qd_plural(l->slots), l->micro_batches,
         l->micro_batches == 1 ? "" : "es");
     if (l->pp > 1)
         n += snprintf(text + n, size - (size_t)n, ", %s", qd_pipeline_names[l->schedule]);
@@ -23,7 +24,7 @@ const char *qd_plan_layout_text(const qd_plan_layout *l, char *text, size_t size
         n += snprintf(text + n, size - (size_t)n, " of %d chunks", l->chunks);
     if (l->recompute > 0)
         snprintf(text + n, size - (size_t)n, ", %d block%s recomputed", l->recompute,
-                 l->recompute == 1 ? "" : "s");
+                 qd_plural(l->recompute));
     return text;
 }
 

@@ -47,6 +47,10 @@ void qd_text_add_bytes(qd_text *text, const char *bytes, size_t length) {
     text->bytes[text->length] = '\0';
 }
 
+const char *qd_plural(long long count) {
+    return count == 1 ? "" : "s";
+}
+
 void qd_text_fini(qd_text *text) {
     free(text->bytes);
     *text = (qd_text){0};

@@ -19,6 +19,9 @@ void qd_text_add(qd_text *text, const char *fmt, ...) __attribute__((format(prin
 /* Adds length bytes as they are. */
 void qd_text_add_bytes(qd_text *text, const char *bytes, size_t length);
 
+/* The ending of a noun that is counted: "" of one, "s" of any other number. */
+const char *qd_plural(long long count);
+
 /* Frees the bytes; text is {0} again. */
 void qd_text_fini(qd_text *text);
 

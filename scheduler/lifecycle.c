@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "runtime/error.h"
+#include "runtime/text.h"
 #include "scheduler/core_internal.h"
 #include "scheduler/gates.h"
 #include "scheduler/placement.h"
@@ -26,10 +27,6 @@ static void set_reason(qd_job_record *job, const char *fmt, ...) {
 }
 
 /* "1 rank", "2 ranks" */
-static const char *plural(int count) {
-    return count == 1 ? "" : "s";
-}
-
 static void announce(qd_core *core, const qd_job_record *job) {
     qd_action action = {.kind = QD_ACTION_JOB_STATE,
                         .job = job->job,
@@ -179,7 +176,7 @@ void qd_job_reconsider(qd_core *core, qd_job_record *job) {
     core->timetable.stale = true;
     if (gate == QD_GATE_OPEN)
         set_reason(job, "waits for %d rank%s", job->submit.ranks_min,
-                   plural(job->submit.ranks_min));
+                   qd_plural(job->submit.ranks_min));
     enter_gate_or_queue(core, job);
 }
 
@@ -202,7 +199,7 @@ static void cancel_if_forbidden(qd_core *core, qd_job_record *job) {
 
 void qd_job_submitted(qd_core *core, const qd_submission *submission) {
     qd_job_record *job = qd_jobs_add(&core->jobs, submission);
-    set_reason(job, "waits for %d rank%s", job->submit.ranks_min, plural(job->submit.ranks_min));
+    set_reason(job, "waits for %d rank%s", job->submit.ranks_min, qd_plural(job->submit.ranks_min));
     job->submit_ns = job->held_ns = core->now_ns;
     qd_gates_tie(core, job);
     enter_gate_or_queue(core, job);
@@ -220,7 +217,7 @@ void qd_job_cancel_if_too_wide(qd_core *core, qd_job_record *job) {
     if (job->state != QD_STATE_PENDING || job->submit.ranks_min <= alive)
         return;
     set_reason(job, "needs %d rank%s, %d worker%s alive", job->submit.ranks_min,
-               plural(job->submit.ranks_min), alive, alive == 1 ? " is" : "s are");
+               qd_plural(job->submit.ranks_min), alive, alive == 1 ? " is" : "s are");
     change_state(core, job, QD_STATE_CANCELLED);
 }
 
@@ -244,7 +241,7 @@ void qd_job_start(qd_core *core, qd_job_record *job, int ranks, const char *why)
     qd_placement_choose(&core->ranks, ranks, job->ranks);
     for (int i = 0; i < ranks; i++)
         qd_ranks_hold(&core->ranks, job->ranks[i], job->job, job->attempt);
-    set_reason(job, "runs on %d rank%s", ranks, plural(ranks));
+    set_reason(job, "runs on %d rank%s", ranks, qd_plural(ranks));
     change_state(core, job, QD_STATE_RUNNING);
     job->start_ns = core->now_ns;
     qd_progress_begin(job, core->now_ns);
@@ -430,7 +427,7 @@ static void end_job(qd_core *core, qd_job_record *job) {
         job->preempted = job->cut_off = false;
         job->gang = (qd_gang){0};
         set_reason(job, "%s, waits for %d rank%s", saved ? "saved" : "cut off",
-                   job->submit.ranks_min, plural(job->submit.ranks_min));
+                   job->submit.ranks_min, qd_plural(job->submit.ranks_min));
     }
     if (state == QD_STATE_COMPLETED)
         set_reason(job, "all steps done");

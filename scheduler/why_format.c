@@ -8,7 +8,7 @@ static double seconds(int64_t from_ns, int64_t to_ns) {
 /* " LABEL in 95.0 s", " LABEL unknown" */
 static void add_instant(const qd_why *why, const char *label, int64_t at_ns, qd_text *out) {
     if (at_ns == QD_NEVER)
-        qd_text_add(out, " %s at a time that nobody knows", label);
+        qd_text_add(out, " %s at an unknown time", label);
     else
         qd_text_add(out, " %s in %.1f s", label, seconds(why->now_ns, at_ns));
 }
@@ -34,14 +34,16 @@ static void add_reason(const qd_why *why, const qd_why_reason *reason, qd_text *
     qd_text_add(out, "  %s for %.1f s", qd_reason_names[reason->reason],
                 seconds(reason->since_ns, why->now_ns));
     if (reason->reason == QD_REASON_NODES)
-        qd_text_add(out, "; needs %d ranks, %d are drained or have not come yet", why->ranks,
-                    reason->ranks);
+        qd_text_add(out, "; needs %d rank%s, drained or not come yet: %d", why->ranks,
+                    qd_plural(why->ranks), reason->ranks);
     else if (reason->reason == QD_REASON_CLEANING)
-        qd_text_add(out, "; %d of its members have not answered", reason->ranks);
+        qd_text_add(out, "; members that have not answered: %d", reason->ranks);
     else if (reason->reason == QD_REASON_RESOURCES)
-        qd_text_add(out, "; needs %d ranks, %d are free", why->ranks, reason->ranks);
+        qd_text_add(out, "; needs %d rank%s, free: %d", why->ranks, qd_plural(why->ranks),
+                    reason->ranks);
     if (reason->until_ns != QD_NEVER)
-        qd_text_add(out, "; until in %.1f s", seconds(why->now_ns, reason->until_ns));
+        qd_text_add(out, "; for another %.1f s, as predicted",
+                    seconds(why->now_ns, reason->until_ns));
     add_blockers(why, reason, out);
     qd_text_add(out, "\n");
 }
@@ -54,7 +56,7 @@ void qd_why_format(const qd_why *why, qd_text *out) {
         add_instant(why, "start", why->start_ns, out);
         qd_text_add(out, "\n");
     } else if (why->state == QD_STATE_RUNNING) {
-        qd_text_add(out, "  on %d ranks, predicted to", why->ranks);
+        qd_text_add(out, "  on %d rank%s, predicted to", why->ranks, qd_plural(why->ranks));
         add_instant(why, "end", why->end_ns, out);
         qd_text_add(out, "\n");
     }

@@ -213,7 +213,7 @@ YAML
   ended
   [ $status -ne 0 ]
   gone_within 20
-  [ -z "$(shm_files)" ]
+  no_shm_left
   on 1x4 200 --resume > second
   grep -q 'tp 4' second
   cmp runs/grid/steps.jsonl one

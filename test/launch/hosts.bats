@@ -37,7 +37,7 @@ ended_by() {
   $stop
   ended
   gone_within 20
-  [ -z "$(shm_files)" ]
+  no_shm_left
 }
 
 stop_launcher() {

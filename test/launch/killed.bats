@@ -19,7 +19,7 @@ killed_and_resumed() {
     "$1" || true
     ended
     gone_within 20
-    [ -z "$(shm_files)" ]
+    no_shm_left
     resume=--resume
   done
   train 2 small --resume

@@ -70,7 +70,7 @@ load helpers
   done
   grep -q "^first: job 1 RUNNING" why
   grep -q "^second: job 2 PENDING" why
-  grep -q "^  Resources .*; needs 1 ranks, 0 are free; job 1 (end" why
+  grep -q "^  Resources .*; needs 1 rank, free: 0;.* job 1 (end" why
   "$QUADRILLE" why --json --if time=1h second > json
   jq -e '.name == "second" and (.start_s == null or .start_s > 0) and (.reasons | map(.reason)) == ["Resources"]' json
   run "$QUADRILLE" why --if ranks=2 second

@@ -234,8 +234,8 @@ START_TEST(people_read_it_in_lines) {
     qd_why_format(&why, &text);
     ck_assert_str_eq(text.bytes,
                      "job 4 PENDING for 0.0 s: waits for 4 ranks\n"
-                     "  waited 0.0 s, predicted to start at a time that nobody knows\n"
-                     "  Resources for 0.0 s; needs 4 ranks, 1 are free; jobs 1 (ends in 80.0 s), 2 "
+                     "  waited 0.0 s, predicted to start at an unknown time\n"
+                     "  Resources for 0.0 s; needs 4 ranks, free: 1; jobs 1 (ends in 80.0 s), 2 "
                      "(end unknown)\n"
                      "  Priority for 0.0 s; job 3\n");
     text.length = 0;
