@@ -38,6 +38,17 @@ START_TEST(linear_takes_any_leading_dimensions) {
 }
 END_TEST
 
+/* The gradient of such a weight is added up panel by panel of 256 rows. */
+START_TEST(linear_takes_more_rows_than_a_panel_has) {
+    op_check(&(op_case){.op = &qd_op_linear,
+                        .input_count = 1,
+                        .param_count = 2,
+                        .inputs = {SHAPE(2, 135, 17)},
+                        .params = {SHAPE(18, 17), SHAPE(18)},
+                        .reference = linear_reference});
+}
+END_TEST
+
 START_TEST(linear_may_flatten_all_but_the_samples) {
     op_check(&(op_case){.op = &qd_op_linear,
                         .attributes.linear.flatten = true,
@@ -301,6 +312,7 @@ int main(void) {
     TCase *tc = tcase_create("op basics");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, linear_takes_any_leading_dimensions);
+    tcase_add_test(tc, linear_takes_more_rows_than_a_panel_has);
     tcase_add_test(tc, linear_may_flatten_all_but_the_samples);
     tcase_add_test(tc, linear_is_the_same_layer_in_any_number_of_tensor_slots);
     tcase_add_test(tc, what_is_summed_over_rows_is_the_same_in_any_number_of_tensor_slots);

@@ -173,6 +173,7 @@ static void linear_open(alone *a, int64_t n, int64_t in, int64_t out, bool input
     int x = add_value(a, "x", QD_F32, 2, n, in);
     int params[] = {add_param(a, "w", 2, out, in), add_param(a, "b", 1, out, 0)};
     ck_assert_int_ge(qd_graph_add_node(a->graph, &qd_op_linear, "l", &x, 1, params, 2), 0);
+    ck_assert_int_eq(qd_backend_cpu.prepare(a->context, a->graph), 0);
     a->operands = (qd_operands){
         .inputs = {random_buffer(n * in, 1)},
         .params = {random_buffer(out * in, 2), random_buffer(out, 3)},
@@ -180,6 +181,7 @@ static void linear_open(alone *a, int64_t n, int64_t in, int64_t out, bool input
         .output_grad = random_buffer(n * out, 4),
         .input_grads = {input_grad ? buffer(n * in) : NULL},
         .param_grads = {buffer(out * in), buffer(out)},
+        .scratch = buffer(a->graph->nodes[0].scratch),
     };
 }
 
@@ -193,6 +195,7 @@ static void free_operands(qd_operands *o) {
     free(o->output);
     free(o->output_grad);
     free(o->saved);
+    free(o->scratch);
 }
 
 static void check_linear(int64_t n, int64_t in, int64_t out, bool differences) {

@@ -18,6 +18,7 @@ typedef struct layer {
     float *parts;             /* scratch for the partial results of slots */
     /* Scratch for what a slot has of rows of n, of rows of out, and of a result, packed. */
     float *rows, *columns, *result;
+    float *panels; /* scratch of products over rows */
 } layer;
 
 static layer layer_of(qd_backend_context *context, const qd_graph *graph, const qd_node *node,
@@ -63,14 +64,29 @@ static int64_t result_room(const layer *l) {
     return rows > columns ? rows : columns;
 }
 
+/* Of the gradient of the weights of each slot. */
+static int64_t panels_room(const layer *l) {
+    int64_t most = 0;
+    if (l->slots.count == 1)
+        return QD_CPU(product_over_rows_scratch)(l->out, l->in, l->n);
+    for (int slot = 0; slot < l->slots.count; slot++) {
+        int64_t first, end;
+        qd_slots_range(&l->slots, slot, &first, &end);
+        int64_t out = l->cuts_out ? end - first : l->out, in = l->cuts_out ? l->in : end - first;
+        int64_t room = QD_CPU(product_over_rows_scratch)(out, in, l->n);
+        most = room > most ? room : most;
+    }
+    return most;
+}
+
 /* Scratch: the partial results of slots (which the operator asks for), then what products take of
- * x, w and dy, and what a slot has of them. */
+ * x, w and dy, what a slot has of them, and panels. */
 static int prepare(qd_backend_context *context, const qd_graph *graph, qd_node *node, void **made) {
     layer l = layer_of(context, graph, node, &(qd_operands){0});
     node->scratch = qd_align_floats(node->scratch) + taken_room(context, graph, l.x_rows) +
                     taken_room(context, graph, l.y_rows) +
                     QD_CPU(take_param_scratch)(context, graph, l.in * l.out) + rows_room(&l) +
-                    columns_room(&l) + result_room(&l);
+                    columns_room(&l) + result_room(&l) + panels_room(&l);
     *made = NULL;
     return 0;
 }
@@ -100,11 +116,10 @@ static int take(layer *l, const qd_graph *graph, const qd_node *node, const qd_o
         rc = take_rows(l, graph, operands->inputs[0], l->x_rows, &scratch, &l->x);
     if (!rc && l->dy)
         rc = take_rows(l, graph, l->dy, l->y_rows, &scratch, &l->dy_taken);
-    if (l->slots.count == 1)
-        return rc;
     l->rows = scratch;
     l->columns = l->rows + rows_room(l);
     l->result = l->columns + columns_room(l);
+    l->panels = l->result + result_room(l);
     return rc;
 }
 
@@ -205,9 +220,9 @@ static int weight_grad_of_outputs(const layer *l, int64_t first, int64_t end, fl
     qd_tensor dy = l->dy_taken;
     if (l->slots.count > 1)
         dy = QD_CPU(pack)(dy, l->n, l->out, first, width, l->rows);
-    return QD_CPU(product)(
-        l->context, width, l->in, l->n, (qd_operand){.tensor = dy, .transposed = true},
-        (qd_operand){.tensor = l->x}, (qd_product){dw + first * l->in, l->in, adds ? 1.0f : 0.0f});
+    return QD_CPU(product_over_rows)(
+        l->context, width, l->in, l->n, (qd_operand){.tensor = dy}, (qd_operand){.tensor = l->x},
+        (qd_product){dw + first * l->in, l->in, adds ? 1.0f : 0.0f}, l->panels);
 }
 
 /* The same of the inputs [first, end), by way of a packed result. */
@@ -216,9 +231,10 @@ static int weight_grad_of_inputs(const layer *l, int64_t first, int64_t end, flo
     qd_tensor x = QD_CPU(pack)(l->x, l->n, l->in, first, width, l->rows);
     if (adds)
         QD_CPU(pack_floats)(l->result, dw, l->out, l->in, first, width);
-    int rc = QD_CPU(product)(
-        l->context, l->out, width, l->n, (qd_operand){.tensor = l->dy_taken, .transposed = true},
-        (qd_operand){.tensor = x}, (qd_product){.data = l->result, .beta = adds ? 1.0f : 0.0f});
+    int rc = QD_CPU(product_over_rows)(
+        l->context, l->out, width, l->n, (qd_operand){.tensor = l->dy_taken},
+        (qd_operand){.tensor = x}, (qd_product){.data = l->result, .beta = adds ? 1.0f : 0.0f},
+        l->panels);
     QD_CPU(unpack_floats)(dw, l->result, l->out, l->in, first, width, false);
     return rc;
 }

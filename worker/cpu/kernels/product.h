@@ -28,6 +28,15 @@ typedef struct qd_operand {
 int QD_CPU(product)(qd_backend_context *context, int64_t m, int64_t n, int64_t k, qd_operand a,
                     qd_operand b, qd_product c);
 
+/*
+ * C[m, n] = A^T B + beta C for A[rows, m], B[rows, n], as they are stored: what the gradient of a
+ * weight is. The scratch is that many floats, and aligned. The bits of C depend on extents, strides
+ * and contents alone.
+ */
+int64_t QD_CPU(product_over_rows_scratch)(int64_t m, int64_t n, int64_t rows);
+int QD_CPU(product_over_rows)(qd_backend_context *context, int64_t m, int64_t n, int64_t rows,
+                              qd_operand a, qd_operand b, qd_product c, float *scratch);
+
 /* Whether the products of this graph take bf16 itself. */
 bool QD_CPU(takes_narrow)(const qd_backend_context *context, const qd_graph *graph);
 

@@ -50,6 +50,10 @@ static int64_t rows_scratch(const qd_recurrence *r) {
     return rows > turned ? rows : turned;
 }
 
+static int64_t by_step_scratch(const qd_recurrence *r) {
+    return QD_CPU(take_scratch)(r->context, r->graph, r->t * r->n * widest(r));
+}
+
 int QD_CPU(recurrence_prepare)(qd_backend_context *context, const qd_graph *graph, qd_node *node,
                                void **made) {
     qd_recurrence r = QD_CPU(recurrence_of)(context, graph, node, &(qd_operands){0});
@@ -57,7 +61,8 @@ int QD_CPU(recurrence_prepare)(qd_backend_context *context, const qd_graph *grap
     node->scratch = qd_align_floats(node->scratch) +
                     QD_CPU(take_param_scratch)(context, graph, r.rows * r.in) +
                     QD_CPU(take_param_scratch)(context, graph, r.rows * r.width) +
-                    rows_scratch(&r) + QD_CPU(take_scratch)(context, graph, r.t * r.n * widest(&r));
+                    rows_scratch(&r) + by_step_scratch(&r) +
+                    QD_CPU(product_over_rows_scratch)(MOST_GRADS * r.width, widest(&r), r.t * r.n);
     return 0;
 }
 
@@ -165,10 +170,11 @@ static int weight_grad(const qd_recurrence *r, const qd_gate_grads *g, qd_gate_r
                        bool adds) {
     if (range.count == 0)
         return 0;
-    return QD_CPU(product)(
+    return QD_CPU(product_over_rows)(
         r->context, range.count, width, count,
-        (qd_operand){g->taken, first + range.column, .transposed = true, .stride = g->stride},
-        (qd_operand){.tensor = rows}, (qd_product){dw + range.row * width, 0, adds ? 1.0f : 0.0f});
+        (qd_operand){g->taken, first + range.column, .stride = g->stride},
+        (qd_operand){.tensor = rows}, (qd_product){dw + range.row * width, 0, adds ? 1.0f : 0.0f},
+        r->taken + rows_scratch(r) + by_step_scratch(r));
 }
 
 /* dW_hh: gradients of the steps from the second on, by the states of those before. */

@@ -18,7 +18,8 @@ typedef struct qd_recurrence {
     const int32_t *lengths;           /* [n]; NULL: all are t */
     qd_tensor w_ih_taken, w_hh_taken; /* as products take them */
     float *taken; /* scratch for what products take of everything else: of the rows of all steps, in
-                     forward of the turned weights and the states, and behind them of by_step */
+                     forward of the turned weights and the states, and behind them of by_step;
+                     then of products over rows */
 } qd_recurrence;
 
 /* Raises the node's scratch by what products take. */
