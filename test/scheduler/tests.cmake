@@ -1,14 +1,19 @@
 qd_test(scheduler test_policy qd_scheduler)
 qd_test(scheduler test_core qd_scheduler)
 
+# Random histories, and the witness that judges them: for the property tests and the fuzzer.
+set(QD_CORE_TRIAL core_trial.c core_witness.c witness_books.c witness_events.c witness_actions.c witness_queue.c
+  witness_accounts.c witness_room.c witness_ends.c)
+list(TRANSFORM QD_CORE_TRIAL PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/scheduler/)
+
 qd_test(scheduler test_core_properties qd_scheduler)
-target_sources(test_core_properties PRIVATE scheduler/core_witness.c scheduler/core_trial.c)
+target_sources(test_core_properties PRIVATE ${QD_CORE_TRIAL})
 
 qd_test(scheduler test_core_memory qd_scheduler)
 target_link_options(test_core_memory PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
 
 qd_test(scheduler test_journal qd_scheduler)
-target_sources(test_journal PRIVATE scheduler/core_witness.c scheduler/core_trial.c)
+target_sources(test_journal PRIVATE ${QD_CORE_TRIAL})
 
 qd_test(scheduler test_cluster qd_scheduler)
 qd_test(scheduler test_broken_files qd_scheduler)
@@ -16,10 +21,10 @@ qd_test(scheduler test_broken_files qd_scheduler)
 qd_test(scheduler test_trace qd_scheduler ZLIB::ZLIB)
 
 qd_test(scheduler test_plan_structures qd_scheduler)
-target_sources(test_plan_structures PRIVATE scheduler/core_witness.c scheduler/core_trial.c)
+target_sources(test_plan_structures PRIVATE ${QD_CORE_TRIAL})
 
 qd_test(scheduler test_simulator qd_scheduler)
-target_sources(test_simulator PRIVATE scheduler/core_witness.c scheduler/core_trial.c scheduler/naive_scheduler.c)
+target_sources(test_simulator PRIVATE ${QD_CORE_TRIAL} scheduler/naive_scheduler.c)
 
 qd_test(scheduler test_backfill qd_scheduler)
 qd_test(scheduler test_multifactor qd_scheduler)

@@ -1,0 +1,98 @@
+/*
+ * core_witness_internal.h: the seams between the files of the witness (core_witness.h), one for
+ * each kind of promise. A new promise goes where its kind is, and into core_witness.c, which says
+ * when it must hold.
+ */
+#ifndef QD_TEST_SCHEDULER_CORE_WITNESS_INTERNAL_H
+#define QD_TEST_SCHEDULER_CORE_WITNESS_INTERNAL_H
+
+#include "core_witness.h"
+
+/* Notes which rule was broken; always false. */
+bool broken(witness *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- witness_books.c: what the witness's books say of jobs and ranks ---- */
+
+bool over(qd_job_state state);
+
+/* Reads "KIND:JOB" from a list with commas; NULL behind the last. */
+const char *read_after(const char *text, char kind[8], long long *job);
+
+/* Counts the jobs that this one waits for, and those whose ends forbid it ever to run. */
+void look_at_after(const witness *w, const witness_job *job, int *waits, int *forbid);
+int count_ranks(const witness *w, bool (*is)(const witness_rank *));
+bool is_alive(const witness_rank *r);
+bool is_free(const witness_rank *r);
+bool is_on_its_way(const witness_rank *r);
+
+/* In the queue: no hold, begin or other job keeps it out. */
+bool waits_for_ranks(const witness *w, const witness_job *job);
+int step_of(const qd_submission *s);
+
+/* Whether it has run, in all its attempts, for its limit. */
+bool is_late(const witness *w, const witness_job *job);
+bool grace_is_over(const witness *w, const witness_job *job);
+
+/* Ranks that others can have when it ends. */
+int live_in_service(const witness *w, const witness_job *job);
+bool may_start(const witness *w);
+bool somebody_saves(const witness *w);
+
+/* ---- witness_events.c: what may come in, and what an event means by itself ---- */
+
+void note_event(witness *w, const qd_event *e);
+
+/* ---- witness_actions.c: what may come out ---- */
+
+bool see_action(witness *w, const qd_event *event, const qd_action *a);
+
+/* ---- witness_queue.c: who comes first, who may pass, and what is left idle ---- */
+
+bool nobody_was_passed(witness *w);
+
+/* Backfill: what starts behind the head leaves it the start that it was promised. Only jobs behind
+ * the present head can have started without it: those before it are not pending any more. */
+bool the_head_is_not_delayed(witness *w);
+bool the_head_does_not_wait_for_nothing(witness *w);
+
+/* Whoever the head is, it would fit; what is being saved may be kept for another. */
+bool not_all_wait_though_each_fits(witness *w);
+
+/* Where ranks are given to whoever fits. */
+bool nobody_waits_beside_idle_ranks(witness *w);
+
+/* Of two jobs that started together, dealt round robin in order: one below its most has at most one
+ * spare rank less than an earlier, none less than a later; and no rank is left. */
+bool spare_ranks_are_dealt_fairly(witness *w);
+
+/* ---- witness_accounts.c: what accounts may hold ---- */
+
+bool accounts_keep_their_limits(witness *w);
+
+/* Which jobs their accounts keep out of the queue, in the core's own words: whether rightly so is
+ * checked (accounts_keep_their_limits). */
+void note_limits(witness *w, const qd_core *core);
+
+/* ---- witness_room.c: who makes room, and for how long ---- */
+
+/* What is free or being saved would not be enough for who waits first with a claim, had one of
+ * those that were told just now been let off. Who that is, the witness does not know: some job of a
+ * higher class, for whom each of them was needed. */
+bool nobody_makes_room_for_nothing(witness *w);
+bool nobody_saves_past_the_grace(witness *w);
+
+/* ---- witness_ends.c: how jobs end, and that they do ---- */
+
+/* The end that the members' words add up to. */
+qd_job_state right_end(const witness *w, const witness_job *job);
+
+/* Nobody waits for what will never be. */
+bool nobody_waits_for_ever(witness *w);
+
+/* Whoever cannot go on was told so; whoever was not told goes on. */
+bool members_know_their_orders(witness *w);
+bool shutdown_comes_when_due(witness *w);
+bool views_agree(witness *w, const qd_core *core);
+bool nobody_runs_past_its_limit(witness *w);
+
+#endif

@@ -1,0 +1,139 @@
+#include "core_witness_internal.h"
+
+#include <string.h>
+
+static bool ranks_are_a_set(const witness *w, const qd_action *a) {
+    for (int i = 0; i < a->rank_count; i++)
+        if (a->ranks[i] < 1 || a->ranks[i] > w->worker_ranks ||
+            (i > 0 && a->ranks[i] <= a->ranks[i - 1]))
+            return false;
+    return a->rank_count > 0;
+}
+
+static bool see_start(witness *w, witness_job *job, const qd_action *a) {
+    if (job->state != QD_STATE_RUNNING || job->held)
+        return broken(w, "job %lld started though it is held", (long long)a->job);
+    if (w->draining)
+        return broken(w, "job %lld started after a drain", (long long)a->job);
+    if (count_ranks(w, is_on_its_way) > 0)
+        return broken(w, "job %lld started before all workers had come", (long long)a->job);
+    if (a->rank_count < job->submit.ranks_min || a->rank_count > job->submit.ranks_max ||
+        (a->rank_count - job->submit.ranks_min) % step_of(&job->submit) != 0)
+        return broken(w, "job %lld got %d ranks", (long long)a->job, a->rank_count);
+    if (a->attempt != job->attempt + 1 || a->epoch <= w->epoch || job->live > 0)
+        return broken(w, "job %lld: attempt %d, epoch %u", (long long)a->job, a->attempt, a->epoch);
+    job->members = 0;
+    for (int i = 0; i < a->rank_count; i++) {
+        if (!is_free(&w->ranks[a->ranks[i]]))
+            return broken(w, "rank %d was given to job %lld though it is not free", a->ranks[i],
+                          (long long)a->job);
+        w->ranks[a->ranks[i]].job = a->job;
+        job->members |= UINT64_C(1) << (a->ranks[i] - 1);
+    }
+    w->epoch = a->epoch;
+    job->attempt = a->attempt;
+    job->size = job->live = job->granted = a->rank_count;
+    job->start_ns = w->time_ns;
+    job->told = job->measured = false;
+    job->started_now = true;
+    return true;
+}
+
+/* Under preemption by class: it has run for long enough, has something new to save, and somebody of
+ * a higher class waits. */
+static bool may_make_room(const witness *w, const witness_job *job) {
+    bool wanted = false;
+    for (int i = 0; i < w->job_count; i++)
+        wanted = wanted || (waits_for_ranks(w, &w->jobs[i]) &&
+                            w->jobs[i].submit.importance > job->submit.importance);
+    return wanted && !job->submit.keeps_ranks && (job->told || !job->submit.tells) &&
+           w->time_ns - job->start_ns >= w->min_run_ns;
+}
+
+/* STOP and ABORT go to exactly the members that have not ended, once. */
+static bool see_order(witness *w, witness_job *job, const qd_action *a) {
+    int live[WITNESS_MAX_RANKS];
+    int count = witness_live_members(w, a->job, live);
+    bool *told = a->kind == QD_ACTION_STOP ? &job->stopped : &job->aborted;
+    if (*told || job->aborted)
+        return broken(w, "job %lld was told twice to end", (long long)a->job);
+    if (a->kind == QD_ACTION_STOP && !w->draining && is_late(w, job))
+        job->timed_out = true;
+    else if (a->kind == QD_ACTION_STOP && !w->draining && w->preempts &&
+             job->state != QD_STATE_PENDING && (!w->by_class || may_make_room(w, job)))
+        job->makes_room = true;
+    else if (a->kind == QD_ACTION_STOP && !w->draining)
+        return broken(w, "job %lld was stopped without a drain", (long long)a->job);
+    if (a->attempt != job->attempt || count != a->rank_count ||
+        memcmp(live, a->ranks, (size_t)count * sizeof live[0]) != 0)
+        return broken(w, "job %lld: %s to others than its live members", (long long)a->job,
+                      qd_action_names[a->kind]);
+    *told = true;
+    if (a->kind == QD_ACTION_STOP) {
+        job->stopped_ns = w->time_ns;
+        job->stopped_now = true;
+    }
+    bool hopeless =
+        job->ended[QD_OUTCOME_FAILED] || job->ended[QD_OUTCOME_ABORTED] || job->cancelled;
+    job->cut = a->kind == QD_ACTION_ABORT && !hopeless && grace_is_over(w, job);
+    return true;
+}
+
+/* Saved, and back in the queue. */
+static void requeue(const witness *w, witness_job *job) {
+    job->run_before_ns += w->time_ns - job->start_ns;
+    job->size = job->live = 0;
+    job->members = 0;
+    memset(job->ended, 0, sizeof job->ended);
+    job->stopped = job->aborted = job->makes_room = job->cut = false;
+    job->state = QD_STATE_PENDING;
+}
+
+static bool see_state(witness *w, witness_job *job, const qd_action *a) {
+    if (over(job->state))
+        return broken(w, "job %lld left its last state", (long long)a->job);
+    if (!a->reason || !a->reason[0])
+        return broken(w, "job %lld is %s for no reason", (long long)a->job,
+                      qd_job_state_names[a->state]);
+    bool ended = job->size > 0 && job->live == 0;
+    if (a->state == QD_STATE_PENDING && ended && right_end(w, job) == QD_STATE_PENDING) {
+        requeue(w, job);
+        return true;
+    }
+    if (a->state == job->state || (a->state == QD_STATE_PENDING && job->state != QD_STATES))
+        return broken(w, "job %lld became %s", (long long)a->job, qd_job_state_names[a->state]);
+    if (over(a->state) && (job->live > 0 || a->state != right_end(w, job)))
+        return broken(w, "job %lld ended as %s with %d members left, not as %s", (long long)a->job,
+                      qd_job_state_names[a->state], job->live,
+                      qd_job_state_names[right_end(w, job)]);
+    if (a->state == QD_STATE_FAILED &&
+        (a->exit_code != job->exit_code ||
+         (job->first_failure[0] && strcmp(a->reason, job->first_failure) != 0)))
+        return broken(w, "job %lld failed with code %d: %s", (long long)a->job, a->exit_code,
+                      a->reason);
+    job->state = a->state;
+    return true;
+}
+
+static bool see_shutdown(witness *w, const qd_event *event) {
+    if (w->shut_down || !(w->closed || w->draining))
+        return broken(w, "shutdown after %s comes twice or too early", qd_event_names[event->kind]);
+    w->shut_down = true;
+    return true;
+}
+
+bool see_action(witness *w, const qd_event *event, const qd_action *a) {
+    if (w->shut_down)
+        return broken(w, "%s after SHUTDOWN in one event", qd_action_names[a->kind]);
+    if (a->kind == QD_ACTION_SHUTDOWN)
+        return see_shutdown(w, event);
+    witness_job *job = witness_find(w, a->job);
+    if (!job)
+        return broken(w, "an action for job %lld, which nobody submitted", (long long)a->job);
+    if (a->kind == QD_ACTION_JOB_STATE)
+        return see_state(w, job, a);
+    if (!ranks_are_a_set(w, a))
+        return broken(w, "%s of job %lld: its ranks are no ascending set of workers",
+                      qd_action_names[a->kind], (long long)a->job);
+    return a->kind == QD_ACTION_START ? see_start(w, job, a) : see_order(w, job, a);
+}

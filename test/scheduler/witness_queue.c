@@ -1,0 +1,143 @@
+#include "core_witness_internal.h"
+
+#include <string.h>
+
+/* Of ranks, beyond the least. */
+static int steps_of(const witness_job *job) {
+    return (job->granted - job->submit.ranks_min) / step_of(&job->submit);
+}
+
+static int64_t estimate(const witness_job *job) {
+    int64_t run = job->submit.estimate_ns > 0 ? job->submit.estimate_ns : INT64_MAX;
+    return job->submit.limit_ns > 0 && job->submit.limit_ns < run ? job->submit.limit_ns : run;
+}
+
+/* Whether a comes before b in the queues that nobody may pass. */
+static bool comes_before(const witness *w, const witness_job *a, const witness_job *b) {
+    bool shortest = strcmp(w->policy, "sjf") == 0;
+    if (shortest && estimate(a) != estimate(b))
+        return estimate(a) < estimate(b);
+    return a->submit.job < b->submit.job;
+}
+
+static const witness_job *find_head(const witness *w) {
+    const witness_job *head = NULL;
+    for (int i = 0; i < w->job_count; i++)
+        if (waits_for_ranks(w, &w->jobs[i]) && (!head || comes_before(w, &w->jobs[i], head)))
+            head = &w->jobs[i];
+    return head;
+}
+
+bool nobody_was_passed(witness *w) {
+    const witness_job *head = find_head(w);
+    for (int i = 0; head && i < w->job_count; i++)
+        if (w->jobs[i].started_now && comes_before(w, head, &w->jobs[i]))
+            return broken(w, "job %lld passed one that waits", (long long)w->jobs[i].submit.job);
+    return true;
+}
+
+/* When a job that holds ranks is predicted to end: once a prediction has passed, it grows by half
+ * and one ns until it lies ahead. */
+static int64_t predicted_end(const witness *w, const witness_job *job) {
+    int64_t run = estimate(job);
+    if (job->measured)
+        run = job->told_ns - job->start_ns + job->steps_left * job->step_ns;
+    if (run == INT64_MAX)
+        return run;
+    while (job->start_ns + run <= w->time_ns)
+        run += run / 2 + 1;
+    int64_t limit = job->start_ns + job->submit.limit_ns;
+    bool capped = limit > w->time_ns && limit < job->start_ns + run;
+    return capped ? limit : job->start_ns + run;
+}
+
+/* When enough ranks for the head will be free, as predicted. without_new: as if nothing behind it
+ * had started now. INT64_MAX: nobody knows. */
+static int64_t promised_start(const witness *w, const witness_job *head, bool without_new) {
+    int64_t at = w->time_ns;
+    for (;;) {
+        int64_t next = INT64_MAX;
+        int unused = count_ranks(w, is_free);
+        for (int i = 0; i < w->job_count; i++) {
+            const witness_job *job = &w->jobs[i];
+            int64_t end = predicted_end(w, job);
+            bool passed = job->started_now && comes_before(w, head, job);
+            if (job->live > 0 && ((without_new && passed) || end <= at))
+                unused += live_in_service(w, job);
+            else if (job->live > 0 && end < next)
+                next = end;
+        }
+        if (unused >= head->submit.ranks_min || next == INT64_MAX)
+            return unused >= head->submit.ranks_min ? at : INT64_MAX;
+        at = next;
+    }
+}
+
+bool the_head_is_not_delayed(witness *w) {
+    const witness_job *head = find_head(w);
+    bool passed = false;
+    for (int i = 0; head && i < w->job_count; i++)
+        passed = passed || (w->jobs[i].started_now && comes_before(w, head, &w->jobs[i]));
+    if (!passed)
+        return true;
+    int64_t promised = promised_start(w, head, true);
+    int64_t now = promised_start(w, head, false);
+    if (promised == INT64_MAX)
+        return broken(w, "job %lld was passed though nobody knows its start",
+                      (long long)head->submit.job);
+    if (now > promised)
+        return broken(w, "job %lld was delayed by backfill from %lld to %lld",
+                      (long long)head->submit.job, (long long)promised, (long long)now);
+    return true;
+}
+
+bool the_head_does_not_wait_for_nothing(witness *w) {
+    const witness_job *head = find_head(w);
+    if (head && may_start(w) && head->submit.ranks_min <= count_ranks(w, is_free))
+        return broken(w, "job %lld waits though it fits", (long long)head->submit.job);
+    return true;
+}
+
+bool not_all_wait_though_each_fits(witness *w) {
+    int widest = 0;
+    if (somebody_saves(w))
+        return true;
+    for (int i = 0; i < w->job_count; i++)
+        if (waits_for_ranks(w, &w->jobs[i]) && w->jobs[i].submit.ranks_min > widest)
+            widest = w->jobs[i].submit.ranks_min;
+    if (widest > 0 && may_start(w) && widest <= count_ranks(w, is_free))
+        return broken(w, "%d ranks idle and each job would fit", count_ranks(w, is_free));
+    return true;
+}
+
+bool nobody_waits_beside_idle_ranks(witness *w) {
+    bool saving = somebody_saves(w);
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_job *job = &w->jobs[i];
+        if (waits_for_ranks(w, job) && may_start(w) && !saving &&
+            job->submit.ranks_min <= count_ranks(w, is_free))
+            return broken(w, "job %lld waits beside idle ranks", (long long)job->submit.job);
+    }
+    return true;
+}
+
+bool spare_ranks_are_dealt_fairly(witness *w) {
+    if (w->account_ranks > 0)
+        return true; /* an account's limit may be in the way */
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_job *a = &w->jobs[i];
+        if (!a->started_now || a->granted == a->submit.ranks_max)
+            continue;
+        if (count_ranks(w, is_free) >= step_of(&a->submit))
+            return broken(w, "ranks idle beside job %lld", (long long)a->submit.job);
+        for (int j = 0; j < w->job_count; j++) {
+            const witness_job *b = &w->jobs[j];
+            int more = steps_of(b) - steps_of(a);
+            bool alike = step_of(&b->submit) == step_of(&a->submit);
+            if (b->started_now && alike && more > (j < i ? 1 : 0))
+                return broken(w, "job %lld got %d spare steps more than job %lld",
+                              (long long)b->submit.job, more, (long long)a->submit.job);
+        }
+    }
+    return true;
+}

@@ -1,0 +1,27 @@
+#include "core_witness_internal.h"
+
+bool nobody_makes_room_for_nothing(witness *w) {
+    int ranks = count_ranks(w, is_free);
+    for (int i = 0; i < w->job_count; i++)
+        ranks += w->jobs[i].makes_room ? live_in_service(w, &w->jobs[i]) : 0;
+    for (int i = 0; w->by_class && i < w->job_count; i++) {
+        const witness_job *job = &w->jobs[i];
+        int64_t wanted = 0;
+        if (!job->makes_room || job->live == 0 || !job->stopped_now)
+            continue;
+        for (int k = 0; k < w->job_count; k++)
+            if (waits_for_ranks(w, &w->jobs[k]) &&
+                w->jobs[k].submit.importance > job->submit.importance)
+                wanted += w->jobs[k].submit.ranks_min;
+        if (wanted <= ranks - live_in_service(w, job))
+            return broken(w, "job %lld makes room for nothing", (long long)job->submit.job);
+    }
+    return true;
+}
+
+bool nobody_saves_past_the_grace(witness *w) {
+    for (int i = 0; i < w->job_count; i++)
+        if (w->jobs[i].live > 0 && grace_is_over(w, &w->jobs[i]) && !w->jobs[i].aborted)
+            return broken(w, "job %lld saves for ever", (long long)w->jobs[i].submit.job);
+    return true;
+}
