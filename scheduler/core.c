@@ -57,6 +57,7 @@ void qd_core_destroy(qd_core *core) {
     free(core->accounts);
     free(core->members);
     free(core->running);
+    free(core->waiting);
     free(core);
 }
 

@@ -66,12 +66,52 @@ static void apply_worker_ready(qd_core *core, const qd_event *event) {
     core->timetable.stale = true;
 }
 
-/* Other ranks are in service than before: who is too wide for them leaves the queue, and comes back
- * when it is not any more. */
-static void reconsider_all(qd_core *core) {
-    for (int i = 0; i < core->jobs.count; i++)
-        if (core->jobs.all[i]->state == QD_STATE_PENDING)
-            qd_job_reconsider(core, core->jobs.all[i]);
+/* ---- other ranks are in service than before ---- */
+
+static size_t count_waiting(const qd_core *core) {
+    return (size_t)core->jobs.pending.count + (size_t)core->jobs.blocked.count;
+}
+
+static int reserve_waiting(qd_core *core, const qd_event *event) {
+    (void)event;
+    size_t wanted = count_waiting(core) + 1; /* who loses a rank may wait again */
+    if (wanted <= core->waiting_capacity)
+        return 0;
+    qd_job_record **waiting = malloc(2 * wanted * sizeof(qd_job_record *));
+    if (!waiting)
+        return qd_error_set(QD_ENOMEM, "no memory to consider %zu jobs", wanted);
+    free(core->waiting);
+    core->waiting = waiting;
+    core->waiting_capacity = 2 * wanted;
+    return 0;
+}
+
+static int compare_numbers(const void *a, const void *b) {
+    const qd_job_record *x = *(qd_job_record *const *)a, *y = *(qd_job_record *const *)b;
+    return (x->job > y->job) - (x->job < y->job);
+}
+
+/* The jobs that are PENDING, by number, into core->waiting; returns how many. */
+static size_t list_waiting(qd_core *core) {
+    const qd_job_list *lists[] = {&core->jobs.pending, &core->jobs.blocked};
+    size_t count = 0;
+    for (int i = 0; i < 2; i++)
+        for (qd_job_record *job = lists[i]->first; job; job = job->next)
+            core->waiting[count++] = job;
+    if (count > 0)
+        qsort(core->waiting, count, sizeof *core->waiting, compare_numbers);
+    return count;
+}
+
+/* Who is too wide for the ranks in service leaves the queue, and comes back when it is not any
+ * more; who is too wide for those that are alive ends. */
+static void reconsider_waiting(qd_core *core) {
+    size_t count = list_waiting(core);
+    for (size_t i = 0; i < count; i++)
+        qd_job_cancel_if_too_wide(core, core->waiting[i]);
+    for (size_t i = 0; i < count; i++)
+        if (core->waiting[i]->state == QD_STATE_PENDING)
+            qd_job_reconsider(core, core->waiting[i]);
 }
 
 static void set_drained(qd_core *core, int number, bool drained) {
@@ -82,7 +122,7 @@ static void set_drained(qd_core *core, int number, bool drained) {
         qd_job_rank_drained(core, qd_jobs_find(&core->jobs, rank->job), drained);
     qd_ranks_drain(&core->ranks, number, drained);
     core->timetable.stale = true;
-    reconsider_all(core);
+    reconsider_waiting(core);
 }
 
 static void apply_rank_drain(qd_core *core, const qd_event *event) {
@@ -108,13 +148,7 @@ static void apply_worker_lost(qd_core *core, const qd_event *event) {
         qd_job_member_ended(core, job, event->rank, before.drained, QD_OUTCOME_FAILED, QD_ELOST,
                             text);
     }
-    qd_job_record *first[] = {core->jobs.pending.first, core->jobs.blocked.first};
-    for (int list = 0; list < 2; list++)
-        for (qd_job_record *job = first[list], *next; job; job = next) {
-            next = job->next;
-            qd_job_cancel_if_too_wide(core, job);
-        }
-    reconsider_all(core);
+    reconsider_waiting(core);
 }
 
 static int check_submit(const qd_core *core, const qd_event *event) {
@@ -258,7 +292,10 @@ static void apply_progress(qd_core *core, const qd_event *event) {
 
 const qd_event_handler qd_event_handlers[QD_EVENTS] = {
     [QD_EVENT_WORKER_READY] = {.check = check_rank, .apply = apply_worker_ready},
-    [QD_EVENT_WORKER_LOST] = {.check = check_rank, .apply = apply_worker_lost, .whole_queue = true},
+    [QD_EVENT_WORKER_LOST] = {.check = check_rank,
+                              .reserve = reserve_waiting,
+                              .apply = apply_worker_lost,
+                              .whole_queue = true},
     [QD_EVENT_SUBMIT] = {.check = check_submit, .reserve = reserve_submit, .apply = apply_submit},
     [QD_EVENT_CLOSED] = {.check = check_nothing, .apply = apply_closed},
     [QD_EVENT_MEMBER_ENDED] = {.check = check_member_ended, .apply = apply_member_ended},
@@ -267,8 +304,14 @@ const qd_event_handler qd_event_handlers[QD_EVENTS] = {
     [QD_EVENT_HOLD] = {.check = check_job, .apply = apply_hold},
     [QD_EVENT_RELEASE] = {.check = check_job, .apply = apply_release},
     [QD_EVENT_LIMIT] = {.check = check_limit, .apply = apply_limit},
-    [QD_EVENT_RANK_DRAIN] = {.check = check_rank, .apply = apply_rank_drain, .whole_queue = true},
-    [QD_EVENT_RANK_RESUME] = {.check = check_rank, .apply = apply_rank_resume, .whole_queue = true},
+    [QD_EVENT_RANK_DRAIN] = {.check = check_rank,
+                             .reserve = reserve_waiting,
+                             .apply = apply_rank_drain,
+                             .whole_queue = true},
+    [QD_EVENT_RANK_RESUME] = {.check = check_rank,
+                              .reserve = reserve_waiting,
+                              .apply = apply_rank_resume,
+                              .whole_queue = true},
     [QD_EVENT_PROGRESS] = {.check = check_progress, .apply = apply_progress},
     [QD_EVENT_TIME] = {.check = check_nothing, .apply = apply_nothing},
 };

@@ -47,6 +47,8 @@ struct qd_core {
     int *members;            /* [ranks.count] */
     qd_frontier *frontier;   /* speeds planning up, and changes nothing; conservative.c */
     qd_job_record **running; /* [2 * ranks.count] */
+    qd_job_record **waiting; /* [waiting_capacity] */
+    size_t waiting_capacity;
     int fault;               /* QD_EINTERNAL once an invariant of ours was broken */
 };
 

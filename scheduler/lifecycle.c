@@ -26,7 +26,6 @@ static void set_reason(qd_job_record *job, const char *fmt, ...) {
     va_end(ap);
 }
 
-/* "1 rank", "2 ranks" */
 static void announce(qd_core *core, const qd_job_record *job) {
     qd_action action = {.kind = QD_ACTION_JOB_STATE,
                         .job = job->job,

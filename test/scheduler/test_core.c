@@ -629,7 +629,8 @@ START_TEST(a_world_without_workers_is_refused) {
 }
 END_TEST
 
-/* 200,000 jobs one after the other: quadratic work would take minutes, not a second. */
+/* 200,000 jobs one after the other, and then 20,000 drains: quadratic work would take minutes, not
+ * a second. */
 START_TEST(ended_jobs_cost_later_events_nothing) {
     kit_open_ready(2);
     for (int64_t job = 1; job <= 200000; job++) {
@@ -641,6 +642,8 @@ START_TEST(ended_jobs_cost_later_events_nothing) {
         }
     }
     ck_assert_int_eq(qd_core_job_count(kit.core), 200000);
+    for (int i = 0; i < 20000; i++)
+        kit_feed((qd_event){.kind = i % 2 ? QD_EVENT_RANK_RESUME : QD_EVENT_RANK_DRAIN, .rank = 1});
 }
 END_TEST
 
