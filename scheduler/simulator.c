@@ -13,8 +13,9 @@ enum { PROGRESS_EVERY = 1024 };
 /* What the workers of a job know. */
 typedef struct live_job {
     int attempt;
-    int64_t left_ns;  /* training to be done when the attempt started */
-    int64_t since_ns; /* when it began to train in this attempt */
+    int64_t left_ns;    /* training to be done when the attempt started, less what is being saved */
+    int64_t unsaved_ns; /* trained in this attempt, lost if the save is cut off */
+    int64_t since_ns;   /* when it began to train in this attempt */
     int64_t start_ns, pending_ns;
 } live_job;
 
@@ -106,19 +107,36 @@ static int start(simulator *s, const qd_action *action) {
     job->wait_ns += waited;
     job->longest_wait_ns = waited > job->longest_wait_ns ? waited : job->longest_wait_ns;
     s->waiting--;
-    return qd_ends_push(
-        &s->ends, (qd_end){live->since_ns + live->left_ns, i, action->attempt, QD_OUTCOME_DONE});
+    live->unsaved_ns = 0;
+    return qd_ends_set(&s->ends, (qd_end){.at_ns = live->since_ns + live->left_ns,
+                                          .job = i,
+                                          .attempt = action->attempt,
+                                          .outcome = QD_OUTCOME_DONE});
 }
 
 static int save(simulator *s, const qd_action *action) {
     int i = (int)action->job - 1;
     live_job *live = &s->live[i];
     int64_t trained = s->now_ns - live->since_ns;
-    live->left_ns -= trained > 0 ? trained : 0;
+    live->unsaved_ns = trained > 0 ? trained : 0;
+    live->left_ns -= live->unsaved_ns;
     s->result->jobs[i].preemptions++;
-    qd_ends_cancel(&s->ends, i, action->attempt);
-    return qd_ends_push(
-        &s->ends, (qd_end){s->now_ns + s->config->save_ns, i, action->attempt, QD_OUTCOME_SAVED});
+    return qd_ends_set(&s->ends, (qd_end){.at_ns = s->now_ns + s->config->save_ns,
+                                          .job = i,
+                                          .attempt = action->attempt,
+                                          .outcome = QD_OUTCOME_SAVED});
+}
+
+/* What was to be saved has to be trained again. */
+static int cut_off(simulator *s, const qd_action *action) {
+    int i = (int)action->job - 1;
+    live_job *live = &s->live[i];
+    live->left_ns += live->unsaved_ns;
+    live->unsaved_ns = 0;
+    return qd_ends_set(&s->ends, (qd_end){.at_ns = s->now_ns,
+                                          .job = i,
+                                          .attempt = action->attempt,
+                                          .outcome = QD_OUTCOME_ABORTED});
 }
 
 static void change(simulator *s, const qd_action *action) {
@@ -142,6 +160,8 @@ static int act(simulator *s, const qd_action *action) {
         return start(s, action);
     case QD_ACTION_STOP:
         return save(s, action);
+    case QD_ACTION_ABORT:
+        return cut_off(s, action);
     case QD_ACTION_JOB_STATE:
         change(s, action);
         return 0;
@@ -189,6 +209,7 @@ static int arrive(simulator *s) {
     s->event.kind = QD_EVENT_SUBMIT;
     s->event.submit.job = s->arrived;
     s->event.submit.ranks_min = s->event.submit.ranks_max = job->ranks;
+    s->event.submit.importance = job->importance;
     /* 0 would stand for unknown. */
     s->event.submit.estimate_ns = job->duration_ns > 0 ? job->duration_ns : 1;
     return feed(s, true);

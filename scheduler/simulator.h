@@ -1,8 +1,8 @@
 /*
  * simulator.h: a recorded trace under a policy, on a virtual clock: the scheduler's core (core.h)
  * as the live server drives it, with workers that train for as long as the trace says, save when
- * they are told to, and never fail. Exact and driven by events: nothing is rounded, nothing is
- * sampled.
+ * they are told to, and never fail; one whose save takes longer than it may trains what it had not
+ * saved again. Exact and driven by events: nothing is rounded, nothing is sampled.
  *
  * At one instant ends come first, then arrivals, then one decision. The core is told the trace's
  * run times as estimates; a policy that is blind to them does not look.

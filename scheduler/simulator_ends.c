@@ -5,13 +5,13 @@
 #include "runtime/error.h"
 
 int qd_ends_init(qd_ends *ends, int jobs) {
-    *ends = (qd_ends){.cancelled = calloc((size_t)jobs, sizeof(int))};
-    return ends->cancelled ? 0 : QD_ENOMEM;
+    *ends = (qd_ends){.newest = calloc((size_t)jobs, sizeof *ends->newest)};
+    return ends->newest ? 0 : QD_ENOMEM;
 }
 
 void qd_ends_fini(qd_ends *ends) {
     free(ends->heap);
-    free(ends->cancelled);
+    free(ends->newest);
     *ends = (qd_ends){0};
 }
 
@@ -43,17 +43,13 @@ static void drop_first(qd_ends *ends) {
     sift_down(ends);
 }
 
-static bool is_cancelled(const qd_ends *ends, const qd_end *end) {
-    return end->outcome == QD_OUTCOME_DONE && end->attempt <= ends->cancelled[end->job];
-}
-
 /* So that the first one is always one that will come. */
-static void drop_cancelled(qd_ends *ends) {
-    while (ends->count > 0 && is_cancelled(ends, &ends->heap[0]))
+static void drop_replaced(qd_ends *ends) {
+    while (ends->count > 0 && ends->heap[0].serial != ends->newest[ends->heap[0].job])
         drop_first(ends);
 }
 
-int qd_ends_push(qd_ends *ends, qd_end end) {
+int qd_ends_set(qd_ends *ends, qd_end end) {
     if (ends->count == ends->capacity) {
         int capacity = ends->capacity ? 2 * ends->capacity : 256;
         qd_end *heap = realloc(ends->heap, (size_t)capacity * sizeof *heap);
@@ -63,15 +59,12 @@ int qd_ends_push(qd_ends *ends, qd_end end) {
         ends->capacity = capacity;
     }
     int at = ends->count++;
+    end.serial = ends->newest[end.job] = ++ends->pushed;
     ends->heap[at] = end;
     for (; at > 0 && before(&ends->heap[at], &ends->heap[(at - 1) / 2]); at = (at - 1) / 2)
         swap(&ends->heap[at], &ends->heap[(at - 1) / 2]);
+    drop_replaced(ends);
     return 0;
-}
-
-void qd_ends_cancel(qd_ends *ends, int job, int attempt) {
-    ends->cancelled[job] = attempt;
-    drop_cancelled(ends);
 }
 
 int64_t qd_ends_first_ns(const qd_ends *ends) {
@@ -83,6 +76,6 @@ bool qd_ends_pop(qd_ends *ends, int64_t now_ns, qd_end *end) {
         return false;
     *end = ends->heap[0];
     drop_first(ends);
-    drop_cancelled(ends);
+    drop_replaced(ends);
     return true;
 }

@@ -15,11 +15,13 @@ typedef struct qd_end {
     int job; /* from 0 */
     int attempt;
     qd_outcome outcome;
+    int64_t serial; /* set by qd_ends_set */
 } qd_end;
 
 typedef struct qd_ends {
     qd_end *heap;
-    int *cancelled; /* [jobs]: attempts up to this one end otherwise than was pushed first */
+    int64_t *newest; /* [jobs]: serial number of the end that holds; others in the heap do not */
+    int64_t pushed;  /* so many so far */
     int count, capacity;
 } qd_ends;
 
@@ -27,11 +29,8 @@ typedef struct qd_ends {
 int qd_ends_init(qd_ends *ends, int jobs);
 void qd_ends_fini(qd_ends *ends);
 
-/* QD_ENOMEM. */
-int qd_ends_push(qd_ends *ends, qd_end end);
-
-/* The end of this attempt that was pushed as DONE will not come. */
-void qd_ends_cancel(qd_ends *ends, int job, int attempt);
+/* The job ends then and so, whatever was set before. QD_ENOMEM. */
+int qd_ends_set(qd_ends *ends, qd_end end);
 
 /* Time of the first end; INT64_MAX. */
 int64_t qd_ends_first_ns(const qd_ends *ends);

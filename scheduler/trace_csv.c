@@ -4,17 +4,17 @@
 #include "runtime/error.h"
 #include "scheduler/trace.h"
 
-enum { SUBMIT, DURATION, RANKS, COLUMNS };
-static const char *const names[COLUMNS] = {"submit_s", "duration_s", "ranks"};
+enum { SUBMIT, DURATION, RANKS, IMPORTANCE, COLUMNS, NEEDED = IMPORTANCE };
+static const char *const names[COLUMNS] = {"submit_s", "duration_s", "ranks", "importance"};
 
 static int read_names(char *line, int *columns[COLUMNS]) {
-    int found[COLUMNS] = {-1, -1, -1}, column = 0;
+    int found[COLUMNS] = {-1, -1, -1, -1}, column = 0;
     for (char *name; (name = strsep(&line, ",")); column++)
         for (int i = 0; i < COLUMNS; i++)
             if (strcmp(name, names[i]) == 0)
                 found[i] = column;
     for (int i = 0; i < COLUMNS; i++) {
-        if (found[i] < 0)
+        if (found[i] < 0 && i < NEEDED)
             return qd_error_set(QD_EDATA,
                                 "no column %s; the first line names the columns, among them "
                                 "submit_s, duration_s and ranks",
@@ -24,18 +24,35 @@ static int read_names(char *line, int *columns[COLUMNS]) {
     return 0;
 }
 
-static int parse_ranks(const char *word, int64_t *ranks) {
+static int parse_whole(int column, const char *word, int64_t *number) {
     char *end;
-    *ranks = strtoll(word, &end, 10);
+    *number = strtoll(word, &end, 10);
     if (*word == '\0' || *end != '\0')
-        return qd_error_set(QD_EDATA, "ranks '%s' is no whole number", word);
+        return qd_error_set(QD_EDATA, "%s '%s' is no whole number", names[column], word);
     return 0;
 }
 
+/* NULL: there is no such column. */
+static int parse_importance(const char *word, int64_t *importance) {
+    *importance = 0;
+    int rc = word ? parse_whole(IMPORTANCE, word, importance) : 0;
+    if (!rc && (*importance < -100 || *importance > 100))
+        rc = qd_error_set(QD_EDATA, "importance %s; accepted: -100 .. 100", word);
+    return rc;
+}
+
+static int add(qd_trace *trace, const int64_t ns[], int64_t ranks, int64_t importance) {
+    int before = trace->count;
+    int rc = qd_trace_add(trace, ns[SUBMIT], ns[DURATION], ranks);
+    if (trace->count > before)
+        trace->jobs[before].importance = (int)importance;
+    return rc;
+}
+
 int qd_trace_csv_line(char *line, qd_trace_columns *state, qd_trace *trace) {
-    int *columns[COLUMNS] = {&state->submit, &state->duration, &state->ranks};
+    int *columns[COLUMNS] = {&state->submit, &state->duration, &state->ranks, &state->importance};
     const char *words[COLUMNS] = {0};
-    int64_t ns[COLUMNS] = {0}, ranks = 0;
+    int64_t ns[COLUMNS] = {0}, ranks = 0, importance = 0;
     if (*line == '\0')
         return 0;
     if (!state->known) {
@@ -48,11 +65,13 @@ int qd_trace_csv_line(char *line, qd_trace_columns *state, qd_trace *trace) {
             if (*columns[i] == count)
                 words[i] = word;
     for (int i = 0; i < COLUMNS; i++)
-        if (!words[i])
+        if (!words[i] && *columns[i] >= 0)
             return qd_error_set(QD_EDATA, "%d fields, no %s", count, names[i]);
     for (int i = SUBMIT; i <= DURATION; i++)
         if (!qd_trace_parse_ns(words[i], &ns[i]))
             return qd_error_set(QD_EDATA, "%s '%s' is no number of seconds", names[i], words[i]);
-    int rc = parse_ranks(words[RANKS], &ranks);
-    return rc ? rc : qd_trace_add(trace, ns[SUBMIT], ns[DURATION], ranks);
+    int rc = parse_whole(RANKS, words[RANKS], &ranks);
+    if (!rc)
+        rc = parse_importance(words[IMPORTANCE], &importance);
+    return rc ? rc : add(trace, ns, ranks, importance);
 }

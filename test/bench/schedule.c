@@ -116,7 +116,7 @@ static int obey(mill *m, const qd_action_list *actions) {
         if (a->kind != QD_ACTION_START)
             continue;
         int64_t end_ns = m->now_ns + m->run_ns[a->job % CYCLE];
-        rc = qd_ends_push(&m->ends, (qd_end){end_ns, (int)a->job, a->attempt, QD_OUTCOME_DONE});
+        rc = qd_ends_set(&m->ends, (qd_end){.at_ns = end_ns, .job = (int)a->job});
     }
     return rc;
 }

@@ -236,6 +236,39 @@ START_TEST(attained_service_ends_every_job_and_loses_no_second_of_training) {
 }
 END_TEST
 
+/* One rank, saves take 60 s: A (1000 s) is told at 500 to save for B (100 s), of a higher class.
+ * Within a grace of 120 s it saves until 560, comes back at 660, restarts for 60 s and has 500 s
+ * left. With 30 s it is cut off at 530, comes back at 630, and trains all of it again. */
+START_TEST(who_is_cut_off_trains_again_what_it_had_not_saved) {
+    const int64_t s = 1000000000;
+    const struct {
+        double grace_s;
+        int64_t start_s, end_s;
+    } cases[] = {{120, 560, 660 + 60 + 500}, {30, 530, 630 + 60 + 1000}};
+    for (int i = 0; i < 2; i++) {
+        qd_scheduling scheduling = *scheduling_of("multifactor");
+        scheduling.preempt_by = QD_PREEMPT_CLASS;
+        scheduling.save_grace_s = cases[i].grace_s;
+        qd_trace trace = {.name = "two"};
+        qd_simulation r;
+        ck_assert_int_eq(qd_trace_add(&trace, 0, 1000 * s, 1), 0);
+        ck_assert_int_eq(qd_trace_add(&trace, 500 * s, 100 * s, 1), 0);
+        trace.jobs[1].importance = 50;
+        qd_simulation_config config = {.trace = &trace,
+                                       .ranks = 1,
+                                       .scheduling = &scheduling,
+                                       .save_ns = minute_ns,
+                                       .restart_ns = minute_ns};
+        ck_assert_int_eq(qd_simulate(&config, &r), 0);
+        ck_assert_int_eq(r.jobs[1].start_ns, cases[i].start_s * s);
+        ck_assert_int_eq(r.jobs[0].end_ns, cases[i].end_s * s);
+        ck_assert_int_eq(r.jobs[0].preemptions, 1);
+        qd_simulation_fini(&r);
+        qd_trace_fini(&trace);
+    }
+}
+END_TEST
+
 /* ---- whole traces ---- */
 
 /* Figures of an independent, exact, event-driven program, with the definitions of the four policies
@@ -324,6 +357,7 @@ int main(void) {
     tcase_add_test(tc, a_job_wider_than_the_cluster_is_refused_and_counted);
     tcase_add_test(tc, attained_service_lets_the_one_that_had_less_go_first);
     tcase_add_test(tc, attained_service_ends_every_job_and_loses_no_second_of_training);
+    tcase_add_test(tc, who_is_cut_off_trains_again_what_it_had_not_saved);
     tcase_add_loop_test(tc, whole_traces_give_the_published_figures, 0, PUBLISHED);
     tcase_add_test(tc, attained_service_is_far_faster_than_fifo_and_starves_nobody);
     Suite *suite = suite_create("scheduler/simulator");

@@ -54,7 +54,19 @@ START_TEST(csv_takes_columns_in_any_order_and_seconds_exactly) {
     assert_job(&t, 0, 100000000, 3000000000, 2);
     assert_job(&t, 1, 5000000000, 1, 1);
     ck_assert_int_eq(t.widest, 2);
+    ck_assert_int_eq(t.jobs[0].importance, 0);
     ck_assert_str_eq(t.name, "a");
+    qd_trace_fini(&t);
+}
+END_TEST
+
+START_TEST(csv_may_tell_the_class_of_each_job) {
+    qd_trace t = accepted("a.csv", "submit_s,importance,duration_s,ranks\n5,-50,3,2\n1,100,3,-1\n"
+                                   "0,7,3,1\n");
+    ck_assert_int_eq(t.count, 2);
+    ck_assert_int_eq(t.left_out, 1);
+    ck_assert_int_eq(t.jobs[0].importance, 7);
+    ck_assert_int_eq(t.jobs[1].importance, -50);
     qd_trace_fini(&t);
 }
 END_TEST
@@ -92,6 +104,10 @@ START_TEST(a_broken_line_is_named_with_what_is_wrong) {
                    ":2: duration_s '2s' is no number of seconds");
     assert_refused("c.csv", "submit_s,duration_s,ranks\n1,2,3.5\n",
                    ":2: ranks '3.5' is no whole number");
+    assert_refused("c.csv", "submit_s,duration_s,ranks,importance\n1,2,3,high\n",
+                   ":2: importance 'high' is no whole number");
+    assert_refused("c.csv", "submit_s,duration_s,ranks,importance\n1,2,3,101\n",
+                   ":2: importance 101; accepted: -100 .. 100");
     assert_refused("c.csv.gz", "submit_s,duration_s,ranks\n-1,2,3\n",
                    ":2: a submission before time 0");
     assert_refused("c.csv", "submit_s,duration_s,ranks\n1,2,3000000000\n",
@@ -143,6 +159,7 @@ END_TEST
 int main(void) {
     TCase *tc = tcase_create("trace");
     tcase_add_test(tc, csv_takes_columns_in_any_order_and_seconds_exactly);
+    tcase_add_test(tc, csv_may_tell_the_class_of_each_job);
     tcase_add_test(tc, jobs_are_sorted_by_submission_and_ties_keep_the_order_of_the_file);
     tcase_add_test(tc, swf_takes_fields_2_4_and_5_and_leaves_out_what_is_unknown);
     tcase_add_test(tc, a_broken_line_is_named_with_what_is_wrong);
