@@ -49,7 +49,7 @@ struct qd_core {
     qd_job_record **running; /* [2 * ranks.count] */
     qd_job_record **waiting; /* [waiting_capacity] */
     size_t waiting_capacity;
-    int fault;               /* QD_EINTERNAL once an invariant of ours was broken */
+    int fault; /* QD_EINTERNAL once an invariant of ours was broken */
 };
 
 /* The words of ours in a reason, numbers and final NUL included; the text of an event comes on
