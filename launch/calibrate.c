@@ -20,7 +20,8 @@ enum { MOST_RANKS = 4096, ROUNDS = 9 };
 /* Extents within the classes of models/hardware.h. */
 static const int64_t sizes[QD_PRODUCT_CLASSES] = {
     [QD_PRODUCT_SMALL] = 64, [QD_PRODUCT_MEDIUM] = 256, [QD_PRODUCT_LARGE] = 1024};
-static const int64_t no_size = 8; /* of a product that is all start */
+static const int64_t rows = 1024;
+static const int64_t no_size = 8; /* rows, too, of a product that is all start */
 static const size_t small_bytes = 1024, large_bytes = 64 << 20;
 static const double deadline_s = 60;
 
@@ -47,10 +48,10 @@ static double greatest(const qd_world *world, double mine) {
 /* ---- computing ---- */
 
 /* A failure of one rank is one of all, so that none waits for it. */
-static int product_seconds(const qd_world *world, int64_t size, qd_precision precision,
-                           double *seconds) {
+static int product_seconds(const qd_world *world, int64_t of_rows, int64_t size,
+                           qd_precision precision, double *seconds) {
     double mine = 0;
-    int rc = qd_product_seconds(size, precision, &mine);
+    int rc = qd_product_seconds(of_rows, size, precision, &mine);
     if (greatest(world, rc ? 1 : 0) > 0)
         return rc ? rc : qd_error_set(QD_EINTERNAL, "another rank could not measure products");
     *seconds = mean(world, mine);
@@ -60,22 +61,22 @@ static int product_seconds(const qd_world *world, int64_t size, qd_precision pre
 /* The peak is what products reach where they reach more than a loop of multiply-adds does. */
 static int measure_products(const qd_world *world, qd_hardware *h) {
     double seconds, start = 0, rates[QD_PRODUCT_CLASSES];
-    int rc = product_seconds(world, no_size, QD_PRECISION_FP32, &start);
+    int rc = product_seconds(world, no_size, no_size, QD_PRECISION_FP32, &start);
     h->operator_s = start;
     h->fp32_flops = mean(world, qd_limits_fp32_gflops(1)) * 1e9;
     for (int k = 0; k < QD_PRODUCT_CLASSES && !rc; k++) {
-        rc = product_seconds(world, sizes[k], QD_PRECISION_FP32, &seconds);
-        rates[k] = 2 * pow((double)sizes[k], 3) / fmax(seconds - start, 1e-9);
+        rc = product_seconds(world, rows, sizes[k], QD_PRECISION_FP32, &seconds);
+        rates[k] = 2 * (double)(rows * sizes[k] * sizes[k]) / fmax(seconds - start, 1e-9);
         h->fp32_flops = fmax(h->fp32_flops, rc ? 0 : rates[k]);
     }
     if (!rc)
-        rc = product_seconds(world, sizes[QD_PRODUCT_LARGE], QD_PRECISION_BF16, &seconds);
+        rc = product_seconds(world, rows, sizes[QD_PRODUCT_LARGE], QD_PRECISION_BF16, &seconds);
     if (rc)
         return rc;
     for (int k = 0; k < QD_PRODUCT_CLASSES; k++)
         h->product_share[k] = rates[k] / h->fp32_flops;
-    h->bf16_flops = 2 * pow((double)sizes[QD_PRODUCT_LARGE], 3) / (seconds - start) /
-                    h->product_share[QD_PRODUCT_LARGE];
+    h->bf16_flops = 2 * (double)(rows * sizes[QD_PRODUCT_LARGE] * sizes[QD_PRODUCT_LARGE]) /
+                    (seconds - start) / h->product_share[QD_PRODUCT_LARGE];
     return 0;
 }
 

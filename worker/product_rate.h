@@ -7,8 +7,9 @@
 
 #include "models/graph.h"
 
-/* Seconds of one product of [size, size] matrices on one thread, the mean of the three of a layer
- * y = x W^T (y, dx, dW), in the median round. QD_ENOMEM, QD_EINTERNAL. */
-int qd_product_seconds(int64_t size, qd_precision precision, double *seconds);
+/* Seconds of one product on one thread, the mean of the three of a layer y = x W^T (y, dx, dW) with
+ * x[rows, size] and W[size, size], in the median round. As in training, what lies in memory for
+ * each sample is in no cache. QD_ENOMEM, QD_EINTERNAL. */
+int qd_product_seconds(int64_t rows, int64_t size, qd_precision precision, double *seconds);
 
 #endif

@@ -4,9 +4,10 @@ cores at most, one thread a rank.
 
     planner.py QUADRILLE [--cluster FILE] [--models ...] [--layouts ...]
 
-Without --cluster this machine is calibrated first. time_ratio: predicted time of a step over the measured
-one (median over the intervals of the log, the first ones left out); memory_ratio: predicted bytes of the
-fullest rank over the greatest peak that a rank logged.
+Without --cluster this machine is calibrated anew before each run, so that what else it does then meets both.
+time_ratio: predicted time of a step over the measured one (median over the intervals of the log, the first
+ones left out), the median of the rounds; memory_ratio: predicted bytes of the fullest rank over the greatest
+peak that a rank logged.
 """
 
 import argparse
@@ -94,15 +95,26 @@ def measure(options, folder, model, layout, plan):
     return max(steps), peak
 
 
-def compare(options, folder, model, name):
-    layout = LAYOUTS[name]
+def one_round(options, folder, model, layout):
+    if not options.given:
+        pathlib.Path(options.cluster).write_text(call([options.quadrille, "calibrate"], folder))
     plan = predict(options, folder, model, layout)
-    runs = [measure(options, folder, model, layout, plan["layout"]) for _ in range(options.rounds)]
-    step, peak = statistics.median(run[0] for run in runs), max(run[1] for run in runs)
-    line = {"model": model, "layout": name, "predicted_ms": round(plan["step_s"] * 1e3, 2)}
-    line |= {"measured_ms": round(step * 1e3, 2), "time_ratio": round(plan["step_s"] / step, 3)}
-    line |= {"predicted_mb": round(plan["memory_bytes"] / 1e6, 1), "measured_mb": round(peak / 1e6, 1)}
-    line |= {"memory_ratio": round(plan["memory_bytes"] / peak, 3)}
+    step, peak = measure(options, folder, model, layout, plan["layout"])
+    return {
+        "predicted_ms": plan["step_s"] * 1e3,
+        "measured_ms": step * 1e3,
+        "time_ratio": plan["step_s"] / step,
+        "predicted_mb": plan["memory_bytes"] / 1e6,
+        "measured_mb": peak / 1e6,
+        "memory_ratio": plan["memory_bytes"] / peak,
+    }
+
+
+def compare(options, folder, model, name):
+    rounds = [one_round(options, folder, model, LAYOUTS[name]) for _ in range(options.rounds)]
+    line = {"model": model, "layout": name}
+    for key in rounds[0]:
+        line[key] = round(statistics.median(one[key] for one in rounds), 3)
     print(json.dumps(line), flush=True)
 
 
@@ -117,9 +129,8 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         write_data(folder)
-        if not options.cluster:
-            options.cluster = str(folder / "cluster.yaml")
-            pathlib.Path(options.cluster).write_text(call([options.quadrille, "calibrate"], folder))
+        options.given = options.cluster is not None
+        options.cluster = options.cluster or str(folder / "cluster.yaml")
         for model in options.models:
             for layout in options.layouts:
                 if (model, layout) not in SKIPPED:
