@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "models/job.h"
+#include "worker/listener.h"
 #include "worker/state.h"
 
 /* ---- saving: each member one writer, in the background ---- */
@@ -92,6 +93,7 @@ void qd_checkpoint_info_fini(qd_checkpoint_info *info);
  * held slice shares nothing is read. QD_EDATA names file and tensor. Nothing is written before
  * everything was found whole: damage leaves the tensors as they were.
  */
-int qd_checkpoint_load(const qd_checkpoint_info *info, const qd_state_tensor *tensors, int count);
+int qd_checkpoint_load(const qd_checkpoint_info *info, const qd_state_tensor *tensors, int count,
+                       qd_listener listener);
 
 #endif

@@ -17,6 +17,7 @@ typedef struct load {
     const char *folder;
     const qd_state_tensor *tensors;
     int count;
+    qd_listener listener;
     qd_manifest manifest;
     float *buffer; /* one slice, as it lies in the file */
     size_t buffer_bytes;
@@ -156,6 +157,8 @@ static int read_slices(load *l, int fd, const char *path, const qd_stored_file *
         rc = read_slice(l, fd, path, &header, file, i);
         if (!rc && keep)
             keep_slice(l, &file->slices[i]);
+        if (!rc)
+            rc = qd_listen(l->listener);
     }
     qd_safetensors_fini(&header);
     return rc;
@@ -177,8 +180,9 @@ static int read_file(load *l, int index, bool keep) {
 
 /* Twice: nothing is kept before everything was found to be whole, so that a checkpoint that
  * cannot be used leaves the tensors as they were. */
-int qd_checkpoint_load(const qd_checkpoint_info *info, const qd_state_tensor *tensors, int count) {
-    load l = {.folder = info->folder, .tensors = tensors, .count = count};
+int qd_checkpoint_load(const qd_checkpoint_info *info, const qd_state_tensor *tensors, int count,
+                       qd_listener listener) {
+    load l = {.folder = info->folder, .tensors = tensors, .count = count, .listener = listener};
     int rc = qd_manifest_read(info->folder, &l.manifest);
     if (!rc)
         rc = check_all_covered(&l);

@@ -196,6 +196,7 @@ int qd_engine_create_member(const qd_job *job, const qd_engine_place *place,
     e->index = job->layout_zero > 0 ? place->index : 0;
     e->in_flight = place->in_flight > 1 ? place->in_flight : 1;
     e->threads = threads;
+    e->listener = place->listener;
     e->backend = backend;
     rc = build(e, threads, place);
     if (!rc) {

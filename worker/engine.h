@@ -16,6 +16,7 @@
 #include "worker/backend.h"
 #include "worker/data/batch.h"
 #include "worker/exchange.h"
+#include "worker/listener.h"
 #include "worker/state.h"
 
 typedef struct qd_engine qd_engine;
@@ -47,6 +48,7 @@ typedef struct qd_engine_place {
     int part, parts; /* of the model, cut for a pipeline (models/part_graph.h); parts 0 or 1: all */
     int in_flight; /* micro-batches between forward and backward at once, at most; 0 counts as 1 */
     bool halves;   /* backward is called in its halves */
+    qd_listener listener; /* while values are drawn, which takes seconds for each 100 M of them */
 } qd_engine_place;
 
 /*

@@ -35,6 +35,7 @@ struct qd_engine {
     int in_flight; /* micro-batches between forward and backward at once, each in a pool of its own
                     */
     int threads;
+    qd_listener listener;
     const qd_backend *backend;
     qd_backend_context *context;
     qd_graph *graph;

@@ -44,6 +44,8 @@ static int write_initial(qd_engine *e, const qd_param *param, int64_t from, int6
         for (int64_t i = 0; i < count; i++)
             some[i] = initial_value(param->init, key, (uint64_t)place_in_whole(param, from + i));
         rc = e->backend->write(e->context, at, some, (size_t)count * sizeof *some);
+        if (!rc)
+            rc = qd_listen(e->listener);
     }
     return rc;
 }

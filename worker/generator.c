@@ -47,7 +47,7 @@ static int load_params(qd_generator *g, const qd_checkpoint_info *info) {
         return qd_error_set(QD_ENOMEM, "no memory for %d tensors", count);
     for (int i = 0; i < count; i++)
         qd_engine_state(g->engine, i, &tensors[i]);
-    int rc = qd_checkpoint_load(info, tensors, count);
+    int rc = qd_checkpoint_load(info, tensors, count, (qd_listener){0});
     free(tensors);
     return rc;
 }

@@ -57,6 +57,7 @@ static int open_unit(qd_stage *s, int part, int in_flight) {
         .parts = s->parts,
         .in_flight = in_flight,
         .halves = qd_pipeline_halves(s->table),
+        .listener = c->listener,
     };
     unit->part = part;
     int rc = qd_engine_create_member(c->job, &place, c->backend, c->threads, &unit->engine);

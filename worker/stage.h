@@ -30,6 +30,7 @@ typedef struct qd_stage_config {
     const qd_backend *backend;
     int threads;
     qd_span_clock *spans;
+    qd_listener listener; /* as in qd_engine_place */
 } qd_stage_config;
 
 /* Owner of *stage: the caller (qd_stage_destroy). Errors of qd_engine_create_member. */

@@ -34,7 +34,8 @@ int qd_trainer_sum(qd_trainer *t, float *values, int count) {
 
 /* Between the parts of setting up and between slots, too: the scheduler takes a rank for lost that
  * is silent for long, and a step may be longer. */
-static int listen(qd_trainer *t) {
+int qd_trainer_listen(void *trainer) {
+    qd_trainer *t = trainer;
     int64_t now = qd_clock_now_ns();
     if (now - t->listened_ns < listen_ns)
         return 0;
@@ -76,6 +77,7 @@ static int open_stage(qd_trainer *t) {
         .backend = qd_backend_of_this_machine(),
         .threads = t->a->threads,
         .spans = &t->spans,
+        .listener = {qd_trainer_listen, t},
     };
     int rc = qd_stage_create(&config, &t->stage);
     if (rc)
@@ -153,14 +155,14 @@ static int set_up(qd_trainer *t) {
         qd_span_enter(&t->spans, QD_SPAN_COMPUTE);
     }
     if (!rc)
-        rc = listen(t);
+        rc = qd_trainer_listen(t);
     if (rc)
         return rc;
     t->total_steps = qd_job_total_steps(t->job, qd_dataset_size(t->dataset, QD_SPLIT_TRAIN));
     describe_origin(t);
     rc = open_stage(t);
     if (!rc)
-        rc = listen(t);
+        rc = qd_trainer_listen(t);
     if (!rc)
         rc = qd_evaluation_create(t, &t->evaluation);
     if (!rc)
@@ -206,13 +208,9 @@ static int next_batch(void *context, int chunk, qd_batch *batch) {
     return rc;
 }
 
-static int listen_between(void *context) {
-    return listen(context);
-}
-
 /* Forward, backward, sum, update. *stop: a member was asked to stop. */
 static int train_step(qd_trainer *t, bool *stop) {
-    qd_stage_feed feed = {.context = t, .next = next_batch, .between = listen_between};
+    qd_stage_feed feed = {.context = t, .next = next_batch, .between = qd_trainer_listen};
     qd_stage_begin_step(t->stage, t->step + 1);
     if (t->hooks->stop_asked(t->hooks->context))
         qd_stage_add_total(t->stage, QD_TOTAL_STOP, 1);

@@ -57,7 +57,9 @@ static int try_load(qd_trainer *t, const qd_checkpoint_info *info) {
     int rc = check_saved_job(t, info);
     if (rc)
         return rc;
-    rc = qd_checkpoint_load(info, t->state, t->state_count);
+    rc = qd_checkpoint_load(info, t->state, t->state_count, (qd_listener){qd_trainer_listen, t});
+    if (rc == QD_ECANCELLED)
+        return rc;
     if (rc && qd_trainer_leads(t))
         qd_log(QD_LOG_WARN, "%s: passed over: %s", info->folder, qd_error_message());
     return agree_on_step(t, info->step, rc == 0);

@@ -95,6 +95,9 @@ void qd_trainer_close_groups(qd_trainer *t);
 /* After the totals of a step have been summed: the votes of all members. A collective call. */
 int qd_trainer_count_votes(qd_trainer *t);
 
+/* The trainer's listener (listener.h): QD_ECANCELLED once the attempt is called off. */
+int qd_trainer_listen(void *trainer);
+
 /*
  * Sums count (<= QD_AGREE_MAX) small whole numbers over all members, into values. A collective
  * call: every member makes it. Exact while the sums stay below 2^24.

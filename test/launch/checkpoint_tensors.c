@@ -40,7 +40,7 @@ static int print_tensor(const qd_checkpoint_info *info, const qd_stored_slice *o
     size_t bytes = (size_t)qd_slice_elements(&tensor.slice) * sizeof(float);
     memcpy(tensor.name, of->name, sizeof tensor.name);
     tensor.data = malloc(bytes);
-    int rc = tensor.data ? qd_checkpoint_load(info, &tensor, 1) : QD_ENOMEM;
+    int rc = tensor.data ? qd_checkpoint_load(info, &tensor, 1, (qd_listener){0}) : QD_ENOMEM;
     if (!rc)
         printf("%s %016" PRIx64 "\n", tensor.name, qd_checksum(tensor.data, bytes));
     free(tensor.data);

@@ -161,7 +161,7 @@ static inline int64_t resume(const char *run, state *s) {
         qd_checkpoint_info info = find(run, at_most);
         if (info.step < 0)
             return -1;
-        int rc = qd_checkpoint_load(&info, s->tensors, s->count);
+        int rc = qd_checkpoint_load(&info, s->tensors, s->count, (qd_listener){0});
         qd_checkpoint_info_fini(&info);
         if (rc == 0)
             return info.step;

@@ -12,7 +12,8 @@ START_TEST(what_some_writers_save_one_member_loads) {
     fill(&s, 1);
     qd_checkpoint_info info = find(run, -1);
     ck_assert_int_eq(info.step, 1200);
-    ck_assert_msg(qd_checkpoint_load(&info, s.tensors, s.count) == 0, "%s", qd_error_message());
+    ck_assert_msg(qd_checkpoint_load(&info, s.tensors, s.count, (qd_listener){0}) == 0, "%s",
+                  qd_error_message());
     assert_is_of_step(&s, 1200);
     qd_checkpoint_info_fini(&info);
     free_state(&s);

@@ -112,7 +112,7 @@ START_TEST(damaged_data_leaves_the_tensors_as_they_were) {
     temp_write(path, bytes, length);
     fill(&s, 3);
     qd_checkpoint_info info = find(run, -1);
-    assert_fails(qd_checkpoint_load(&info, s.tensors, s.count), QD_EDATA,
+    assert_fails(qd_checkpoint_load(&info, s.tensors, s.count, (qd_listener){0}), QD_EDATA,
                  "%s: optimizer/m/layer0.weight: its checksum does not hold: the data is damaged",
                  path);
     assert_is_of_step(&s, 3);

@@ -113,7 +113,7 @@ static int load_t(const char *run, const qd_shape *shape, float *data) {
     qd_state_tensor t = {.name = "t", .slice = qd_slice_whole(shape), .data = data};
     qd_checkpoint_info info = find(run, -1);
     ck_assert_int_eq(info.step, 1);
-    int rc = qd_checkpoint_load(&info, &t, 1);
+    int rc = qd_checkpoint_load(&info, &t, 1, (qd_listener){0});
     qd_checkpoint_info_fini(&info);
     return rc;
 }
@@ -171,7 +171,7 @@ START_TEST(another_shape_or_a_missing_tensor_is_refused) {
                  "%s/checkpoints/step-00000001: t is [4, 6, 5, 3] there, [18, 20] here", run);
     qd_state_tensor u = {.name = "u", .slice = qd_slice_whole(&cube), .data = data};
     qd_checkpoint_info info = find(run, -1);
-    assert_fails(qd_checkpoint_load(&info, &u, 1), QD_EDATA,
+    assert_fails(qd_checkpoint_load(&info, &u, 1, (qd_listener){0}), QD_EDATA,
                  "%s/checkpoints/step-00000001: holds no tensor u", run);
     qd_checkpoint_info_fini(&info);
     remove_run(run);
