@@ -35,7 +35,7 @@ static bool parts_differ(const qd_graph *graph, const qd_row_blocks *blocks, int
 static int first_block_of(const qd_graph *graph, const qd_row_blocks *blocks, int end,
                           int64_t elements) {
     int first = end;
-    while (first > 0 && blocks->offset[end] - blocks->offset[first] < elements) {
+    while (first > 0 && blocks->place[end] - blocks->place[first] < elements) {
         if (first < end && parts_differ(graph, blocks, first))
             break;
         first--;

@@ -30,10 +30,11 @@ typedef struct qd_buckets {
 } qd_buckets;
 
 /*
- * Buckets of `elements` floats or a little more (less at the front of a large parameter), cut from
- * the vector's end on, so that what backward completes last, with nothing left to hide its sum
- * behind, is the shorter one. A parameter that other parts of the model have a copy of shares no
- * bucket with another. Owner of *buckets: the caller (qd_buckets_destroy). QD_ENOMEM.
+ * Buckets of `elements` floats or a little more (less at the front of a large parameter; where
+ * tensor slots deal parameters out, counted on the member that has least of each), cut from the
+ * vector's end on, so that what backward completes last, with nothing left to hide its sum behind,
+ * is the shorter one. A parameter that other parts of the model have a copy of shares no bucket
+ * with another. Owner of *buckets: the caller (qd_buckets_destroy). QD_ENOMEM.
  */
 int qd_buckets_create(const qd_optimizer_spec *optimizer, const qd_graph *graph,
                       const qd_timeline *timeline, int64_t elements, qd_buckets **buckets);

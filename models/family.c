@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "models/optimizer.h"
 #include "runtime/error.h"
 
 static const qd_family *const families[QD_FAMILY_KINDS] = {
@@ -81,6 +82,8 @@ int qd_family_build_part(const qd_job *job, int members, int member, qd_graph **
         rc = qd_family_of(job)->build(job, g);
     if (!rc)
         rc = check_shared(job, g);
+    if (!rc)
+        qd_optimizer_find_hidden(g);
     if (!rc)
         rc = choose_recompute(job, g);
     if (rc) {

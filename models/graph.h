@@ -62,6 +62,7 @@ typedef struct qd_param {
     qd_init init;
     int64_t offset; /* of its first element in the flat parameter vector; 16-element aligned */
     qd_param_kind kind;
+    bool hidden;    /* a matrix that hidden linear layers of the whole model alone multiply with */
     bool shared;    /* this graph is a part of a model, and others of its parts have a copy */
     float momentum; /* statistic: s = (1 - momentum) s + momentum measured, once a step */
 } qd_param;

@@ -147,12 +147,6 @@ static int check_tp(const qd_job_rules *r, const qd_job *job) {
                             "%" PRId64 ", or set slots.tensor to %" PRId64 " for a new run",
                             r->file, line, job->layout_tp, job->slots_tensor, job->slots_tensor,
                             job->layout_tp);
-    if (job->optimizer.kind == QD_OPTIMIZER_LAMB || job->optimizer.kind == QD_OPTIMIZER_MUON)
-        return qd_error_set(QD_ECONFIG,
-                            "%s:%d: layout.tp %" PRId64 ", and optimizer.kind %s needs whole "
-                            "matrices on each rank; use layout.tp 1, or sgd, adam or adamw",
-                            r->file, line, job->layout_tp,
-                            job->optimizer.kind == QD_OPTIMIZER_LAMB ? "lamb" : "muon");
     return 0;
 }
 

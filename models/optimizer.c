@@ -45,11 +45,11 @@ static bool is_hidden_layer(const qd_graph *graph, int n) {
            n != last_layer(graph);
 }
 
-bool qd_optimizer_orthogonalizes(const qd_optimizer_spec *spec, const qd_graph *graph, int param) {
+static bool is_hidden(const qd_graph *graph, int param) {
     const qd_param *p = &graph->params[param];
-    if (spec->kind != QD_OPTIMIZER_MUON || p->kind != QD_PARAM_TRAINED || p->shape.dims != 2)
-        return false;
     int readers = 0;
+    if (p->kind != QD_PARAM_TRAINED || p->shape.dims != 2)
+        return false;
     for (int n = 0; n < graph->node_count; n++) {
         if (!reads(&graph->nodes[n], param))
             continue;
@@ -60,6 +60,15 @@ bool qd_optimizer_orthogonalizes(const qd_optimizer_spec *spec, const qd_graph *
     return readers > 0;
 }
 
+void qd_optimizer_find_hidden(qd_graph *whole) {
+    for (int p = 0; p < whole->param_count; p++)
+        whole->params[p].hidden = is_hidden(whole, p);
+}
+
+bool qd_optimizer_orthogonalizes(const qd_optimizer_spec *spec, const qd_graph *graph, int param) {
+    return spec->kind == QD_OPTIMIZER_MUON && graph->params[param].hidden;
+}
+
 int64_t qd_optimizer_matrix_scratch(int64_t rows, int64_t columns) {
     int64_t side = rows < columns ? rows : columns;
     return 2 * qd_align_floats(rows * columns) + 2 * qd_align_floats(side * side);
@@ -68,7 +77,7 @@ int64_t qd_optimizer_matrix_scratch(int64_t rows, int64_t columns) {
 int64_t qd_optimizer_scratch(const qd_optimizer_spec *spec, const qd_graph *graph) {
     int64_t most = 0;
     for (int p = 0; p < graph->param_count; p++) {
-        const qd_shape *shape = &graph->params[p].shape;
+        const qd_shape *shape = &graph->params[p].whole;
         if (!qd_optimizer_orthogonalizes(spec, graph, p))
             continue;
         int64_t floats = qd_optimizer_matrix_scratch(shape->dim[0], shape->dim[1]);

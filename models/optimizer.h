@@ -23,11 +23,19 @@ const qd_optimizer_facts *qd_optimizer_facts_of(const qd_optimizer_spec *spec);
 /* Whether weight_decay and l1 are meant for this parameter. */
 bool qd_optimizer_decays(const qd_optimizer_spec *spec, const qd_param *param);
 
+/* Marks the parameters of a whole model that are weights of hidden linear layers (qd_param.hidden):
+ * a part of it does not know which layer is the model's last. */
+void qd_optimizer_find_hidden(qd_graph *whole);
+
 /*
  * Whether Muon makes this parameter's moves orthogonal: the weights of the hidden linear layers.
  * Not those of the first and of the last one, nor embeddings, nor kernels of convolutions: AdamW
  * moves them (K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024,
  * https://kellerjordan.github.io/posts/muon/). false for other rules.
+ *
+ * It is always the matrix of the whole layer that is made orthogonal, never a tensor slot's part of
+ * it: members of a tensor group that have a part each put it together (worker/engine_update.c), so
+ * that the result depends neither on slots.tensor nor on who holds which slot.
  */
 bool qd_optimizer_orthogonalizes(const qd_optimizer_spec *spec, const qd_graph *graph, int param);
 

@@ -4,10 +4,15 @@
  * of. The cut follows from the job's model and update rule alone, so that a sum taken block by
  * block, and then over the blocks, is the same bits however blocks are dealt out. Pure.
  *
- * Where tensor slots deal a parameter out, its blocks follow from what a member holds of it, too.
- * It is measured by smaller cells, each a row of one slot, which are the same on any grid: of a
- * block, row after row, in each the slots that the member has, where they share rows. All other
- * blocks are one cell.
+ * Where tensor slots deal a parameter out, its blocks are runs of what a member holds of it. All
+ * members of a tensor group cut it into as many, and buckets and shards (models/buckets.h,
+ * shards.h) follow from the fewest elements that one of them has of each, so that the same blocks
+ * are in the same bucket and shard on all of them: members that hold parts of one matrix (Muon)
+ * update them at the same time.
+ *
+ * Such a parameter is measured by smaller cells, each a row of one slot, which are the same on any
+ * grid: of a block, row after row, in each the slots that the member has, where they share rows.
+ * All other blocks are one cell.
  */
 #ifndef QD_MODELS_ROW_BLOCKS_H
 #define QD_MODELS_ROW_BLOCKS_H
@@ -29,7 +34,9 @@ typedef struct qd_row_blocks {
     int64_t *offset;   /* [count + 1] where each begins in the flat vector, on 64 bytes; it reaches
                           to the next one, the padding behind a parameter included */
     int64_t *elements; /* [count] without the padding */
-    int64_t *cell;     /* [count + 1] where each one's cells begin */
+    int64_t *place; /* [count + 1] as offset, of the least that a tensor member holds of each: what
+                       buckets and shards are cut by */
+    int64_t *cell;  /* [count + 1] where each one's cells begin */
 } qd_row_blocks;
 
 /* A parameter that the rule needs whole (a matrix that Muon makes orthogonal) is one block. Owner

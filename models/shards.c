@@ -4,54 +4,56 @@
 
 #include "runtime/error.h"
 
+/* The making of shards. Counted is what blocks measure on the tensor member that has least of them
+ * (row_blocks.h), so that all cut alike. */
+typedef struct cutting {
+    qd_shards *shards;
+    const qd_buckets *buckets;
+    int64_t *dealt; /* [members] so far */
+} cutting;
+
 /* The block of the bucket that begins nearest to place `at`, no lower than block `from`. */
 static int nearest_cut(const qd_row_blocks *blocks, const qd_bucket *bucket, int from, double at) {
     int cut = from;
     while (cut < bucket->end_block &&
-           (double)(blocks->offset[cut] + blocks->offset[cut + 1]) < 2 * at)
+           (double)(blocks->place[cut] + blocks->place[cut + 1]) < 2 * at)
         cut++;
     return cut;
 }
 
-/* What several parts of a model have is cut by itself, so that each member has the same rows of all
- * copies. */
-static void cut_alone(qd_shards *s, const qd_buckets *buckets, int b) {
-    const qd_bucket *bucket = &buckets->bucket[b];
-    const int64_t *offset = buckets->blocks->offset;
-    int *cuts = s->cuts + (size_t)b * ((size_t)s->members + 1);
-    cuts[0] = bucket->first_block;
-    for (int i = 0; i < s->members; i++) {
-        double share = (double)(i + 1) / s->members;
-        double at = (double)bucket->begin + share * (double)(bucket->end - bucket->begin);
-        cuts[i + 1] = i + 1 < s->members ? nearest_cut(buckets->blocks, bucket, cuts[i], at)
-                                         : bucket->end_block;
-        s->elements[i] += offset[cuts[i + 1]] - offset[cuts[i]];
-    }
+/* What a member lacks of an even share of all buckets up to this one. */
+static double lack_of(const cutting *c, int member, double even) {
+    double dealt = (double)c->dealt[member];
+    return dealt < even ? even - dealt : 0;
 }
 
-/* Each member is to get what it lacks of an even share of all buckets up to this one; where some
- * have more than that already, the others share the bucket in proportion. */
-static void cut_bucket(qd_shards *s, const qd_buckets *buckets, int b, double even) {
-    const qd_bucket *bucket = &buckets->bucket[b];
-    const int64_t *offset = buckets->blocks->offset;
+/* Each member is to get what it lacks of an even share; where some have more than that already, the
+ * others share the bucket in proportion. What several parts of a model have is cut by itself, so
+ * that each member has the same rows of all copies. */
+static void cut_bucket(cutting *c, int b) {
+    qd_shards *s = c->shards;
+    const qd_bucket *bucket = &c->buckets->bucket[b];
+    const qd_row_blocks *blocks = c->buckets->blocks;
+    double begin = (double)blocks->place[bucket->first_block];
+    double end = (double)blocks->place[bucket->end_block];
+    double even = end / s->members, lacking = 0, before = 0;
     int *cuts = s->cuts + (size_t)b * ((size_t)s->members + 1);
-    if (bucket->shared) {
-        cut_alone(s, buckets, b);
-        return;
-    }
-    double lacking = 0, before = 0;
     for (int i = 0; i < s->members; i++)
-        lacking += (double)s->elements[i] < even ? even - (double)s->elements[i] : 0;
+        lacking += lack_of(c, i, even);
     cuts[0] = bucket->first_block;
     for (int i = 0; i < s->members; i++) {
-        before += (double)s->elements[i] < even ? even - (double)s->elements[i] : 0;
-        double share = lacking > 0 ? before / lacking : 1;
-        double at = (double)bucket->begin + share * (double)(bucket->end - bucket->begin);
-        cuts[i + 1] = i + 1 < s->members ? nearest_cut(buckets->blocks, bucket, cuts[i], at)
-                                         : bucket->end_block;
+        before += lack_of(c, i, even);
+        double share = bucket->shared ? (double)(i + 1) / s->members
+                       : lacking > 0  ? before / lacking
+                                      : 1;
+        cuts[i + 1] = i + 1 < s->members
+                          ? nearest_cut(blocks, bucket, cuts[i], begin + share * (end - begin))
+                          : bucket->end_block;
     }
-    for (int i = 0; i < s->members; i++)
-        s->elements[i] += offset[cuts[i + 1]] - offset[cuts[i]];
+    for (int i = 0; i < s->members; i++) {
+        c->dealt[i] += blocks->place[cuts[i + 1]] - blocks->place[cuts[i]];
+        s->elements[i] += blocks->offset[cuts[i + 1]] - blocks->offset[cuts[i]];
+    }
 }
 
 int qd_shards_create(const qd_buckets *buckets, int members, qd_shards **out) {
@@ -60,14 +62,18 @@ int qd_shards_create(const qd_buckets *buckets, int members, qd_shards **out) {
         s->cuts = calloc((size_t)buckets->count * ((size_t)members + 1) + 1, sizeof *s->cuts);
         s->elements = calloc((size_t)members, sizeof *s->elements);
     }
-    if (!s || !s->cuts || !s->elements) {
+    int64_t *dealt = calloc((size_t)members, sizeof *dealt);
+    if (!s || !s->cuts || !s->elements || !dealt) {
         qd_shards_destroy(s);
+        free(dealt);
         return qd_error_set(QD_ENOMEM, "no memory for the shards of %d members", members);
     }
     s->members = members;
     s->buckets = buckets->count;
+    cutting c = {s, buckets, dealt};
     for (int b = 0; b < buckets->count; b++)
-        cut_bucket(s, buckets, b, (double)buckets->bucket[b].end / members);
+        cut_bucket(&c, b);
+    free(dealt);
     *out = s;
     return 0;
 }

@@ -20,8 +20,8 @@ typedef struct qd_shards {
 /*
  * Shards of `members` members; one alone holds all, as it lies in the flat vector. Cuts are such
  * that shards grow evenly from bucket to bucket: what one member got too much of a bucket of few
- * large blocks it gets less of the next ones. Owner of *shards: the caller (qd_shards_destroy).
- * QD_ENOMEM.
+ * large blocks it gets less of the next ones. All members of a tensor group cut alike
+ * (row_blocks.h). Owner of *shards: the caller (qd_shards_destroy). QD_ENOMEM.
  */
 int qd_shards_create(const qd_buckets *buckets, int members, qd_shards **shards);
 void qd_shards_destroy(qd_shards *shards);

@@ -113,15 +113,16 @@ typedef struct qd_backend {
     int (*norm_squared)(qd_backend_context *context, const float *x, int64_t rows, int64_t columns,
                         int64_t stride, double *sum);
 
-    /* Of a rule that adapts (models/optimizer.h), before update: takes the gradient of a run of
-     * rows into its moments, and measures: squares of the weights, and of the moves before they are
-     * scaled. */
+    /* Of a rule that adapts (models/optimizer.h), before update: takes the gradient of a run of a
+     * parameter into its moments, and measures: squares of the weights, and of the moves before
+     * they are scaled. */
     int (*measure)(qd_backend_context *context, const qd_optimizer_spec *spec,
                    const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *tensor,
                    double *weights, double *moves);
 
-    /* Moves one parameter, or a run of its rows, by the rule of spec->kind. The gradient counts
-     * times scalars->gradient_factor, plus l1 sign(w). */
+    /* Moves one parameter, or a run of it, by the rule of spec->kind. The gradient counts times
+     * scalars->gradient_factor, plus l1 sign(w). Members of a tensor group that have a part of a
+     * matrix (worker/optimizer.h) call it at the same time. */
     int (*update)(qd_backend_context *context, const qd_optimizer_spec *spec,
                   const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *tensor);
 

@@ -105,7 +105,11 @@ static int build_lists(qd_engine *e) {
         !e->bucket_of || !e->wide || !e->narrow)
         return qd_error_set(QD_ENOMEM, "no memory for %d operators", e->graph->node_count);
     find_homes(e);
-    int rc = qd_engine_norm_create(e);
+    int rc = qd_engine_cells_create(e);
+    if (!rc)
+        rc = qd_engine_norm_create(e);
+    if (!rc)
+        rc = qd_engine_lengths_create(e);
     return rc ? rc : qd_engine_score_create(e);
 }
 
@@ -234,7 +238,9 @@ void qd_engine_destroy(qd_engine *engine) {
     free(engine->state);
     free(engine->flight);
     free(engine->greatest);
+    qd_engine_cells_destroy(engine);
     qd_engine_norm_destroy(engine);
+    qd_engine_lengths_destroy(engine);
     qd_segments_destroy(engine->segments);
     qd_windows_destroy(engine->windows);
     qd_shards_destroy(engine->shards);

@@ -79,10 +79,11 @@ struct qd_engine {
     qd_engine_results *results; /* [in_flight] */
     qd_engine_results leaf;     /* of the slot whose gradients are being added up */
     double *squares;            /* of the gradient, by the cells of row_blocks.h; of statistics 0 */
-    double *slot_squares;       /* of what tensor slots deal out, by slots: engine_norm.c */
     double *param_squares;      /* [param_count] */
-    double *lengths;            /* [row blocks][2] of a rule that adapts: of weights and of moves */
+    double *slot_sums;          /* of what tensor slots deal out, by slots: engine_cells.c */
+    double *lengths;            /* [cells][2] of a rule that adapts: squares of weights and moves */
     int64_t *pairs;             /* [row blocks + 1] where each block's begin */
+    double *param_lengths;      /* [param_count][2] */
     float *greatest;            /* [members][losses][2] where logits are shared; else NULL */
     double gradient_norm;       /* of the last update */
     double rate_factor;         /* of the learning rate, beside the schedule's */
@@ -177,14 +178,55 @@ float *qd_engine_piece_gradient(const qd_engine *engine, const qd_engine_piece *
  * its pieces once the device has been waited for; afterwards all members have all. */
 int qd_engine_share(qd_engine *engine, double *numbers, const int64_t *first);
 
+/* ---- engine_cells.c ---- */
+
+enum { QD_CELL_NUMBERS = 2 }; /* that are summed at once, at most */
+
+/* Its memory; freed by the engine's destroy. QD_ENOMEM. */
+int qd_engine_cells_create(qd_engine *engine);
+void qd_engine_cells_destroy(qd_engine *engine);
+
+/* A cell (models/row_blocks.h) of a piece. */
+typedef struct qd_engine_cell {
+    const qd_engine_piece *piece;
+    int param;
+    int64_t number;                /* of all cells */
+    int64_t at;                    /* of its first element in the flat vector */
+    int64_t rows, columns, stride; /* rows of so many elements, `stride` apart */
+} qd_engine_cell;
+
+/* Calls `visit` for each cell of a piece, until one fails. */
+typedef int qd_engine_visit_cell(qd_engine *engine, const qd_engine_cell *cell, void *of);
+int qd_engine_visit_cells(qd_engine *engine, const qd_engine_piece *piece,
+                          qd_engine_visit_cell *visit, void *of);
+
+/* Of cells[cells][each], of which each member has those of its pieces (begins: as in
+ * qd_engine_share), the sums of each parameter, to sums[param_count][each]. All members call it. */
+int qd_engine_sum_cells(qd_engine *engine, double *cells, int each, const int64_t *begins,
+                        double *sums);
+
 /* ---- engine_norm.c ---- */
 
 /* Its memory; freed by the engine's destroy. QD_ENOMEM. */
 int qd_engine_norm_create(qd_engine *engine);
 void qd_engine_norm_destroy(qd_engine *engine);
 
-/* Of numbers [first, end), `stride` apart, added in the tree of collectives/tree.h; of none: 0. */
-double qd_engine_tree_sum(const double *numbers, int64_t stride, int64_t first, int64_t end);
+/* ---- engine_lengths.c ---- */
+
+/* Its memory, where the rule adapts; freed by the engine's destroy. QD_ENOMEM. */
+int qd_engine_lengths_create(qd_engine *engine);
+void qd_engine_lengths_destroy(qd_engine *engine);
+
+/* Of a rule that adapts: takes the gradients into its moments, and measures weights and moves. */
+int qd_engine_measure_moves(qd_engine *engine, const qd_optimizer_scalars *scalars);
+
+/* What moves of a parameter are multiplied by then. */
+double qd_engine_ratio(const qd_engine *engine, int param);
+
+/* ---- engine_update.c ---- */
+
+/* A piece, as an update rule is told of it. */
+qd_optimizer_tensor qd_engine_tensor_of(const qd_engine *engine, const qd_engine_piece *piece);
 
 /* ---- engine_score.c ---- */
 

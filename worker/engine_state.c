@@ -138,7 +138,8 @@ static void add_rows(state_list *l, int first, int end, int vector, int64_t home
         int64_t to = blocks->offset[end - 1] + blocks->elements[end - 1] - param->offset;
         bool cut = param->cut_dim >= 0 && l->member->graph->tensor_members > 1;
         *tensor = held_of(l->member, param);
-        /* Tensor members cut what all of them hold at different rows; the first one's are all. */
+        /* Tensor members hold the same rows of what none has a part of; the first one writes them.
+         */
         tensor->replica = 0;
         tensor->replicas = cut || l->member->graph->tensor_member == 0 ? 1 : -1;
         if (param->shape.dims > 0) {

@@ -1,5 +1,12 @@
-/* The optimizer's part of a step: what this member holds of each parameter is moved by the sum over
- * all slots. */
+/*
+ * The optimizer's part of a step: what this member holds of each parameter is moved by the sum over
+ * all slots.
+ *
+ * A matrix that Muon makes orthogonal is one block (models/row_blocks.h): one data member has all
+ * that its tensor group holds of it, and the same one in every part of the group, so that the
+ * members of a tensor group come to each matrix together. All of them gather it whole, compute the
+ * same, and keep their part.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -15,7 +22,7 @@ static int take_norm(qd_engine *e, double squares) {
     return 0;
 }
 
-static qd_optimizer_tensor tensor_of(const qd_engine *e, const qd_engine_piece *p) {
+qd_optimizer_tensor qd_engine_tensor_of(const qd_engine *e, const qd_engine_piece *p) {
     const qd_param *param = &e->graph->params[p->param];
     const qd_optimizer_spec *spec = &e->job.optimizer;
     qd_optimizer_tensor tensor = {
@@ -28,35 +35,13 @@ static qd_optimizer_tensor tensor_of(const qd_engine *e, const qd_engine_piece *
     for (int v = 0; v < e->plan->optimizer_vectors; v++)
         tensor.state[v] = e->optimizer_state[v] + p->home;
     if (qd_optimizer_orthogonalizes(spec, e->graph, p->param)) {
-        tensor.rows = param->shape.dim[0];
-        tensor.columns = param->shape.dim[1];
+        tensor.rows = param->whole.dim[0];
+        tensor.columns = param->whole.dim[1];
+        if (param->cut_dim >= 0 && e->graph->tensor_members > 1)
+            tensor.part =
+                (qd_optimizer_part){.of = e->graph, .param = param, .exchange = e->tensor_exchange};
     }
     return tensor;
-}
-
-static int measure_blocks(qd_engine *e, const qd_engine_piece *p, void *of) {
-    const qd_row_blocks *blocks = e->buckets->blocks;
-    int rc = 0;
-    for (int k = p->first; k < p->end && !rc; k++) {
-        e->lengths[2 * k] = e->lengths[2 * k + 1] = 0;
-        if (e->graph->params[p->param].kind != QD_PARAM_TRAINED)
-            continue;
-        qd_engine_piece block = *p;
-        block.at = blocks->offset[k];
-        block.home = p->home + block.at - p->at;
-        block.count = blocks->elements[k];
-        qd_optimizer_tensor tensor = tensor_of(e, &block);
-        rc = e->backend->measure(e->context, &e->job.optimizer, of, &tensor, &e->lengths[2 * k],
-                                 &e->lengths[2 * k + 1]);
-    }
-    return rc;
-}
-
-/* Weights and moves of whole parameters. */
-static double ratio_of(const qd_engine *e, int param) {
-    int first = e->buckets->blocks->first[param], end = e->buckets->blocks->first[param + 1];
-    return qd_optimizer_ratio(qd_engine_tree_sum(e->lengths, 2, first, end),
-                              qd_engine_tree_sum(e->lengths + 1, 2, first, end));
 }
 
 static int move(qd_engine *e, const qd_engine_piece *p, void *of) {
@@ -64,9 +49,9 @@ static int move(qd_engine *e, const qd_engine_piece *p, void *of) {
     if (param->kind == QD_PARAM_STATISTIC)
         return e->backend->blend(e->context, qd_engine_params_at(e, p->at, p->home),
                                  qd_engine_piece_gradient(e, p), param->momentum, p->count);
-    qd_optimizer_tensor tensor = tensor_of(e, p);
+    qd_optimizer_tensor tensor = qd_engine_tensor_of(e, p);
     if (qd_optimizer_facts_of(&e->job.optimizer)->adapts)
-        tensor.ratio = ratio_of(e, p->param);
+        tensor.ratio = qd_engine_ratio(e, p->param);
     int rc = e->backend->update(e->context, &e->job.optimizer, of, &tensor);
     return rc ? qd_error_context(rc, "update of %s", param->name) : 0;
 }
@@ -100,11 +85,8 @@ int qd_engine_apply(qd_engine *engine, int64_t total_steps, double squares) {
                          engine->gradient_norm, &scalars);
     scalars.gradient_factor =
         (float)((double)scalars.gradient_factor * qd_engine_mean_factor(engine));
-    if (qd_optimizer_facts_of(&engine->job.optimizer)->adapts) {
-        rc = qd_engine_visit_pieces(engine, measure_blocks, &scalars);
-        if (!rc)
-            rc = qd_engine_share(engine, engine->lengths, engine->pairs);
-    }
+    if (qd_optimizer_facts_of(&engine->job.optimizer)->adapts)
+        rc = qd_engine_measure_moves(engine, &scalars);
     qd_engine_forget_params(engine);
     for (int b = 0; b < engine->buckets->count && !rc; b++)
         rc = move_bucket(engine, b, &scalars);

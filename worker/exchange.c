@@ -21,8 +21,7 @@ struct qd_exchange {
 
 /* Numbers that are shared at once, at most. */
 static size_t most_shared(const qd_row_blocks *blocks) {
-    int64_t cells = blocks->cell[blocks->count], pairs = 2 * (int64_t)blocks->count;
-    return (size_t)(cells > pairs ? cells : pairs);
+    return 2 * (size_t)blocks->cell[blocks->count];
 }
 
 int qd_exchange_create(qd_group *group, const qd_slot_ranges *ranges, const qd_buckets *buckets,

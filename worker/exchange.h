@@ -52,8 +52,7 @@ int qd_exchange_wait_gather(qd_exchange *exchange, int bucket);
 /*
  * Of some numbers of row blocks, those of block k being numbers[first[k]] .. numbers[first[k + 1] -
  * 1], each member has those of the blocks it holds; afterwards all have all. first: [row blocks +
- * 1], from 0; in all at most as many as there are cells (models/row_blocks.h), or two a block.
- * Waits.
+ * 1], from 0; in all at most two for each cell (models/row_blocks.h). Waits.
  */
 int qd_exchange_share(qd_exchange *exchange, double *numbers, const int64_t *first);
 

@@ -2,6 +2,7 @@
 
 #include "runtime/align.h"
 #include "worker/cpu/kernels/update.h"
+#include "worker/cpu/matrix_parts.h"
 #include "worker/cpu/onednn.h"
 
 /* The quintic a x + b x^3 + c x^5 takes singular values of 0 .. 1 to about 1 (0.7 .. 1.2) in five
@@ -54,8 +55,8 @@ static matrices place(const qd_optimizer_tensor *t, int threads) {
     float *scratch = t->scratch;
     matrices s = {.threads = threads, .rows = t->rows, .columns = t->columns};
     s.side = t->rows < t->columns ? t->rows : t->columns;
-    s.x = take(&scratch, t->count);
-    s.next = take(&scratch, t->count);
+    s.x = take(&scratch, s.rows * s.columns);
+    s.next = take(&scratch, s.rows * s.columns);
     s.gram = take(&scratch, s.side * s.side);
     s.poly = take(&scratch, s.side * s.side);
     return s;
@@ -104,6 +105,14 @@ static int make_orthogonal(matrices *s) {
     return 0;
 }
 
+/* Moves what is here of the matrix by its part of x. */
+static void move(const qd_optimizer_tensor *t, const float *x, float rate, float decay) {
+    qd_matrix_runs runs = qd_matrix_runs_of(t);
+    for (int64_t r = 0; r < runs.rows; r++)
+        apply(t->params + r * runs.columns, x + runs.first + r * runs.stride, rate, decay,
+              runs.columns);
+}
+
 /*
  * K. Jordan et al., 2024 (models/optimizer.h), as torch.optim.Muon, but in float throughout: of
  * matrices m = momentum m + (1 - momentum) g, and (1 - momentum) g + momentum m (Nesterov) is made
@@ -115,13 +124,16 @@ int QD_CPU(update_muon)(qd_backend_context *context, const qd_optimizer_spec *sp
     if (!t->rows)
         return QD_CPU(update_adamw)(context, spec, scalars, t);
     matrices s = place(t, context->threads);
-    gather(s.x, t->state[0], t->grads, t->params, qd_slope_of(spec, scalars, t, false),
-           (float)spec->momentum, (float)(1 - spec->momentum), t->count);
-    int rc = make_orthogonal(&s);
+    gather(qd_matrix_own_part(t, s.x, s.next), t->state[0], t->grads, t->params,
+           qd_slope_of(spec, scalars, t, false), (float)spec->momentum, (float)(1 - spec->momentum),
+           t->count);
+    int rc = qd_matrix_unite(t, s.x, s.next);
+    if (!rc)
+        rc = make_orthogonal(&s);
     if (rc)
         return rc;
     double longer = sqrt(fmax(1, (double)t->rows / (double)t->columns));
-    apply(t->params, s.x, (float)((double)scalars->matrix_learning_rate * longer),
-          t->decays ? scalars->matrix_decay : 0, t->count);
+    move(t, s.x, (float)((double)scalars->matrix_learning_rate * longer),
+         t->decays ? scalars->matrix_decay : 0);
     return 0;
 }
