@@ -8,7 +8,7 @@
 #include "models/graph.h"
 #include "models/job.h"
 
-enum { QD_OPTIMIZER_MAX_VECTORS = 2 };
+enum { QD_OPTIMIZER_MAX_VECTORS = 2, QD_OPTIMIZER_MATRIX_STEPS = 5 /* of Newton-Schulz */ };
 
 typedef struct qd_optimizer_facts {
     const char *name;
@@ -34,8 +34,8 @@ void qd_optimizer_find_hidden(qd_graph *whole);
  * https://kellerjordan.github.io/posts/muon/). false for other rules.
  *
  * It is always the matrix of the whole layer that is made orthogonal, never a tensor slot's part of
- * it: members of a tensor group that have a part each put it together (worker/engine_update.c), so
- * that the result depends neither on slots.tensor nor on who holds which slot.
+ * it: members of a tensor group that have a part each put it together (worker/engine_matrices.c),
+ * so that the result depends neither on slots.tensor nor on who holds which slot.
  */
 bool qd_optimizer_orthogonalizes(const qd_optimizer_spec *spec, const qd_graph *graph, int param);
 

@@ -121,10 +121,26 @@ typedef struct qd_backend {
                    double *weights, double *moves);
 
     /* Moves one parameter, or a run of it, by the rule of spec->kind. The gradient counts times
-     * scalars->gradient_factor, plus l1 sign(w). Members of a tensor group that have a part of a
-     * matrix (worker/optimizer.h) call it at the same time. */
+     * scalars->gradient_factor, plus l1 sign(w). */
     int (*update)(qd_backend_context *context, const qd_optimizer_spec *spec,
                   const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *tensor);
+
+    /*
+     * What update does with a matrix that Muon makes orthogonal, in three, where others have a part
+     * of it: takes the gradient of a part into its momentum, and gives what is to be made
+     * orthogonal, to[count], which may be tensor->grads; makes a whole matrix orthogonal, which
+     * lies in front of a scratch of qd_optimizer_matrix_scratch(rows, columns), and says where in
+     * the scratch it lies then; moves a part by its part of that. tensor: rows and columns are
+     * those of the whole, all else of the part.
+     */
+    int (*begin_move)(qd_backend_context *context, const qd_optimizer_spec *spec,
+                      const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *tensor,
+                      float *to);
+    int (*orthogonalize)(qd_backend_context *context, int64_t rows, int64_t columns, float *scratch,
+                         float **orthogonal);
+    int (*end_move)(qd_backend_context *context, const qd_optimizer_spec *spec,
+                    const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *tensor,
+                    const float *orthogonal);
 
     int (*wait)(qd_backend_context *context);
 } qd_backend;

@@ -223,6 +223,14 @@ int qd_engine_measure_moves(qd_engine *engine, const qd_optimizer_scalars *scala
 /* What moves of a parameter are multiplied by then. */
 double qd_engine_ratio(const qd_engine *engine, int param);
 
+/* ---- engine_matrices.c ---- */
+
+/* Whether Muon makes a parameter orthogonal of which other tensor members have parts. */
+bool qd_engine_shares_matrix(const qd_engine *engine, int param);
+
+/* Moves all such that are this member's. All members of a tensor group call it. */
+int qd_engine_move_matrices(qd_engine *engine, const qd_optimizer_scalars *scalars);
+
 /* ---- engine_update.c ---- */
 
 /* A piece, as an update rule is told of it. */

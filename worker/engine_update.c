@@ -1,11 +1,6 @@
 /*
  * The optimizer's part of a step: what this member holds of each parameter is moved by the sum over
  * all slots.
- *
- * A matrix that Muon makes orthogonal is one block (models/row_blocks.h): one data member has all
- * that its tensor group holds of it, and the same one in every part of the group, so that the
- * members of a tensor group come to each matrix together. All of them gather it whole, compute the
- * same, and keep their part.
  */
 #include <math.h>
 #include <string.h>
@@ -37,9 +32,6 @@ qd_optimizer_tensor qd_engine_tensor_of(const qd_engine *e, const qd_engine_piec
     if (qd_optimizer_orthogonalizes(spec, e->graph, p->param)) {
         tensor.rows = param->whole.dim[0];
         tensor.columns = param->whole.dim[1];
-        if (param->cut_dim >= 0 && e->graph->tensor_members > 1)
-            tensor.part =
-                (qd_optimizer_part){.of = e->graph, .param = param, .exchange = e->tensor_exchange};
     }
     return tensor;
 }
@@ -49,6 +41,8 @@ static int move(qd_engine *e, const qd_engine_piece *p, void *of) {
     if (param->kind == QD_PARAM_STATISTIC)
         return e->backend->blend(e->context, qd_engine_params_at(e, p->at, p->home),
                                  qd_engine_piece_gradient(e, p), param->momentum, p->count);
+    if (qd_engine_shares_matrix(e, p->param))
+        return 0; /* it has been moved */
     qd_optimizer_tensor tensor = qd_engine_tensor_of(e, p);
     if (qd_optimizer_facts_of(&e->job.optimizer)->adapts)
         tensor.ratio = qd_engine_ratio(e, p->param);
@@ -87,6 +81,8 @@ int qd_engine_apply(qd_engine *engine, int64_t total_steps, double squares) {
         (float)((double)scalars.gradient_factor * qd_engine_mean_factor(engine));
     if (qd_optimizer_facts_of(&engine->job.optimizer)->adapts)
         rc = qd_engine_measure_moves(engine, &scalars);
+    if (!rc)
+        rc = qd_engine_move_matrices(engine, &scalars);
     qd_engine_forget_params(engine);
     for (int b = 0; b < engine->buckets->count && !rc; b++)
         rc = move_bucket(engine, b, &scalars);

@@ -10,7 +10,6 @@
 
 #include "models/job.h"
 #include "models/optimizer.h"
-#include "worker/tensor_exchange.h"
 
 typedef struct qd_optimizer_scalars {
     float gradient_factor; /* what each element of the gradient is multiplied by: clipping */
@@ -21,24 +20,16 @@ typedef struct qd_optimizer_scalars {
     float matrix_learning_rate, matrix_decay; /* muon: of matrices; those above are AdamW's */
 } qd_optimizer_scalars;
 
-/* The part of a matrix that a member of a tensor group has, and by which it gets the others. */
-typedef struct qd_optimizer_part {
-    const qd_graph *of;
-    const qd_param *param; /* NULL: it has all */
-    const qd_tensor_exchange *exchange;
-} qd_optimizer_part;
-
 /* A parameter to be moved, or a run of it. */
 typedef struct qd_optimizer_tensor {
     float *params;                          /* [count] */
     const float *grads;                     /* [count] */
     float *state[QD_OPTIMIZER_MAX_VECTORS]; /* each [count] */
     int64_t count;
-    bool decays;            /* weight_decay and l1 are meant for it */
-    double ratio;           /* lamb: what its moves are multiplied by */
-    int64_t rows, columns;  /* muon: of a matrix to make orthogonal, on any grid; 0: not one */
-    qd_optimizer_part part; /* muon: of it; then `count` is the part's, as it lies in the vector */
-    float *scratch;         /* muon: qd_optimizer_matrix_scratch(rows, columns), 64-byte aligned */
+    bool decays;           /* weight_decay and l1 are meant for it */
+    double ratio;          /* lamb: what its moves are multiplied by */
+    int64_t rows, columns; /* muon: of a matrix to make orthogonal, on any grid; 0: not one */
+    float *scratch;        /* muon: qd_optimizer_matrix_scratch(rows, columns), 64-byte aligned */
 } qd_optimizer_tensor;
 
 /* What makes a gradient of length `norm` no longer than spec->clip: 1, or less. As

@@ -4,12 +4,21 @@
  * (worker/trainer_grid.c). Operators never name a group.
  *
  * All members make the same calls with the same sizes, in the order of the graph's passes. Each
- * waits. Vectors are aligned to 64 bytes and belong to the caller.
+ * waits. Vectors are aligned to 64 bytes, messages need not be, and belong to the caller.
  */
 #ifndef QD_WORKER_TENSOR_EXCHANGE_H
 #define QD_WORKER_TENSOR_EXCHANGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+/* Bytes that go to another member, or come from it. */
+typedef struct qd_tensor_message {
+    int peer; /* index in the group */
+    bool sends;
+    void *bytes;
+    int64_t count;
+} qd_tensor_message;
 
 typedef struct qd_tensor_exchange {
     void *context;
@@ -35,6 +44,10 @@ typedef struct qd_tensor_exchange {
 
     /* all[members][bytes]: each member's bytes, of which it has put in its own. */
     int (*gather)(void *context, void *all, int64_t bytes);
+
+    /* Messages, at most one each way with each other member; what one sends the other expects. Of
+     * those without any no call is made. */
+    int (*trade)(void *context, const qd_tensor_message *messages, int count);
 } qd_tensor_exchange;
 
 #endif

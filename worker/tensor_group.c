@@ -12,9 +12,10 @@ struct qd_tensor_group {
     qd_group *group;
     qd_span_clock *spans;
     int members, slots;
-    int *starts;     /* [members + 1] of the slots */
-    int *one_each;   /* [members + 1] 0, 1, 2 ...: one leaf a member */
-    int64_t *bounds; /* [members + 1] of what is exchanged */
+    int *starts;             /* [members + 1] of the slots */
+    int *one_each;           /* [members + 1] 0, 1, 2 ...: one leaf a member */
+    int64_t *bounds;         /* [members + 1] of what is exchanged */
+    qd_operation **messages; /* [2 members] under way */
 };
 
 /* ---- all of a vector ---- */
@@ -61,6 +62,29 @@ static int gather(void *context, void *all, int64_t bytes) {
     for (int i = 0; i <= t->members; i++)
         t->bounds[i] = i * bytes;
     return gather_bounds(t, all);
+}
+
+/* ---- messages ---- */
+
+static int start(qd_tensor_group *t, const qd_tensor_message *m, qd_operation **operation) {
+    return m->sends ? qd_send_start(t->group, m->peer, m->bytes, m->count, operation)
+                    : qd_receive_start(t->group, m->peer, m->bytes, m->count, operation);
+}
+
+static int trade(void *context, const qd_tensor_message *messages, int count) {
+    qd_tensor_group *t = context;
+    qd_span_kind before = enter(t, QD_SPAN_COMMUNICATION);
+    int started = 0, rc = 0;
+    while (started < count && !rc) {
+        rc = start(t, &messages[started], &t->messages[started]);
+        started += !rc;
+    }
+    for (int i = 0; i < started; i++) {
+        int ended = qd_operation_wait(t->messages[i]);
+        rc = rc ? rc : ended;
+    }
+    enter(t, before);
+    return rc;
 }
 
 /* ---- rows ---- */
@@ -110,8 +134,9 @@ int qd_tensor_group_create(qd_group *group, int slots, qd_span_clock *spans,
         t->starts = calloc((size_t)members + 1, sizeof *t->starts);
         t->one_each = calloc((size_t)members + 1, sizeof *t->one_each);
         t->bounds = calloc((size_t)members + 1, sizeof *t->bounds);
+        t->messages = calloc(2 * (size_t)members, sizeof(qd_operation *));
     }
-    if (!t || !t->starts || !t->one_each || !t->bounds) {
+    if (!t || !t->starts || !t->one_each || !t->bounds || !t->messages) {
         qd_tensor_group_destroy(t);
         return qd_error_set(QD_ENOMEM, "no memory for a tensor group of %d", members);
     }
@@ -129,7 +154,8 @@ int qd_tensor_group_create(qd_group *group, int slots, qd_span_clock *spans,
                                        .sum_rows = sum_rows,
                                        .unite_rows = unite_rows,
                                        .gather_rows = gather_rows,
-                                       .gather = gather};
+                                       .gather = gather,
+                                       .trade = trade};
     *tensor_group = t;
     return 0;
 }
@@ -140,6 +166,7 @@ void qd_tensor_group_destroy(qd_tensor_group *t) {
     free(t->starts);
     free(t->one_each);
     free(t->bounds);
+    free(t->messages);
     free(t);
 }
 

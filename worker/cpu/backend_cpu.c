@@ -152,6 +152,23 @@ static int update(qd_backend_context *context, const qd_optimizer_spec *spec,
     return context->kernels->updates[spec->kind](context, spec, scalars, tensor);
 }
 
+static int begin_move(qd_backend_context *context, const qd_optimizer_spec *spec,
+                      const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *tensor,
+                      float *to) {
+    return context->kernels->begin_move(context, spec, scalars, tensor, to);
+}
+
+static int orthogonalize(qd_backend_context *context, int64_t rows, int64_t columns, float *scratch,
+                         float **orthogonal) {
+    return context->kernels->orthogonalize(context, rows, columns, scratch, orthogonal);
+}
+
+static int end_move(qd_backend_context *context, const qd_optimizer_spec *spec,
+                    const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *tensor,
+                    const float *orthogonal) {
+    return context->kernels->end_move(context, spec, scalars, tensor, orthogonal);
+}
+
 /* Every call above is done when it returns. */
 static int wait_done(qd_backend_context *context) {
     (void)context;
@@ -181,5 +198,8 @@ const qd_backend qd_backend_cpu = {
     .norm_squared = norm_squared,
     .measure = measure,
     .update = update,
+    .begin_move = begin_move,
+    .orthogonalize = orthogonalize,
+    .end_move = end_move,
     .wait = wait_done,
 };

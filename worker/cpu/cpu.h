@@ -38,6 +38,14 @@ typedef struct qd_cpu_kernels {
     int (*measure)(const qd_optimizer_spec *spec, const qd_optimizer_scalars *scalars,
                    const qd_optimizer_tensor *tensor, double *weights, double *moves);
     qd_cpu_update *updates[QD_OPTIMIZER_KINDS];
+    int (*begin_move)(qd_backend_context *context, const qd_optimizer_spec *spec,
+                      const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *tensor,
+                      float *to);
+    int (*orthogonalize)(qd_backend_context *context, int64_t rows, int64_t columns, float *scratch,
+                         float **orthogonal);
+    int (*end_move)(qd_backend_context *context, const qd_optimizer_spec *spec,
+                    const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *tensor,
+                    const float *orthogonal);
 } qd_cpu_kernels;
 
 extern const qd_cpu_kernels qd_cpu_kernels_avx2, qd_cpu_kernels_avx512;

@@ -42,6 +42,9 @@ const qd_cpu_kernels QD_CPU(kernels) = {
     .greatest = QD_CPU(greatest),
     .norm_squared = QD_CPU(norm_squared_of),
     .measure = QD_CPU(measure_lamb),
+    .begin_move = QD_CPU(begin_muon),
+    .orthogonalize = QD_CPU(orthogonalize),
+    .end_move = QD_CPU(end_muon),
     .updates =
         {
             [QD_OPTIMIZER_SGD] = QD_CPU(update_sgd),

@@ -47,6 +47,16 @@ void QD_CPU(hand_on)(float *restrict dx, const float *restrict dy, int64_t count
 qd_cpu_update QD_CPU(update_sgd), QD_CPU(update_adam), QD_CPU(update_adamw), QD_CPU(update_lamb),
     QD_CPU(update_muon);
 
+/* As qd_backend's begin_move, orthogonalize and end_move. */
+int QD_CPU(begin_muon)(qd_backend_context *context, const qd_optimizer_spec *spec,
+                       const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *tensor,
+                       float *to);
+int QD_CPU(orthogonalize)(qd_backend_context *context, int64_t rows, int64_t columns,
+                          float *scratch, float **orthogonal);
+int QD_CPU(end_muon)(qd_backend_context *context, const qd_optimizer_spec *spec,
+                     const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *tensor,
+                     const float *orthogonal);
+
 /* As qd_backend's measure. */
 int QD_CPU(measure_lamb)(const qd_optimizer_spec *spec, const qd_optimizer_scalars *scalars,
                          const qd_optimizer_tensor *tensor, double *weights, double *moves);

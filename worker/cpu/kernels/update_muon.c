@@ -2,17 +2,17 @@
 
 #include "runtime/align.h"
 #include "worker/cpu/kernels/update.h"
-#include "worker/cpu/matrix_parts.h"
 #include "worker/cpu/onednn.h"
 
 /* The quintic a x + b x^3 + c x^5 takes singular values of 0 .. 1 to about 1 (0.7 .. 1.2) in five
  * steps (Jordan et al.; as torch.optim.Muon). */
-enum { STEPS = 5 };
+enum { STEPS = QD_OPTIMIZER_MATRIX_STEPS };
 static const float a = 3.4445f, b = -4.7750f, c = 2.0315f;
 static const double least_norm = 1e-7;
 
-static void gather(float *restrict ahead, float *restrict m, const float *restrict g,
-                   const float *restrict w, qd_slope s, float momentum, float rest, int64_t count) {
+/* ahead may be g. */
+static void gather(float *ahead, float *restrict m, const float *g, const float *restrict w,
+                   qd_slope s, float momentum, float rest, int64_t count) {
     for (int64_t i = 0; i < count; i++) {
         float slope = rest * qd_slope_at(s, g[i], w[i]);
         m[i] = momentum * m[i] + slope;
@@ -51,12 +51,11 @@ static float *take(float **scratch, int64_t floats) {
     return taken;
 }
 
-static matrices place(const qd_optimizer_tensor *t, int threads) {
-    float *scratch = t->scratch;
-    matrices s = {.threads = threads, .rows = t->rows, .columns = t->columns};
-    s.side = t->rows < t->columns ? t->rows : t->columns;
-    s.x = take(&scratch, s.rows * s.columns);
-    s.next = take(&scratch, s.rows * s.columns);
+static matrices place(int64_t rows, int64_t columns, float *scratch, int threads) {
+    matrices s = {.threads = threads, .rows = rows, .columns = columns};
+    s.side = rows < columns ? rows : columns;
+    s.x = take(&scratch, rows * columns);
+    s.next = take(&scratch, rows * columns);
     s.gram = take(&scratch, s.side * s.side);
     s.poly = take(&scratch, s.side * s.side);
     return s;
@@ -87,30 +86,44 @@ static int find_next(const matrices *s) {
         (qd_matrix){.data = wide ? s->x : s->poly}, (qd_product){.data = s->next});
 }
 
-/* Takes X to U V^T, nearly, of its singular value decomposition U S V^T. */
-static int make_orthogonal(matrices *s) {
-    int64_t count = s->rows * s->columns;
-    double norm = sqrt(QD_CPU(norm_squared)(s->x, count));
-    scale(s->x, (float)(1 / fmax(norm, least_norm)), count);
-    for (int i = 0; i < STEPS; i++) {
-        int rc = find_gram(s);
-        if (!rc)
-            rc = find_next(s);
-        if (rc)
-            return rc;
-        float *x = s->x;
-        s->x = s->next;
-        s->next = x;
-    }
+int QD_CPU(begin_muon)(qd_backend_context *context, const qd_optimizer_spec *spec,
+                       const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *t,
+                       float *to) {
+    (void)context;
+    gather(to, t->state[0], t->grads, t->params, qd_slope_of(spec, scalars, t, false),
+           (float)spec->momentum, (float)(1 - spec->momentum), t->count);
     return 0;
 }
 
-/* Moves what is here of the matrix by its part of x. */
-static void move(const qd_optimizer_tensor *t, const float *x, float rate, float decay) {
-    qd_matrix_runs runs = qd_matrix_runs_of(t);
-    for (int64_t r = 0; r < runs.rows; r++)
-        apply(t->params + r * runs.columns, x + runs.first + r * runs.stride, rate, decay,
-              runs.columns);
+/* Takes X to U V^T, nearly, of its singular value decomposition U S V^T. */
+int QD_CPU(orthogonalize)(qd_backend_context *context, int64_t rows, int64_t columns,
+                          float *scratch, float **orthogonal) {
+    matrices s = place(rows, columns, scratch, context->threads);
+    double norm = sqrt(QD_CPU(norm_squared)(s.x, rows * columns));
+    scale(s.x, (float)(1 / fmax(norm, least_norm)), rows * columns);
+    for (int i = 0; i < STEPS; i++) {
+        int rc = find_gram(&s);
+        if (!rc)
+            rc = find_next(&s);
+        if (rc)
+            return rc;
+        float *x = s.x;
+        s.x = s.next;
+        s.next = x;
+    }
+    *orthogonal = s.x;
+    return 0;
+}
+
+int QD_CPU(end_muon)(qd_backend_context *context, const qd_optimizer_spec *spec,
+                     const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *t,
+                     const float *orthogonal) {
+    double longer = sqrt(fmax(1, (double)t->rows / (double)t->columns));
+    (void)context;
+    (void)spec;
+    apply(t->params, orthogonal, (float)((double)scalars->matrix_learning_rate * longer),
+          t->decays ? scalars->matrix_decay : 0, t->count);
+    return 0;
 }
 
 /*
@@ -123,17 +136,8 @@ int QD_CPU(update_muon)(qd_backend_context *context, const qd_optimizer_spec *sp
                         const qd_optimizer_scalars *scalars, const qd_optimizer_tensor *t) {
     if (!t->rows)
         return QD_CPU(update_adamw)(context, spec, scalars, t);
-    matrices s = place(t, context->threads);
-    gather(qd_matrix_own_part(t, s.x, s.next), t->state[0], t->grads, t->params,
-           qd_slope_of(spec, scalars, t, false), (float)spec->momentum, (float)(1 - spec->momentum),
-           t->count);
-    int rc = qd_matrix_unite(t, s.x, s.next);
-    if (!rc)
-        rc = make_orthogonal(&s);
-    if (rc)
-        return rc;
-    double longer = sqrt(fmax(1, (double)t->rows / (double)t->columns));
-    move(t, s.x, (float)((double)scalars->matrix_learning_rate * longer),
-         t->decays ? scalars->matrix_decay : 0);
-    return 0;
+    float *orthogonal;
+    QD_CPU(begin_muon)(context, spec, scalars, t, t->scratch);
+    int rc = QD_CPU(orthogonalize)(context, t->rows, t->columns, t->scratch, &orthogonal);
+    return rc ? rc : QD_CPU(end_muon)(context, spec, scalars, t, orthogonal);
 }
