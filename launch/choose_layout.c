@@ -10,7 +10,6 @@
 #include "runtime/error.h"
 #include "runtime/heap.h"
 #include "runtime/text.h"
-#include "worker/capability.h"
 #include "worker/trainer_memory.h"
 
 /* What a worker on a CPU keeps in the same memory beside its engine; the heap's reserve is counted
@@ -156,7 +155,6 @@ int qd_layout_settle(const char *file, const qd_hardware *hardware, int64_t rank
                      const qd_job *earlier, qd_job *job, char **report) {
     qd_plan_pins pins = qd_plan_no_pins;
     char *text = NULL;
-    qd_engine_bound(job, &pins);
     keep_result(job, earlier, &pins);
     int rc = usable_ranks(job, hardware, &ranks);
     qd_plan_choice *choice = calloc(1, sizeof *choice);
@@ -204,7 +202,6 @@ int qd_layout_check_memory(const qd_job *job, const qd_hardware *hardware, int64
     int64_t copy = qd_job_copy_ranks(job), most = job->ranks_max < ranks ? job->ranks_max : ranks;
     if (most < job->ranks_min || most < copy)
         return 0; /* the scheduler says so */
-    qd_engine_bound(job, &pins);
     pins.dp = most / copy;
     pins.pp = job->layout_pp;
     pins.tp = job->layout_tp;

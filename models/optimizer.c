@@ -74,6 +74,12 @@ int64_t qd_optimizer_matrix_scratch(int64_t rows, int64_t columns) {
     return 2 * qd_align_floats(rows * columns) + 2 * qd_align_floats(side * side);
 }
 
+double qd_optimizer_matrix_flops(int64_t rows, int64_t columns) {
+    double s = (double)(rows < columns ? rows : columns);
+    double l = (double)(rows < columns ? columns : rows);
+    return QD_OPTIMIZER_MATRIX_STEPS * (2 * 2 * s * s * l + 2 * s * s * s);
+}
+
 int64_t qd_optimizer_scratch(const qd_optimizer_spec *spec, const qd_graph *graph) {
     int64_t most = 0;
     for (int p = 0; p < graph->param_count; p++) {

@@ -46,4 +46,8 @@ int64_t qd_optimizer_scratch(const qd_optimizer_spec *spec, const qd_graph *grap
  * each on 64 bytes. */
 int64_t qd_optimizer_matrix_scratch(int64_t rows, int64_t columns);
 
+/* FLOPs that making it orthogonal takes: of the shorter side s and the longer l, in each step two
+ * products of s s l and one of s s s. */
+double qd_optimizer_matrix_flops(int64_t rows, int64_t columns);
+
 #endif

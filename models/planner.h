@@ -15,7 +15,8 @@
  *   ZeRO      elements sent a step, times (d - 1) / d: stages 0 and 1: 2 P; 2: (m + 1) P, as
  *             gradients are scattered each micro-batch; 3: 3 m P (Rajbhandari et al., arXiv
  *             1910.02054, 7). Floats in all of them
- *   optimizer weight, gradient and states read, all but the gradient written, from memory
+ *   optimizer weight, gradient and states read, all but the gradient written, from memory; and
+ *             Muon's products, by their FLOPs
  *
  * Memory is that of models/memory_plan.h, part by part, without what it loses to gaps.
  */

@@ -22,6 +22,11 @@ static void add_part(qd_plan_stage *s, const qd_part_cost *p) {
     s->sum.parameters += p->parameters;
     s->sum.largest_unit = qd_greater(s->sum.largest_unit, p->largest_unit);
     s->sum.scratch = qd_greater(s->sum.scratch, p->scratch);
+    s->sum.orthogonal += p->orthogonal;
+    s->sum.orthogonal_parts += p->orthogonal_parts;
+    s->sum.orthogonal_inside += p->orthogonal_inside;
+    s->sum.orthogonal_between += p->orthogonal_between;
+    s->sum.orthogonal_scratch = qd_greater(s->sum.orthogonal_scratch, p->orthogonal_scratch);
     s->sum.taken += p->taken;
     s->most_kept = qd_greater(s->most_kept, p->kept);
     s->most_peak = qd_greater(s->most_peak, p->peak);
@@ -220,6 +225,15 @@ static double optimizer_seconds(const qd_plan_case *c, const qd_plan_layout *lay
     return bytes / (h->memory_bytes_per_s * h->memory_share);
 }
 
+/* Where state is kept by shards, each data rank has whole matrices of its own. */
+static void add_matrices(const qd_plan_layout *layout, const qd_part_cost *stage, qd_plan *plan) {
+    double share = layout->zero > 0 ? 1.0 / layout->dp : 1;
+    plan->time[QD_PLAN_OPTIMIZER] += share * stage->orthogonal;
+    plan->time[QD_PLAN_TENSOR] += share * stage->orthogonal_parts;
+    plan->tensor.inside += share * stage->orthogonal_inside;
+    plan->tensor.between += share * stage->orthogonal_between;
+}
+
 static void finish_time(const qd_plan_case *c, const qd_plan_layout *layout, qd_plan *plan) {
     double batch = (double)c->profile->job->train.batch;
     double ranks = (double)layout->dp * layout->pp * layout->tp;
@@ -244,6 +258,7 @@ void qd_plan_predict_time(const qd_plan_case *c, const qd_plan_layout *layout, q
     plan->time[QD_PLAN_BUBBLE] = bubble(c, layout, m);
     plan->time[QD_PLAN_OPTIMIZER] =
         optimizer_seconds(c, layout, c->stages[c->largest].sum.parameters);
+    add_matrices(layout, &c->stages[c->largest].sum, plan);
     add_transfers(c, layout, m, plan);
     if (layout->dp > 1 && layout->zero == 3)
         add_sharded(c, layout, m, plan);
@@ -289,7 +304,7 @@ static void stage_memory(const qd_plan_case *c, const qd_plan_layout *layout, in
     memory[QD_PLAN_OPTIMIZER_STATE] =
         (layout->zero > 0 ? own : whole) * float_bytes * c->profile->state_vectors;
     memory[QD_PLAN_ACTIVATIONS] = (live - 1) * s->most_kept + s->most_peak;
-    memory[QD_PLAN_SCRATCH] = s->sum.scratch;
+    memory[QD_PLAN_SCRATCH] = qd_greater(s->sum.scratch, s->sum.orthogonal_scratch);
     memory[QD_PLAN_BUCKETS] =
         layout->dp > 1 ? qd_lesser(2 * QD_PLAN_BUCKET_BYTES, whole * float_bytes) : 0;
     memory[QD_PLAN_RESERVED] = c->hardware->reserved_bytes + host_bytes(c, own);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "models/op.h"
+#include "models/optimizer.h"
 #include "runtime/error.h"
 
 static const double float_bytes = 4;
@@ -70,6 +71,12 @@ static double weight_bytes(const qd_part_request *r) {
     return r->profile->bf16 ? 2 : float_bytes;
 }
 
+static qd_product_class class_by(double least_extent) {
+    return least_extent < QD_PRODUCT_MEDIUM_FROM  ? QD_PRODUCT_SMALL
+           : least_extent < QD_PRODUCT_LARGE_FROM ? QD_PRODUCT_MEDIUM
+                                                  : QD_PRODUCT_LARGE;
+}
+
 static qd_product_class class_of(const qd_part_request *r, const qd_profile_node *node) {
     if (node->is_attention)
         return QD_PRODUCT_MEDIUM;
@@ -78,10 +85,7 @@ static qd_product_class class_of(const qd_part_request *r, const qd_profile_node
     double share = qd_profile_cut_share(node->cut, r->tp);
     double columns = node->columns * (node->cut_of_product == QD_CUT_OUT ? share : 1);
     double depth = node->depth * (node->cut_of_product == QD_CUT_IN ? share : 1);
-    double least = qd_lesser(qd_lesser(columns, depth), node->rows_per_sample * r->samples);
-    return least < QD_PRODUCT_MEDIUM_FROM  ? QD_PRODUCT_SMALL
-           : least < QD_PRODUCT_LARGE_FROM ? QD_PRODUCT_MEDIUM
-                                           : QD_PRODUCT_LARGE;
+    return class_by(qd_lesser(qd_lesser(columns, depth), node->rows_per_sample * r->samples));
 }
 
 /* FLOPs a second. What is no product computes in fp32 always. */
@@ -202,6 +206,26 @@ static void add_passes(const qd_part_work *w, const qd_pipeline_nodes *nodes, qd
     }
 }
 
+/* Tensor ranks that have a part each share the matrices: each makes one of as many as they are
+ * orthogonal, is sent its parts and sends them back, which is an all-reduce's bytes for all of them
+ * together. A matrix that is not cut all ranks compute. */
+static void add_matrix(const qd_part_work *w, int param, qd_part_cost *cost) {
+    const qd_profile_param *p = &w->request.profile->params[param];
+    const qd_hardware *h = w->request.hardware;
+    double sharers = p->cut.extent > 0 ? w->request.tp : 1;
+    double side = (double)(p->rows < p->columns ? p->rows : p->columns);
+    double rate = h->fp32_flops * h->product_share[class_by(side)];
+    double scratch = float_bytes * (double)qd_optimizer_matrix_scratch(p->rows, p->columns);
+    cost->orthogonal += qd_optimizer_matrix_flops(p->rows, p->columns) / rate / sharers;
+    cost->orthogonal_scratch = qd_greater(cost->orthogonal_scratch, scratch);
+    if (sharers == 1)
+        return;
+    qd_exchange_cost sent = qd_cost_of_allreduce(h, w->span, p->elements * float_bytes);
+    cost->orthogonal_parts += sent.seconds / sharers;
+    cost->orthogonal_inside += sent.inside_bytes / sharers;
+    cost->orthogonal_between += sent.between_bytes / sharers;
+}
+
 /* A parameter that several nodes of the part read is held once. */
 static void add_parameters(qd_part_work *w, const qd_pipeline_nodes *nodes, qd_part_cost *cost) {
     const qd_graph *g = w->request.profile->one;
@@ -218,6 +242,8 @@ static void add_parameters(qd_part_work *w, const qd_pipeline_nodes *nodes, qd_p
                 continue;
             w->seen[node->params[i]] = part;
             cost->parameters += elements;
+            if (w->request.profile->params[node->params[i]].rows > 0)
+                add_matrix(w, node->params[i], cost);
         }
         cost->largest_unit = qd_greater(cost->largest_unit, unit);
     }

@@ -20,7 +20,11 @@ typedef struct qd_part_cost {
     double kept;         /* bytes between forward and backward */
     double peak;         /* bytes of one micro-batch, at most */
     double scratch;      /* bytes of the operator that needs most */
-    double taken;        /* bytes that the part before hands on, as many as their gradients */
+    /* Of matrices that Muon makes orthogonal, in a step: seconds to compute, and to send their
+     * parts; bytes of the scratch; bytes that a rank sends its tensor ranks. */
+    double orthogonal, orthogonal_parts, orthogonal_scratch;
+    double orthogonal_inside, orthogonal_between;
+    double taken; /* bytes that the part before hands on, as many as their gradients */
 } qd_part_cost;
 
 /* The seconds of all passes over a micro-batch. */

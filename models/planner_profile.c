@@ -251,6 +251,15 @@ static void measure_node(qd_profile *p, int n) {
     p->model_flops += to->has_backward ? qd_line_at(to->backward_flops, 1) : 0;
 }
 
+static void measure_param(qd_profile *p, int i) {
+    const qd_shape *shape = &p->one->params[i].shape;
+    p->params[i].elements = (double)qd_shape_elements(shape);
+    if (!qd_optimizer_orthogonalizes(&p->job->optimizer, p->one, i))
+        return;
+    p->params[i].rows = shape->dim[0];
+    p->params[i].columns = shape->dim[1];
+}
+
 static void measure(qd_profile *p) {
     const qd_graph *one = p->one;
     for (int v = 0; v < one->value_count; v++) {
@@ -259,7 +268,7 @@ static void measure(qd_profile *p) {
                                      bytes * (double)qd_shape_elements(&p->two->values[v].shape));
     }
     for (int i = 0; i < one->param_count; i++)
-        p->params[i].elements = (double)qd_shape_elements(&one->params[i].shape);
+        measure_param(p, i);
     for (int n = 0; n < one->node_count; n++)
         measure_node(p, n);
     find_cuts(p);

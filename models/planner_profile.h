@@ -45,6 +45,7 @@ double qd_profile_cut_share(qd_profile_cut cut, int tp);
 typedef struct qd_profile_param {
     double elements;
     qd_profile_cut cut;
+    int64_t rows, columns; /* of a matrix that Muon makes orthogonal; 0: not one */
 } qd_profile_param;
 
 typedef struct qd_profile_value {

@@ -2,9 +2,11 @@
 
 #include <stdlib.h>
 
+#include "collectives/stream.h"
 #include "models/job_pipeline.h"
 #include "models/memory_plan.h"
 #include "models/op.h"
+#include "models/optimizer.h"
 #include "models/part_graph.h"
 #include "models/shards.h"
 #include "runtime/error.h"
@@ -38,7 +40,15 @@ static int64_t most_exchanged(const qd_graph *graph) {
     return most;
 }
 
-static int plan_tensor_group(const qd_graph *graph, qd_trainer_memory *memory) {
+/* Whether matrices travel between the members of a tensor group, part by part. */
+static bool trades_matrices(const qd_job *job, const qd_graph *graph) {
+    for (int p = 0; p < graph->param_count; p++)
+        if (graph->params[p].cut_dim >= 0 && qd_optimizer_orthogonalizes(&job->optimizer, graph, p))
+            return true;
+    return false;
+}
+
+static int plan_tensor_group(const qd_job *job, const qd_graph *graph, qd_trainer_memory *memory) {
     int members = graph->tensor_members, starts[QD_MAX_TENSOR_SLOTS + 1];
     size_t most = 0, bytes;
     for (int t = 0; t <= members; t++)
@@ -51,6 +61,8 @@ static int plan_tensor_group(const qd_graph *graph, qd_trainer_memory *memory) {
         most = greater(most, bytes);
     }
     memory->communication += most;
+    if (trades_matrices(job, graph))
+        memory->communication += qd_streams_shm_bytes(members);
     return 0;
 }
 
@@ -214,7 +226,7 @@ int qd_trainer_memory_plan(const qd_job *job, const qd_graph *graph, const qd_da
         memory->data = qd_dataset_memory(dataset);
     int rc = job->slots_pipeline > 1 ? plan_pipeline(&whole, memory) : plan_part(&whole, memory);
     if (!rc && graph->tensor_members > 1)
-        rc = plan_tensor_group(graph, memory);
+        rc = plan_tensor_group(job, graph, memory);
     free(starts);
     return rc;
 }

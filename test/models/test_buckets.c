@@ -140,6 +140,45 @@ START_TEST(shards_are_disjoint_cover_all_and_are_even) {
 }
 END_TEST
 
+/* Which data member has a block: matrices, and what is not cut, the same one for all tensor
+ * members; also where these hold different numbers of rows. */
+START_TEST(tensor_members_cut_buckets_and_shards_alike) {
+    enum { TENSOR = 3, DATA = 4 };
+    qd_job job = gpt(QD_OPTIMIZER_MUON);
+    job.model.vocabulary = job.model.classes = 259;
+    job.slots_tensor = 4;
+    for (int i = 0; i < SIZES; i++) {
+        cut c[TENSOR];
+        qd_shards *s[TENSOR];
+        for (int t = 0; t < TENSOR; t++) {
+            c[t] = (cut){.job = job};
+            ck_assert_int_eq(qd_family_build_part(&job, TENSOR, t, &c[t].graph), 0);
+            ck_assert_int_eq(qd_timeline_create(c[t].graph, &c[t].timeline), 0);
+            ck_assert_int_eq(qd_buckets_create(&job.optimizer, c[t].graph, c[t].timeline, sizes[i],
+                                               &c[t].buckets),
+                             0);
+            ck_assert_int_eq(qd_shards_create(c[t].buckets, DATA, &s[t]), 0);
+        }
+        for (int t = 1; t < TENSOR; t++) {
+            ck_assert_int_ne(c[t].graph->param_elements, c[0].graph->param_elements);
+            ck_assert_int_eq(c[t].buckets->blocks->count, c[0].buckets->blocks->count);
+            ck_assert_int_eq(c[t].buckets->count, c[0].buckets->count);
+            for (int b = 0; b < c[0].buckets->count; b++)
+                for (int d = 0; d < DATA; d++) {
+                    int first, end, others, others_end;
+                    qd_shards_blocks(s[0], b, d, &first, &end);
+                    qd_shards_blocks(s[t], b, d, &others, &others_end);
+                    ck_assert(first == others && end == others_end);
+                }
+        }
+        for (int t = 0; t < TENSOR; t++) {
+            qd_shards_destroy(s[t]);
+            drop(&c[t]);
+        }
+    }
+}
+END_TEST
+
 START_TEST(segments_begin_and_end_with_a_parameter_and_outlive_their_gradients) {
     for (int i = 0; i < SIZES; i++) {
         cut c = cut_of(gpt(QD_OPTIMIZER_ADAMW), sizes[i]);
@@ -173,6 +212,7 @@ int main(void) {
     tcase_add_test(tc, a_matrix_that_muon_needs_whole_is_one_block);
     tcase_add_test(tc, buckets_cover_the_vector_and_are_started_when_no_later_pass_writes_them);
     tcase_add_test(tc, shards_are_disjoint_cover_all_and_are_even);
+    tcase_add_test(tc, tensor_members_cut_buckets_and_shards_alike);
     tcase_add_test(tc, segments_begin_and_end_with_a_parameter_and_outlive_their_gradients);
     Suite *suite = suite_create("models/buckets");
     suite_add_tcase(suite, tc);

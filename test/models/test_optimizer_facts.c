@@ -5,6 +5,7 @@
 #include "models/family.h"
 #include "models/memory_plan.h"
 #include "models/optimizer.h"
+#include "models/part_graph.h"
 #include "runtime/error.h"
 
 static qd_job parse(const char *text) {
@@ -84,6 +85,32 @@ START_TEST(the_plan_has_room_for_muon) {
 }
 END_TEST
 
+/* A part of the model whose end is not the model's takes the same ones. Room is for whole matrices
+ * where this graph has a part of each. */
+START_TEST(parts_of_a_model_take_what_the_whole_does) {
+    qd_job job = parse(GPT MUON "slots: {pipeline: 3, tensor: 2}\n");
+    qd_graph *whole, *part;
+    qd_pipeline_stages *cut;
+    int taken = 0;
+    ck_assert_int_eq(qd_family_build_part(&job, 2, 1, &whole), 0);
+    ck_assert_int_eq(qd_optimizer_scratch(&job.optimizer, whole), 2 * 96 * 24 + 2 * 24 * 24);
+    ck_assert_int_eq(qd_part_graph_cut(&job, &cut), 0);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(qd_part_graph_create(whole, cut, i, &part), 0);
+        for (int p = 0; p < part->param_count; p++) {
+            int of_whole = qd_part_graph_param(whole, &part->params[p]);
+            bool takes = qd_optimizer_orthogonalizes(&job.optimizer, part, p);
+            ck_assert(takes == qd_optimizer_orthogonalizes(&job.optimizer, whole, of_whole));
+            taken += takes;
+        }
+        qd_graph_destroy(part);
+    }
+    ck_assert_int_eq(taken, 4);
+    qd_pipeline_stages_destroy(cut);
+    qd_graph_destroy(whole);
+}
+END_TEST
+
 START_TEST(decay_is_meant_for_all_or_for_matrices) {
     qd_optimizer_spec spec = {.decay = QD_DECAY_ALL};
     qd_param bias = {.shape = {1, {8}}}, weight = {.shape = {2, {8, 3}}},
@@ -137,6 +164,7 @@ int main(void) {
     tcase_add_test(tc, muon_takes_the_matrices_between_the_first_and_the_last_layer);
     tcase_add_test(tc, other_rules_take_none);
     tcase_add_test(tc, the_plan_has_room_for_muon);
+    tcase_add_test(tc, parts_of_a_model_take_what_the_whole_does);
     tcase_add_test(tc, decay_is_meant_for_all_or_for_matrices);
     tcase_add_test(tc, each_kind_has_its_row);
     tcase_add_test(tc, rules_have_defaults_of_their_own);

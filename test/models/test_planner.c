@@ -222,6 +222,31 @@ START_TEST(a_layer_costs_tensor_ranks_eight_activations) {
 }
 END_TEST
 
+/* The four matrices of a layer, [3 w, w], [w, w], [4 w, w], [w, 4 w]: of the shorter side s and the
+ * longer l five times 4 s s l + 2 s s s FLOPs, on one of t ranks; and in all four of the parts that
+ * are there of 12 w w elements, t - 1 travel to it and back. Data ranks with shards have some of
+ * the matrices each. */
+START_TEST(tensor_ranks_share_what_muon_makes_orthogonal) {
+    qd_hardware h = simple(8);
+    double width = 16, flops = 5 * (4 * (3 + 1 + 4 + 4) + 4 * 2) * width * width * width;
+    for (int t = 1; t <= 4; t *= 2)
+        for (int zero = 0; zero <= 1; zero++) {
+            qd_plan_layout layout = data_layout(2, zero, 1);
+            layout.tp = t;
+            qd_job with = gpt(2, 4), without = gpt(2, 4);
+            with.optimizer.kind = QD_OPTIMIZER_MUON;
+            qd_plan muon = predict(&with, &h, layout), adam = predict(&without, &h, layout);
+            double own = 2.0 / (zero ? 2 : 1);
+            ck_assert_double_eq_tol(muon.time[QD_PLAN_OPTIMIZER] - adam.time[QD_PLAN_OPTIMIZER],
+                                    own * flops / peak / t, 1e-9);
+            ck_assert_double_eq_tol(muon.tensor.inside - adam.tensor.inside,
+                                    own * 2 * 4 * 12 * width * width * (t - 1) / (t * t), 1e-6);
+            double scratch = 4 * (2 * 4 * width * width + 2 * width * width);
+            ck_assert_double_ge(muon.memory[QD_PLAN_SCRATCH], scratch);
+        }
+}
+END_TEST
+
 /* Korthikanti et al., arXiv 2205.05198, 4.2.2: as many bytes, each sum and its spreading a half of
  * them, and two inputs a layer gathered once more in backward; in bf16 what is gathered is halved.
  * Beside them the gradients of two norms and two biases. */
@@ -604,6 +629,7 @@ int main(void) {
     tcase_add_test(tc, a_group_over_nodes_sums_in_two_levels);
     tcase_add_test(tc, gradients_are_hidden_behind_backward_but_for_a_bucket);
     tcase_add_test(tc, a_layer_costs_tensor_ranks_eight_activations);
+    tcase_add_test(tc, tensor_ranks_share_what_muon_makes_orthogonal);
     tcase_add_test(tc, tokens_that_tensor_ranks_share_cost_ten_activations_a_layer);
     tcase_add_test(tc, tokens_that_tensor_ranks_share_are_kept_once);
     tcase_add_test(tc, a_pipeline_takes_what_its_simulation_takes);

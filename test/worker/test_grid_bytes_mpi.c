@@ -34,6 +34,7 @@ typedef struct setting {
     int dp, pp, tp;
     const char *schedule;
     int chunks, zero, recompute;
+    const char *optimizer; /* NULL: adamw */
 } setting;
 
 /* ---- a member of such a grid ---- */
@@ -70,12 +71,13 @@ static void write_job(const setting *s, char *text, size_t size) {
         "model: {%s, vocabulary: %d, layers: %d, heads: 8, width: %d, context: %d, dropout: 0}\n"
         "data: {%s}\n"
         "train: {batch: %d, steps: 3, micro_batches: %d, recompute: %d}\n"
-        "optimizer: {kind: adamw, learning_rate: 0.001}\n"
+        "optimizer: {kind: %s, learning_rate: 0.001}\n"
         "slots: {data: %d, tensor: %d, pipeline: %d}\n"
         "layout: {dp: %d, pp: %d, tp: %d, schedule: %s, chunks: %d, zero: %d}\n",
         s->family == GPT ? gpt : bert, VOCABULARY, LAYERS, WIDTH, LENGTH,
-        s->family == GPT ? tokens : lines, BATCH, MICRO_BATCHES, s->recompute, DATA_SLOTS,
-        TENSOR_SLOTS, parts_of(s), s->dp, s->pp, s->tp, s->schedule, s->chunks, s->zero);
+        s->family == GPT ? tokens : lines, BATCH, MICRO_BATCHES, s->recompute,
+        s->optimizer ? s->optimizer : "adamw", DATA_SLOTS, TENSOR_SLOTS, parts_of(s), s->dp, s->pp,
+        s->tp, s->schedule, s->chunks, s->zero);
 }
 
 static int poll_nothing(void *context) {
@@ -251,6 +253,35 @@ static uint64_t sums_of_layers(const member *m) {
     return m->s.family == GPT ? sums + 1 : sums;
 }
 
+/* Elements of a part of so many that a tensor member has, of what is dealt out in whole units. */
+static uint64_t part_elements(const member *m, int units, int of_a_unit, int t) {
+    const int *slots = m->tensor_starts + t;
+    int held = slots[1] * units / TENSOR_SLOTS - slots[0] * units / TENSOR_SLOTS;
+    return (uint64_t)held * (uint64_t)of_a_unit;
+}
+
+/*
+ * What Muon makes orthogonal: of each layer [3 h, h] and [h, h], dealt out by heads, [4 h, h] and
+ * [h, 4 h]. Matrix i, counted over the layers, is made so by member i mod t: the others send it
+ * their parts, and it sends each of them its part. So a member sends its part of what is not its,
+ * and all but its part of what is. Here all layers are on one stage.
+ */
+static void check_matrices(const member *m, const traffic *sent) {
+    enum { HEADS = 8, OF_HEAD = WIDTH / HEADS };
+    static const int units[] = {HEADS, HEADS, 4 * WIDTH, 4 * WIDTH};
+    static const int of_units[] = {3 * OF_HEAD * WIDTH, OF_HEAD * WIDTH, WIDTH, WIDTH};
+    uint64_t elements = 0, messages = 0, others = (uint64_t)m->s.tp - 1;
+    for (int i = 0; i < 4 * LAYERS && m->job.optimizer.kind == QD_OPTIMIZER_MUON; i++) {
+        int kind = i % 4;
+        uint64_t own = part_elements(m, units[kind], of_units[kind], m->trainer.place.t);
+        bool owns = i % m->s.tp == m->trainer.place.t;
+        elements += owns ? (uint64_t)(units[kind] * of_units[kind]) - own : own;
+        messages += owns ? others : 1;
+    }
+    CHECK(m->t, sent->bytes[QD_CALL_SEND] == elements * FLOAT);
+    CHECK(m->t, sent->calls[QD_CALL_SEND] == messages);
+}
+
 /*
  * A micro-batch's, in floats:
  *   embedding      A(N), each row from who has it
@@ -261,7 +292,7 @@ static uint64_t sums_of_layers(const member *m) {
  *                  labels, instead of V R; Megatron's are three A(R)
  *   accuracy       (t-1) 2 R, the best class of each row, gathered
  * and a step's, for the length of the gradient: a double for each slot of a parameter that is dealt
- * out, gathered.
+ * out, gathered. With LAMB two more, of weights and of moves.
  */
 static void check_tensor_axis(const member *m, const traffic *sent) {
     uint64_t micro_batches = DATA_SLOTS / (uint64_t)m->s.dp * MICRO_BATCHES;
@@ -280,10 +311,12 @@ static void check_tensor_axis(const member *m, const traffic *sent) {
     }
     CHECK(m->t, sent->bytes[QD_CALL_ALLREDUCE] == micro_batches * bytes);
     CHECK(m->t, sent->calls[QD_CALL_ALLREDUCE] == micro_batches * (sums + 1));
+    uint64_t lamb = m->job.optimizer.kind == QD_OPTIMIZER_LAMB ? 2 : 0;
     CHECK(m->t, sent->bytes[QD_CALL_ALL_GATHER] ==
-                    micro_batches * gathered + others * cut * most_slots * DOUBLE);
-    CHECK(m->t,
-          sent->calls[QD_CALL_ALL_GATHER] == micro_batches * gathers + (uint64_t)parts_of(&m->s));
+                    micro_batches * gathered + others * cut * most_slots * (1 + lamb) * DOUBLE);
+    CHECK(m->t, sent->calls[QD_CALL_ALL_GATHER] ==
+                    micro_batches * gathers + (lamb ? 2 : 1) * (uint64_t)parts_of(&m->s));
+    check_matrices(m, sent);
 }
 
 static void check_tensor_setting(mpi_test *t, const setting *s) {
@@ -309,6 +342,27 @@ static void a_tensor_group_sends_what_megatrons_does(mpi_test *t) {
         {.family = GPT, .dp = 2, .pp = 1, .tp = 2, .schedule = "1f1b", .chunks = 1, .zero = 2},
         {.family = GPT, .dp = 1, .pp = 2, .tp = 2, .schedule = "zb-h1", .chunks = 1},
         {.family = BERT, .dp = 1, .pp = 1, .tp = 3, .schedule = "1f1b", .chunks = 1},
+        {.family = GPT,
+         .dp = 1,
+         .pp = 2,
+         .tp = 2,
+         .schedule = "1f1b",
+         .chunks = 1,
+         .optimizer = "lamb"},
+        {.family = GPT,
+         .dp = 1,
+         .pp = 1,
+         .tp = 2,
+         .schedule = "1f1b",
+         .chunks = 1,
+         .optimizer = "muon, adamw_learning_rate: 0.001"},
+        {.family = BERT,
+         .dp = 1,
+         .pp = 1,
+         .tp = 3,
+         .schedule = "1f1b",
+         .chunks = 1,
+         .optimizer = "muon, adamw_learning_rate: 0.001"},
     };
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         if (gang_of(&settings[i]) <= t->world->size)
