@@ -152,7 +152,7 @@ YAML
   texts
   gpt fp32
   sed -i 's/kind: adamw/kind: lamb/' grid.in
-  same_on 2x2z3 1x3p2bz1 2x1z1
+  same_on 2x2z3 1x3p2bz1
 }
 
 # Matrices as a whole, of which three ranks have parts of 1, 1 and 2 slots.
@@ -160,7 +160,7 @@ YAML
   texts
   gpt fp32
   sed -i 's/kind: adamw/kind: muon, adamw_learning_rate: 0.01/' grid.in
-  same_on 2x2z3 1x3p2b 2x1z3 1x4s
+  same_on 2x2z3 1x3p2b 2x1z3
   # And from a checkpoint of one grid on another.
   on 2x2z1 2
   on 1x3p2fz0 4 --resume
