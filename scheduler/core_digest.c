@@ -63,6 +63,7 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
                                job->cut_off,
                                job->preemptions,
                                job->lost_ranks,
+                               job->failed_launches,
                                job->claim,
                                job->claim_ranks,
                                job->timed_out,

@@ -23,7 +23,8 @@ enum {
 static const unsigned successors[QD_STATES] = {
     [QD_STATE_PENDING] = BIT(QD_STATE_RUNNING) | BIT(QD_STATE_CANCELLED) |
                          BIT(QD_STATE_TIMEOUT), /* its limit was lowered */
-    [QD_STATE_RUNNING] = BIT(QD_STATE_COMPLETING) | ENDS,
+    [QD_STATE_RUNNING] = BIT(QD_STATE_COMPLETING) | ENDS |
+                         BIT(QD_STATE_PENDING), /* not launched: back into the queue */
     [QD_STATE_COMPLETING] =
         ENDS | BIT(QD_STATE_TIMEOUT) | BIT(QD_STATE_PENDING), /* back into the queue */
 };

@@ -76,6 +76,7 @@ typedef struct qd_job_record {
     int64_t told_ns, grace_ns;   /* when it was told to, and how long it may take for it */
     bool cut_off;                /* its grace was over: it was ended as it was */
     int preemptions, lost_ranks; /* so often; so many while it held them */
+    int failed_launches;         /* in a row */
     int claim;                   /* PENDING: > 0, ranks are being freed for it */
     int claim_ranks;             /* so many */
     double lost_rank_s;          /* scratch of preemption.c */

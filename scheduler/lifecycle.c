@@ -16,6 +16,8 @@
 #include "scheduler/progress.h"
 #include "scheduler/reason.h"
 
+enum { MOST_FAILED_LAUNCHES = 3 }; /* in a row, after each of which it is tried again */
+
 static void set_reason(qd_job_record *job, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -333,6 +335,7 @@ static void predict_anew(qd_core *core, qd_job_record *job) {
 
 void qd_job_told(qd_core *core, qd_job_record *job, const qd_event *progress) {
     qd_progress_note(job, progress);
+    job->failed_launches = 0;
     predict_anew(core, job);
 }
 
@@ -398,9 +401,19 @@ static void note_outcome(qd_job_record *job, int rank, qd_outcome outcome, int e
     }
 }
 
-/* Saved to make room, and nothing else has happened to it since. */
+/* A rank was gone before the attempt had made a step: that is no fault of the job's, unless it
+ * happens again and again. */
+static bool was_not_launched(const qd_core *core, const qd_job_record *job, qd_job_state verdict) {
+    return verdict == QD_STATE_FAILED && job->gang.exit_code == QD_ELOST && job->submit.tells &&
+           !job->progress.told && !job->timed_out && !used_up(job) &&
+           job->failed_launches < MOST_FAILED_LAUNCHES &&
+           job->submit.ranks_min <= qd_ranks_alive(&core->ranks);
+}
+
+/* Saved to make room or not launched, and nothing else has happened to it since. */
 static bool comes_back(const qd_core *core, const qd_job_record *job, qd_job_state verdict) {
-    return verdict == QD_STATE_PREEMPTED && job->preempted && !core->draining;
+    bool made_room = verdict == QD_STATE_PREEMPTED && job->preempted;
+    return !core->draining && (made_room || was_not_launched(core, job, verdict));
 }
 
 static bool reached_limit(const qd_job_record *job) {
@@ -420,13 +433,17 @@ static void end_job(qd_core *core, qd_job_record *job) {
         set_limit_reason(job);
         state = QD_STATE_TIMEOUT;
     }
-    bool returns = comes_back(core, job, state), saved = !job->cut_off;
+    bool returns = comes_back(core, job, state);
     if (returns) {
+        const char *how = state == QD_STATE_FAILED ? "not launched"
+                          : job->cut_off           ? "cut off"
+                                                   : "saved";
+        job->failed_launches += state == QD_STATE_FAILED;
         state = QD_STATE_PENDING;
         job->preempted = job->cut_off = false;
         job->gang = (qd_gang){0};
-        set_reason(job, "%s, waits for %d rank%s", saved ? "saved" : "cut off",
-                   job->submit.ranks_min, qd_plural(job->submit.ranks_min));
+        set_reason(job, "%s, waits for %d rank%s", how, job->submit.ranks_min,
+                   qd_plural(job->submit.ranks_min));
     }
     if (state == QD_STATE_COMPLETED)
         set_reason(job, "all steps done");

@@ -13,6 +13,7 @@
 #include "runtime/text.h"
 #include "scheduler/actions.h"
 #include "scheduler/core.h"
+#include "scheduler/forecast.h"
 #include "scheduling_of.h"
 
 static struct {
@@ -173,6 +174,47 @@ static inline void feed_at(double seconds, qd_event event) {
 static inline void end_at(double seconds, int64_t job, qd_outcome outcome) {
     kit_at(seconds);
     kit_end(job, outcome);
+}
+
+/* When a pending job is predicted to start, in seconds (whole us); -1: nobody knows; -2: it is not
+ * in the queue. */
+static inline double kit_start_s(int64_t job) {
+    qd_forecast forecast;
+    double start_s = -2;
+    ck_assert_int_eq(qd_forecast_create(kit.core, &forecast), 0);
+    for (int i = 0; i < forecast.count; i++)
+        if (forecast.entries[i].job == job)
+            start_s = forecast.entries[i].start_ns == INT64_MAX
+                          ? -1
+                          : (double)(forecast.entries[i].start_ns / 1000) / 1e6;
+    qd_forecast_fini(&forecast);
+    return start_s;
+}
+
+/* How many of up to 16 ranks could start a job now, asked of copies. */
+static inline int kit_free_ranks(void) {
+    int ranks = 0;
+    for (int wanted = 1; wanted <= 16; wanted++) {
+        qd_core *copy;
+        qd_action_list list;
+        qd_job_view view;
+        qd_event event = submit(1000, wanted, wanted);
+        event.time_ns = kit.time_ns;
+        ck_assert_int_eq(qd_core_copy(kit.core, &copy), 0);
+        ck_assert_int_eq(qd_core_handle(copy, &event, &list), 0);
+        qd_core_job(copy, qd_core_job_count(copy) - 1, &view);
+        ranks = view.state == QD_STATE_RUNNING ? wanted : ranks;
+        qd_core_destroy(copy);
+    }
+    return ranks;
+}
+
+static inline qd_event drain_rank(int rank) {
+    return (qd_event){.kind = QD_EVENT_RANK_DRAIN, .rank = rank};
+}
+
+static inline qd_event resume_rank(int rank) {
+    return (qd_event){.kind = QD_EVENT_RANK_RESUME, .rank = rank};
 }
 
 #endif

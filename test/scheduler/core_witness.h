@@ -34,6 +34,7 @@ typedef struct witness_job {
     bool makes_room; /* stopped by a policy that preempts */
     int64_t stopped_ns;
     bool cut; /* and ended since its grace was over */
+    int failed_launches;
     int64_t start_ns, run_before_ns;
     /* As its newest attempt has told. */
     bool told, measured;

@@ -1,7 +1,6 @@
 /* EASY and conservative backfill, case by case; the property tests hold them to their definition.
  */
 #include "core_kit.h"
-#include "scheduler/forecast.h"
 
 static void open_easy(int ranks) {
     kit_open_policy(ranks, scheduling_of("easy"));
@@ -12,17 +11,27 @@ static void complete_at(double seconds, int64_t job) {
     kit_end(job, QD_OUTCOME_DONE);
 }
 
-/* Four 2-rank jobs of 100 s keep 8 ranks busy, one more of them comes every 25 s; W wants all 8. */
-START_TEST(a_wide_job_starts_on_time_though_narrow_ones_keep_coming) {
-    open_easy(8);
+/* Trap 1: four 2-rank jobs of 100 s keep 8 ranks busy, one more of them comes every 25 s; W wants
+ * all 8. */
+static void open_with_wide_head(const char *policy) {
+    kit_open_policy(8, scheduling_of(policy));
     for (int i = 0; i < 4; i++)
         feed_at(25 * i, estimated(i + 1, 2, 100));
     feed_at(80, estimated(5, 8, 50)); /* W: can start at 175 */
+    ck_assert_double_eq(kit_start_s(5), 175);
+}
+
+static const char *const with_backfill[] = {"easy", "multifactor"};
+
+START_TEST(a_wide_job_starts_on_time_though_narrow_ones_keep_coming) {
+    open_with_wide_head(with_backfill[_i]);
     int64_t late = 6;
     for (int i = 0; i < 4; i++) {
         complete_at(100 + 25 * i, i + 1);
         feed_at(100 + 25 * i, estimated(late++, 2, 100));
         expect_state(5, i < 3 ? QD_STATE_PENDING : QD_STATE_RUNNING);
+        if (i < 3)
+            ck_assert_double_eq(kit_start_s(5), 175);
     }
     for (int64_t job = 6; job < late; job++)
         expect_state(job, QD_STATE_PENDING);
@@ -30,16 +39,15 @@ START_TEST(a_wide_job_starts_on_time_though_narrow_ones_keep_coming) {
 }
 END_TEST
 
+/* Trap 1. */
 START_TEST(a_job_that_ends_before_the_head_needs_its_ranks_starts) {
-    open_easy(8);
-    for (int i = 0; i < 4; i++)
-        feed_at(25 * i, estimated(i + 1, 2, 100));
-    feed_at(80, estimated(5, 8, 50));
+    open_with_wide_head(with_backfill[_i]);
     complete_at(100, 1);
     feed_at(100, estimated(6, 2, 76));
     expect_state(6, QD_STATE_PENDING); /* would end at 176 */
     feed_at(100, estimated(7, 2, 70));
     expect_state(7, QD_STATE_RUNNING);
+    ck_assert_double_eq(kit_start_s(5), 175);
     kit_close();
 }
 END_TEST
@@ -58,7 +66,7 @@ START_TEST(a_job_on_ranks_that_the_head_will_not_need_starts_however_long) {
 }
 END_TEST
 
-/* An estimate of 100 s; really 160. At 100 its prediction becomes 150, and at 150 225. */
+/* Trap 2: an estimate of 100 s; really 160. At 100 its prediction becomes 150, and at 150 225. */
 START_TEST(a_job_outruns_its_estimate_and_lives_and_the_prediction_moves) {
     open_easy(4);
     feed_at(0, estimated(1, 3, 100));
@@ -107,6 +115,24 @@ START_TEST(a_head_that_does_not_need_the_unknown_one_can_be_passed) {
 }
 END_TEST
 
+/* Trap 3. */
+START_TEST(plans_of_short_jobs_do_not_overlap) {
+    kit_open_policy(4, scheduling_of("conservative"));
+    feed_at(0, estimated(1, 4, 100));
+    feed_at(1, estimated(2, 4, 20));
+    feed_at(2, estimated(3, 4, 20));
+    ck_assert_double_eq(kit_start_s(2), 100);
+    ck_assert_double_eq(kit_start_s(3), 120);
+    complete_at(100, 1);
+    expect_state(2, QD_STATE_RUNNING);
+    ck_assert_double_eq(kit_start_s(3), 120);
+    complete_at(120, 2);
+    expect_state(3, QD_STATE_RUNNING);
+    kit_close();
+}
+END_TEST
+
+/* Trap 3, in nanoseconds. */
 START_TEST(plans_shorter_than_any_grain_do_not_overlap) {
     kit_open_policy(4, scheduling_of("conservative"));
     feed_at(0, estimated(1, 4, 1e-6));
@@ -172,43 +198,33 @@ START_TEST(ends_of_one_instant_are_all_heard_before_a_decision) {
 }
 END_TEST
 
-static int64_t forecast_s(int64_t job) {
-    qd_forecast forecast;
-    int64_t start = -1;
-    ck_assert_int_eq(qd_forecast_create(kit.core, &forecast), 0);
-    for (int i = 0; i < forecast.count; i++)
-        if (forecast.entries[i].job == job)
-            start = forecast.entries[i].start_ns;
-    qd_forecast_fini(&forecast);
-    return start == INT64_MAX ? start : start / 1000000000;
-}
-
 START_TEST(every_pending_job_has_a_predicted_start_or_none_that_anybody_knows) {
     open_easy(4);
     feed_at(0, estimated(1, 3, 100));
     feed_at(1, estimated(2, 4, 20));
     feed_at(2, estimated(3, 4, 20));
-    ck_assert_int_eq(forecast_s(2), 100);
-    ck_assert_int_eq(forecast_s(3), 120);
+    ck_assert_double_eq(kit_start_s(2), 100);
+    ck_assert_double_eq(kit_start_s(3), 120);
     feed_at(3, submit(4, 4, 4));
     feed_at(4, estimated(5, 4, 5));
-    ck_assert_int_eq(forecast_s(4), 140);
-    ck_assert_int_eq(forecast_s(5), INT64_MAX);
+    ck_assert_double_eq(kit_start_s(4), 140);
+    ck_assert_double_eq(kit_start_s(5), -1);
     feed_at(100, now()); /* overdue: 150 now */
-    ck_assert_int_eq(forecast_s(2), 150);
-    ck_assert_int_eq(forecast_s(3), 170);
+    ck_assert_double_eq(kit_start_s(2), 150);
+    ck_assert_double_eq(kit_start_s(3), 170);
     kit_close();
 }
 END_TEST
 
 int main(void) {
     TCase *tc = tcase_create("backfill");
-    tcase_add_test(tc, a_wide_job_starts_on_time_though_narrow_ones_keep_coming);
-    tcase_add_test(tc, a_job_that_ends_before_the_head_needs_its_ranks_starts);
+    tcase_add_loop_test(tc, a_wide_job_starts_on_time_though_narrow_ones_keep_coming, 0, 2);
+    tcase_add_loop_test(tc, a_job_that_ends_before_the_head_needs_its_ranks_starts, 0, 2);
     tcase_add_test(tc, a_job_on_ranks_that_the_head_will_not_need_starts_however_long);
     tcase_add_test(tc, a_job_outruns_its_estimate_and_lives_and_the_prediction_moves);
     tcase_add_test(tc, nobody_passes_a_head_whose_start_nobody_knows);
     tcase_add_test(tc, a_head_that_does_not_need_the_unknown_one_can_be_passed);
+    tcase_add_test(tc, plans_of_short_jobs_do_not_overlap);
     tcase_add_test(tc, plans_shorter_than_any_grain_do_not_overlap);
     tcase_add_test(tc, conservative_keeps_the_second_in_the_queue_from_being_delayed_too);
     tcase_add_test(tc, a_plan_is_made_anew_when_a_job_ends_early);

@@ -251,6 +251,85 @@ START_TEST(a_rank_is_free_only_when_its_worker_has_acknowledged) {
 }
 END_TEST
 
+/* Trap 30: 1, 2 and 4 are given to the next job; 3, whose word was lost, to nobody until it answers
+ * or is fenced. */
+START_TEST(a_rank_whose_last_word_was_lost_serves_nobody_until_it_answers) {
+    for (int fenced = 0; fenced < 2; fenced++) {
+        kit_open_ready(4);
+        kit_feed(submit(1, 4, 4));
+        kit_feed(submit(2, 3, 3));
+        kit_feed(submit(3, 1, 1));
+        kit_feed(ended(1, 1, QD_OUTCOME_DONE));
+        kit_feed(ended(1, 2, QD_OUTCOME_DONE));
+        expect("");
+        kit_feed(ended(1, 4, QD_OUTCOME_DONE));
+        expect("JOB_STATE job 2 attempt 1 RUNNING: runs on 3 ranks\n"
+               "START job 2 attempt 1 epoch 2 ranks 1-2,4: its turn\n");
+        expect_state(1, QD_STATE_COMPLETING);
+        expect_state(3, QD_STATE_PENDING);
+        kit_feed(fenced ? lost(3, "silent for 10 s") : ended(1, 3, QD_OUTCOME_DONE));
+        expect(fenced
+                   ? "JOB_STATE job 1 attempt 1 FAILED code -9: rank 3 was lost: silent for 10 s\n"
+                   : "JOB_STATE job 1 attempt 1 COMPLETED: all steps done\n"
+                     "JOB_STATE job 3 attempt 1 RUNNING: runs on 1 rank\n"
+                     "START job 3 attempt 1 epoch 3 ranks 3: its turn\n");
+        if (fenced) /* what it says now is too late */
+            kit_feed(ended(1, 3, QD_OUTCOME_DONE));
+        kit_close();
+    }
+}
+END_TEST
+
+static qd_event that_tells(qd_event event) {
+    event.submit.tells = 1;
+    return event;
+}
+
+/* Trap 24: A and B want 6 of 8 ranks; A's sixth worker never answers. */
+START_TEST(a_gang_that_was_half_launched_is_let_go_whole_and_waits_again) {
+    kit_open_policy(8, scheduling_of("multifactor"));
+    feed_at(0, that_tells(estimated(1, 6, 100)));
+    feed_at(0, that_tells(estimated(2, 6, 100)));
+    feed_at(10, lost(6, "silent for 10 s"));
+    expect("JOB_STATE job 1 attempt 1 COMPLETING: rank 6 was lost: silent for 10 s\n"
+           "ABORT job 1 attempt 1 epoch 1 ranks 1-5: rank 6 was lost: silent for 10 s\n");
+    kit_at(11);
+    int64_t at = kit.time_ns;
+    for (int rank = 1; rank <= 5; rank++) {
+        expect_state(2, QD_STATE_PENDING); /* nobody gets some of them */
+        qd_event event = ended(1, rank, QD_OUTCOME_ABORTED);
+        event.more = rank < 5;
+        kit.time_ns = at;
+        kit_feed(event);
+    }
+    /* B has waited for 11 s, A for none. */
+    expect("JOB_STATE job 1 attempt 1 PENDING: not launched, waits for 6 ranks\n"
+           "JOB_STATE job 2 attempt 1 RUNNING: runs on 6 ranks\n"
+           "START job 2 attempt 1 epoch 2 ranks 1-5,7: its turn\n");
+    ck_assert_int_eq(kit_job(1).lost_ranks, 1);
+    end_at(50, 2, QD_OUTCOME_DONE);
+    expect_state(1, QD_STATE_RUNNING);
+    ck_assert_int_eq(kit_job(1).attempt, 2);
+    kit_close();
+}
+END_TEST
+
+START_TEST(a_job_that_is_never_launched_fails_in_the_end) {
+    kit_open_policy(8, scheduling_of("easy"));
+    feed_at(0, that_tells(estimated(1, 2, 100)));
+    for (int attempt = 1; attempt <= 4; attempt++) {
+        expect_state(1, QD_STATE_RUNNING);
+        ck_assert_int_eq(kit_job(1).attempt, attempt);
+        qd_event other = ended(1, kit_job(1).ranks[0], QD_OUTCOME_ABORTED);
+        other.attempt = attempt;
+        kit_feed(lost(kit_job(1).ranks[1], "silent"));
+        kit_feed(other);
+    }
+    expect_state(1, QD_STATE_FAILED);
+    kit_close();
+}
+END_TEST
+
 START_TEST(a_worker_lost_after_its_member_ended_harms_only_its_new_job) {
     kit_open_ready(2);
     kit_feed(submit(1, 2, 2));
@@ -606,7 +685,7 @@ START_TEST(states_change_only_along_the_table) {
         "RUNNING COMPLETED",    "RUNNING FAILED",       "RUNNING CANCELLED",
         "RUNNING PREEMPTED",    "COMPLETING COMPLETED", "COMPLETING FAILED",
         "COMPLETING CANCELLED", "COMPLETING PREEMPTED", "COMPLETING PENDING",
-        "COMPLETING TIMEOUT",   "PENDING TIMEOUT",
+        "COMPLETING TIMEOUT",   "PENDING TIMEOUT",      "RUNNING PENDING",
     };
     for (int from = 0; from < QD_STATES; from++)
         for (int to = 0; to < QD_STATES; to++) {
@@ -673,6 +752,9 @@ static void add_ends(TCase *tc) {
     ADD(a_lost_member_fails_the_job_once_the_others_have_acknowledged);
     ADD(others_lost_meanwhile_count_as_acknowledged);
     ADD(a_rank_is_free_only_when_its_worker_has_acknowledged);
+    ADD(a_rank_whose_last_word_was_lost_serves_nobody_until_it_answers);
+    ADD(a_gang_that_was_half_launched_is_let_go_whole_and_waits_again);
+    ADD(a_job_that_is_never_launched_fails_in_the_end);
     ADD(a_worker_lost_after_its_member_ended_harms_only_its_new_job);
     ADD(a_lost_worker_does_not_come_back);
 }

@@ -2,32 +2,6 @@
 #include "core_kit.h"
 #include "scheduler/why.h"
 
-static qd_event drain_rank(int rank) {
-    return (qd_event){.kind = QD_EVENT_RANK_DRAIN, .rank = rank};
-}
-
-static qd_event resume(int rank) {
-    return (qd_event){.kind = QD_EVENT_RANK_RESUME, .rank = rank};
-}
-
-/* How many of the ranks could start a job now, asked of copies. */
-static int free_ranks(void) {
-    int ranks = 0;
-    for (int wanted = 1; wanted <= 16; wanted++) {
-        qd_core *copy;
-        qd_action_list list;
-        qd_job_view view;
-        qd_event event = submit(1000, wanted, wanted);
-        event.time_ns = kit.time_ns;
-        ck_assert_int_eq(qd_core_copy(kit.core, &copy), 0);
-        ck_assert_int_eq(qd_core_handle(copy, &event, &list), 0);
-        qd_core_job(copy, qd_core_job_count(copy) - 1, &view);
-        ranks = view.state == QD_STATE_RUNNING ? wanted : ranks;
-        qd_core_destroy(copy);
-    }
-    return ranks;
-}
-
 /* Trap 4: 16 ranks, 8 of them drained. */
 START_TEST(jobs_too_wide_for_the_ranks_in_service_are_in_nobodys_way) {
     qd_why why;
@@ -46,20 +20,20 @@ START_TEST(jobs_too_wide_for_the_ranks_in_service_are_in_nobodys_way) {
     ck_assert_int_eq(why.reasons[0].ranks, 8);
     ck_assert_int_eq(why.ranks, 12);
     for (int rank = 1; rank <= 8; rank++)
-        feed_at(4, resume(rank));
+        feed_at(4, resume_rank(rank));
     expect_state(1, QD_STATE_RUNNING);
     expect_state(2, QD_STATE_PENDING);
     kit_close();
 }
 END_TEST
 
-/* Trap 26, with a copy in place of the scheduler's restart. */
+/* Trap 26; test_restart.c has the restart. */
 START_TEST(a_rank_drained_inside_a_gang_is_counted_out_only_when_it_ends) {
     kit_open_policy(8, scheduling_of("easy"));
     feed_at(0, estimated(1, 4, 200));
     feed_at(50, drain_rank(3));
     expect_state(1, QD_STATE_RUNNING);
-    ck_assert_int_eq(free_ranks(), 4);
+    ck_assert_int_eq(kit_free_ranks(), 4);
     feed_at(60, drain_rank(3)); /* again: nothing new */
     feed_at(60, estimated(2, 7, 10));
     qd_why why;
@@ -70,8 +44,8 @@ START_TEST(a_rank_drained_inside_a_gang_is_counted_out_only_when_it_ends) {
     ck_assert_str_eq(kit_job(3).reason, "ReqNodeNotAvail: waits for drained ranks");
     kit_at(200);
     kit_end(1, QD_OUTCOME_DONE);
-    ck_assert_int_eq(free_ranks(), 7);
-    feed_at(201, resume(3));
+    ck_assert_int_eq(kit_free_ranks(), 7);
+    feed_at(201, resume_rank(3));
     expect_state(3, QD_STATE_RUNNING);
     kit_close();
 }
@@ -85,7 +59,7 @@ START_TEST(a_job_cancelled_while_ranks_are_drained_is_gone_and_the_shutdown_come
     feed_at(2, closed());
     feed_at(3, cancel(1, ""));
     expect("JOB_STATE job 1 attempt 0 CANCELLED: cancelled\nSHUTDOWN\n");
-    feed_at(4, resume(2));
+    feed_at(4, resume_rank(2));
     expect("");
     kit_close();
 }
@@ -97,8 +71,8 @@ START_TEST(a_drained_rank_that_is_lost_comes_back_to_nobody) {
     feed_at(1, drain_rank(1));
     feed_at(2, lost(1, "silent"));
     feed_at(3, ended(1, 2, QD_OUTCOME_ABORTED));
-    feed_at(4, resume(1));
-    ck_assert_int_eq(free_ranks(), 3);
+    feed_at(4, resume_rank(1));
+    ck_assert_int_eq(kit_free_ranks(), 3);
     kit_close();
 }
 END_TEST

@@ -1,6 +1,5 @@
 /* A limit is enforced, an estimate is not; and what a limit means for predictions. */
 #include "core_kit.h"
-#include "scheduler/forecast.h"
 
 static qd_event limited(qd_event event, double limit_s) {
     event.submit.limit_ns = (int64_t)(limit_s * 1e9);
@@ -9,20 +8,6 @@ static qd_event limited(qd_event event, double limit_s) {
 
 static qd_event new_limit(int64_t job, double limit_s) {
     return limited((qd_event){.kind = QD_EVENT_LIMIT, .job = job}, limit_s);
-}
-
-/* Of the pending job; seconds, negative: nobody knows. */
-static double predicted_start_s(int64_t job) {
-    qd_forecast forecast;
-    double start_s = -2;
-    ck_assert_int_eq(qd_forecast_create(kit.core, &forecast), 0);
-    for (int i = 0; i < forecast.count; i++)
-        if (forecast.entries[i].job == job)
-            start_s = forecast.entries[i].start_ns == INT64_MAX
-                          ? -1
-                          : (double)forecast.entries[i].start_ns * 1e-9;
-    qd_forecast_fini(&forecast);
-    return start_s;
 }
 
 static void open_easy(int ranks) {
@@ -78,9 +63,9 @@ START_TEST(a_limit_extended_under_a_plan_moves_the_predictions_and_is_never_put_
     open_easy(8);
     feed_at(0, limited(submit(1, 4, 4), 100));
     feed_at(1, estimated(2, 8, 50));
-    ck_assert_double_eq(predicted_start_s(2), 100);
+    ck_assert_double_eq(kit_start_s(2), 100);
     feed_at(50, new_limit(1, 200));
-    ck_assert_double_eq(predicted_start_s(2), 200);
+    ck_assert_double_eq(kit_start_s(2), 200);
     feed_at(60, estimated(3, 4, 120));
     expect_state(3, QD_STATE_RUNNING);
     feed_at(100, now());
@@ -100,10 +85,10 @@ START_TEST(without_an_estimate_or_a_limit_the_start_behind_it_is_unknown_and_nob
     feed_at(0, submit(1, 2, 2));
     feed_at(1, estimated(2, 4, 10));
     feed_at(2, estimated(3, 2, 50));
-    ck_assert_double_eq(predicted_start_s(2), -1);
+    ck_assert_double_eq(kit_start_s(2), -1);
     expect_state(3, QD_STATE_PENDING);
     feed_at(3, new_limit(1, 100));
-    ck_assert_double_eq(predicted_start_s(2), 100);
+    ck_assert_double_eq(kit_start_s(2), 100);
     expect_state(3, QD_STATE_RUNNING);
     kit_close();
 }
@@ -115,7 +100,7 @@ START_TEST(a_prediction_moved_on_does_not_pass_the_limit) {
     feed_at(0, limited(estimated(1, 3, 60), 70));
     feed_at(1, estimated(2, 4, 10));
     feed_at(60, now());
-    ck_assert_double_eq(predicted_start_s(2), 70);
+    ck_assert_double_eq(kit_start_s(2), 70);
     kit_close();
 }
 END_TEST

@@ -104,6 +104,87 @@ START_TEST(equals_do_not_preempt_each_other) {
 }
 END_TEST
 
+/* Trap 19, under attained service: G1 and G2 take turns, no more often than once a quantum, and
+ * each turn is training for the one that has it. */
+START_TEST(equals_take_turns_no_more_often_than_once_a_quantum) {
+    qd_scheduling scheduling = *scheduling_of("attained");
+    scheduling.quantum_s = 60;
+    scheduling.limits[0] = 100;
+    scheduling.limits[1] = 1000;
+    scheduling.limits[2] = 2000;
+    kit_open_policy(4, &scheduling);
+    feed_at(0, submit(1, 3, 3));
+    feed_at(10, submit(2, 3, 3));
+    int64_t started_ns = 0;
+    int turns = 0;
+    for (int64_t running = 1; kit.time_ns < INT64_C(100000000000000);) {
+        int64_t wake_ns = qd_core_wake_ns(kit.core);
+        if (wake_ns == INT64_MAX)
+            break;
+        feed_at((double)wake_ns * 1e-9, now());
+        if (kit_job(running).state != QD_STATE_COMPLETING)
+            continue;
+        ck_assert_int_ge(kit.time_ns - started_ns, INT64_C(60000000000));
+        kit.time_ns--;
+        kit_end(running, QD_OUTCOME_SAVED);
+        running = 3 - running;
+        expect_state(running, QD_STATE_RUNNING);
+        started_ns = kit.time_ns;
+        turns++;
+    }
+    ck_assert_int_ge(turns, 3);
+    kit_close();
+}
+END_TEST
+
+/* Trap 34: J waits for 500 s, runs for 100, and has waited for 500 again; K has waited for 550
+ * then, L for 450. */
+START_TEST(who_made_room_has_its_age_at_the_next_decision) {
+    qd_why why;
+    open_by_class(4, 1, 60);
+    qd_event x = of_class(HI, submit(1, 4, 4));
+    x.submit.keeps_ranks = 1;
+    feed_at(0, x);
+    feed_at(0, of_class(LO, submit(2, 4, 4)));   /* J */
+    feed_at(50, of_class(LO, submit(3, 4, 4)));  /* K */
+    feed_at(150, of_class(LO, submit(4, 4, 4))); /* L */
+    end_at(500, 1, QD_OUTCOME_DONE);
+    expect_state(2, QD_STATE_RUNNING);
+    feed_at(600, of_class(HI, submit(5, 4, 4)));
+    end_at(600, 2, QD_OUTCOME_SAVED);
+    expect_state(5, QD_STATE_RUNNING);
+    ck_assert_int_eq(qd_why_ask(kit.core, 2, &why), 0);
+    ck_assert_int_eq(why.age_ns, INT64_C(500000000000));
+    end_at(610, 5, QD_OUTCOME_DONE);
+    expect_state(3, QD_STATE_RUNNING);
+    end_at(620, 3, QD_OUTCOME_DONE);
+    expect_state(2, QD_STATE_RUNNING);
+    expect_state(4, QD_STATE_PENDING);
+    kit_close();
+}
+END_TEST
+
+/* Trap 42: run 1 was 100 s of a limit of 200, run 2 begins at 105. */
+START_TEST(the_late_report_of_an_earlier_run_is_dropped) {
+    open_by_class(4, 1, 60);
+    qd_event j = of_class(LO, submit(1, 4, 4));
+    j.submit.limit_ns = INT64_C(200000000000);
+    feed_at(0, j);
+    feed_at(100, of_class(HI, submit(2, 4, 4)));
+    end_at(100, 1, QD_OUTCOME_SAVED);
+    end_at(105, 2, QD_OUTCOME_DONE);
+    expect_state(1, QD_STATE_RUNNING);
+    uint64_t before = qd_core_digest(kit.core);
+    feed_at(105, failed(1, 1, QD_ELOST, "killed by 9"));
+    expect("");
+    ck_assert_uint_eq(qd_core_digest(kit.core), before);
+    expect_state(1, QD_STATE_RUNNING);
+    ck_assert_int_eq(kit_job(1).attempt, 2);
+    ck_assert_int_eq(qd_core_wake_ns(kit.core), INT64_C(205000000000)); /* two segments count */
+    kit_close();
+}
+END_TEST
+
 /* Trap 20: 20 s to load, 10 s a step; jobs of 5 s come all the time. */
 START_TEST(each_run_saves_a_new_step_before_it_makes_room) {
     open_by_class(4, 1, 60);
@@ -337,6 +418,9 @@ int main(void) {
     tcase_add_test(tc, freed_ranks_are_kept_for_the_preemptor_but_not_from_a_higher_class);
     tcase_add_test(tc, a_third_job_does_not_take_what_is_freed_for_another);
     tcase_add_test(tc, equals_do_not_preempt_each_other);
+    tcase_add_test(tc, equals_take_turns_no_more_often_than_once_a_quantum);
+    tcase_add_test(tc, who_made_room_has_its_age_at_the_next_decision);
+    tcase_add_test(tc, the_late_report_of_an_earlier_run_is_dropped);
     tcase_add_test(tc, each_run_saves_a_new_step_before_it_makes_room);
     tcase_add_test(tc, one_whole_gang_yields_that_with_the_least_unsaved_work);
     tcase_add_test(tc, the_set_that_loses_least_yields_and_nobody_who_is_not_needed);

@@ -79,9 +79,11 @@ static bool see_order(witness *w, witness_job *job, const qd_action *a) {
     return true;
 }
 
-/* Saved, and back in the queue. */
+/* Saved or not launched, and back in the queue. */
 static void requeue(const witness *w, witness_job *job) {
     job->run_before_ns += w->time_ns - job->start_ns;
+    job->failed_launches += job->ended[QD_OUTCOME_FAILED] > 0;
+    job->first_failure[0] = '\0';
     job->size = job->live = 0;
     job->members = 0;
     memset(job->ended, 0, sizeof job->ended);

@@ -113,6 +113,7 @@ static void note_progress(witness *w, const qd_event *e) {
     witness_job *job = witness_find(w, e->job);
     if (job->attempt != e->attempt || job->live == 0)
         return;
+    job->failed_launches = 0;
     if (!job->told) {
         job->told = true;
         job->first_step = e->step;

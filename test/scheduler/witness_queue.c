@@ -7,9 +7,16 @@ static int steps_of(const witness_job *job) {
     return (job->granted - job->submit.ranks_min) / step_of(&job->submit);
 }
 
+/* Of a whole run time; 0: nobody knows. */
+static int64_t left_of(const witness_job *job, int64_t whole) {
+    int64_t left = whole - job->run_before_ns;
+    return whole == 0 ? INT64_MAX : left > 0 ? left : 1;
+}
+
 static int64_t estimate(const witness_job *job) {
-    int64_t run = job->submit.estimate_ns > 0 ? job->submit.estimate_ns : INT64_MAX;
-    return job->submit.limit_ns > 0 && job->submit.limit_ns < run ? job->submit.limit_ns : run;
+    int64_t run = left_of(job, job->submit.estimate_ns);
+    int64_t limit = left_of(job, job->submit.limit_ns);
+    return limit < run ? limit : run;
 }
 
 /* Whether a comes before b in the queues that nobody may pass. */
@@ -46,7 +53,7 @@ static int64_t predicted_end(const witness *w, const witness_job *job) {
         return run;
     while (job->start_ns + run <= w->time_ns)
         run += run / 2 + 1;
-    int64_t limit = job->start_ns + job->submit.limit_ns;
+    int64_t limit = job->start_ns + job->submit.limit_ns - job->run_before_ns;
     bool capped = limit > w->time_ns && limit < job->start_ns + run;
     return capped ? limit : job->start_ns + run;
 }
