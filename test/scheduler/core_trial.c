@@ -297,7 +297,12 @@ bool trial_step(trial *t, const qd_event *e) {
         return broken(t, e, "the same events led to different actions");
     if (!witness_see(&t->witness, e, &t->actions, t->core))
         return broken(t, e, t->witness.broken);
-    return e->more || t->witness.job_count == 0 || draw(t, 16) > 0 || ask_why(t, e);
+    if (e->more || t->witness.job_count == 0)
+        return true;
+    t->forecasts++;
+    if (!witness_hears_forecast(&t->witness, t->core))
+        return broken(t, e, t->witness.broken);
+    return draw(t, 16) > 0 || ask_why(t, e);
 }
 
 /* Nothing is held or drained, and every begin has come. */

@@ -25,6 +25,7 @@ typedef struct trial {
     qd_core *core, *twin;
     qd_action_list actions; /* of the last event, from core */
     bool taken;             /* the last event was not refused */
+    int64_t forecasts;      /* heard so far */
     char broken[512];       /* what went wrong; "" while all is well */
 } trial;
 

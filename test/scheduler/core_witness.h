@@ -71,6 +71,11 @@ bool witness_expects(const witness *w, const qd_event *event);
 bool witness_see(witness *w, const qd_event *event, const qd_action_list *actions,
                  const qd_core *core);
 
+/* Asks the core when pending jobs will start, after an instant: everyone in the queue is foretold a
+ * start, or that nobody knows it, and no two of the starts contradict each other. False as above.
+ */
+bool witness_hears_forecast(witness *w, const qd_core *core);
+
 witness_job *witness_find(const witness *w, int64_t job);
 
 /* Members of job that have not ended, ascending; returns how many. */

@@ -23,6 +23,7 @@ void look_at_after(const witness *w, const witness_job *job, int *waits, int *fo
 int count_ranks(const witness *w, bool (*is)(const witness_rank *));
 bool is_alive(const witness_rank *r);
 bool is_free(const witness_rank *r);
+bool is_in_service(const witness_rank *r);
 bool is_on_its_way(const witness_rank *r);
 
 /* In the queue: no hold, begin or other job keeps it out. */

@@ -17,7 +17,7 @@ enum { HISTORIES = 12000 };
 enum { PARTS = 4, EVENTS = 100 };
 
 static struct {
-    int64_t events, taken, starts, shutdowns;
+    int64_t histories, events, taken, starts, shutdowns, forecasts;
     int64_t states[QD_STATES];
     int64_t kinds[QD_EVENTS];
 } seen;
@@ -50,12 +50,17 @@ static void run_history(uint64_t number) {
     }
     fine = fine && trial_finish(&t, number % 2 == 0);
     ck_assert_msg(fine, "history %llu: %s", (unsigned long long)number, t.broken);
+    seen.histories++;
+    seen.forecasts += t.forecasts;
     trial_end(&t);
 }
 
 START_TEST(no_history_breaks_a_rule_and_every_one_ends) {
     for (uint64_t i = 0; i < HISTORIES / PARTS; i++)
         run_history((uint64_t)_i * (HISTORIES / PARTS) + i);
+    printf("part %d of %d: %lld histories, %lld events, %lld starts, %lld forecasts\n", _i + 1,
+           PARTS, (long long)seen.histories, (long long)seen.events, (long long)seen.starts,
+           (long long)seen.forecasts);
 }
 END_TEST
 

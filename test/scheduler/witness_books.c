@@ -69,7 +69,7 @@ bool is_free(const witness_rank *r) {
     return r->ready && !r->lost && !r->drained && r->job == 0;
 }
 
-static bool is_in_service(const witness_rank *r) {
+bool is_in_service(const witness_rank *r) {
     return !r->lost && !r->drained;
 }
 

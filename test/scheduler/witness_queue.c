@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "scheduler/forecast.h"
+
 /* Of ranks, beyond the least. */
 static int steps_of(const witness_job *job) {
     return (job->granted - job->submit.ranks_min) / step_of(&job->submit);
@@ -43,19 +45,25 @@ bool nobody_was_passed(witness *w) {
     return true;
 }
 
-/* When a job that holds ranks is predicted to end: once a prediction has passed, it grows by half
- * and one ns until it lies ahead. */
+/* Once a prediction has passed, it grows by half and one ns until it lies ahead. */
+static int64_t not_yet(const witness *w, int64_t start, int64_t run) {
+    if (run == INT64_MAX)
+        return run;
+    while (start + run <= w->time_ns)
+        run += run / 2 + 1;
+    return start + run;
+}
+
+/* When a job that holds ranks is predicted to end. */
 static int64_t predicted_end(const witness *w, const witness_job *job) {
+    if (job->makes_room && w->by_class)
+        return not_yet(w, job->stopped_ns, w->grace_ns);
     int64_t run = estimate(job);
     if (job->measured)
         run = job->told_ns - job->start_ns + job->steps_left * job->step_ns;
-    if (run == INT64_MAX)
-        return run;
-    while (job->start_ns + run <= w->time_ns)
-        run += run / 2 + 1;
+    int64_t end = not_yet(w, job->start_ns, run);
     int64_t limit = job->start_ns + job->submit.limit_ns - job->run_before_ns;
-    bool capped = limit > w->time_ns && limit < job->start_ns + run;
-    return capped ? limit : job->start_ns + run;
+    return limit > w->time_ns && limit < end ? limit : end;
 }
 
 /* When enough ranks for the head will be free, as predicted. without_new: as if nothing behind it
@@ -147,4 +155,56 @@ bool spare_ranks_are_dealt_fairly(witness *w) {
         }
     }
     return true;
+}
+
+/* Ranks that are taken at an instant, if all that is predicted comes true. */
+static int taken_at(const witness *w, const qd_forecast *forecast, int64_t at) {
+    int taken = 0;
+    for (int i = 0; i < w->job_count; i++)
+        if (w->jobs[i].live > 0 && predicted_end(w, &w->jobs[i]) > at)
+            taken += live_in_service(w, &w->jobs[i]);
+    for (int i = 0; i < forecast->count; i++) {
+        const witness_job *job = witness_find(w, forecast->entries[i].job);
+        int64_t start = forecast->entries[i].start_ns, run = estimate(job);
+        if (start <= at && (run == INT64_MAX || start + run > at))
+            taken += job->submit.ranks_min;
+    }
+    return taken;
+}
+
+/* No more ranks are ever taken than there are; only where a job starts can they become too many. */
+static bool can_all_be_true(witness *w, const qd_forecast *forecast) {
+    int ranks = count_ranks(w, is_in_service);
+    for (int i = 0; i < forecast->count; i++) {
+        int64_t start = forecast->entries[i].start_ns;
+        if (start == INT64_MAX)
+            continue;
+        if (start < w->time_ns)
+            return broken(w, "job %lld is predicted to have started",
+                          (long long)forecast->entries[i].job);
+        if (taken_at(w, forecast, start) > ranks)
+            return broken(w, "job %lld and others cannot start as predicted",
+                          (long long)forecast->entries[i].job);
+    }
+    return true;
+}
+
+static bool is_foretold(const qd_forecast *forecast, int64_t job) {
+    for (int i = 0; i < forecast->count; i++)
+        if (forecast->entries[i].job == job)
+            return true;
+    return false;
+}
+
+bool witness_hears_forecast(witness *w, const qd_core *core) {
+    qd_forecast forecast;
+    if (qd_forecast_create(core, &forecast))
+        return broken(w, "no memory for a forecast");
+    bool fine = can_all_be_true(w, &forecast);
+    for (int i = 0; fine && i < w->job_count; i++)
+        if (waits_for_ranks(w, &w->jobs[i]) && !is_foretold(&forecast, w->jobs[i].submit.job))
+            fine = broken(w, "job %lld waits and nothing is foretold of it",
+                          (long long)w->jobs[i].submit.job);
+    qd_forecast_fini(&forecast);
+    return fine;
 }
