@@ -280,6 +280,7 @@ static const qd_field request_fields[] = {
     REQUEST_SECONDS("estimate_s", request_estimate_s),
     REQUEST_SECONDS("limit_s", request_limit_s),
     REQUEST_SECONDS("deadline_s", request_deadline_s),
+    REQUEST_SECONDS("begin_s", request_begin_s),
     {"importance", QD_FIELD_INT, 0, AT(request_importance), .min = -100, .max = 100, .preset = "0"},
     {"nice", QD_FIELD_INT, 0, AT(request_nice), .min = -1e6, .max = 1e6, .preset = "0"},
     {"account", QD_FIELD_NAME, 0, TEXT_AT(request_account), .preset = "default"},

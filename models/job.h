@@ -193,6 +193,7 @@ typedef struct qd_job {
     double request_estimate_s;               /* run time on ranks_min, a guess */
     double request_limit_s;                  /* run time, enforced */
     double request_deadline_s;               /* when it is wanted, from its submission on */
+    double request_begin_s;                  /* not before, from its submission on */
     bool request_preemptible;                /* may be told to save and wait */
     int64_t request_importance;              /* class; higher is more important */
     int64_t request_nice;                    /* points off its priority */

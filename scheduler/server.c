@@ -117,8 +117,11 @@ static qd_submission submission_of(const qd_job *job, int64_t number) {
                             .keeps_ranks = !job->request_preemptible,
                             .importance = (int)job->request_importance,
                             .nice = (int)job->request_nice};
+    int64_t now_ns = qd_clock_now_ns();
     if (job->request_deadline_s > 0)
-        submit.deadline_ns = qd_clock_now_ns() + ns(job->request_deadline_s);
+        submit.deadline_ns = now_ns + ns(job->request_deadline_s);
+    if (job->request_begin_s > 0)
+        submit.begin_ns = now_ns + ns(job->request_begin_s);
     memcpy(submit.name, job->name, sizeof submit.name);
     return submit;
 }

@@ -313,3 +313,18 @@ same_losses() {
   train 1 first
   same_steps first shared.jsonl
 }
+
+# The low one is told to save while it trains, and later goes on: its steps are bitwise those of an undisturbed run.
+@test "a job of a higher class takes the ranks of a lower one, which goes on afterwards as if nothing had been" {
+  printf 'scheduler: {policy: multifactor, preemption: {by: class, min_run_s: 0, grace_s: 60}}\n' > cluster.yaml
+  job 5000 low
+  train 1 low > /dev/null
+  cp runs/low/steps.jsonl undisturbed
+  rm -r runs
+  job 50 high
+  printf 'request: {importance: 50, begin_s: 2}\n' >> high.yaml
+  run "$QUADRILLE" run -n 1 --progress=none --conf cluster.yaml low.yaml high.yaml
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"low: started"*"high: started"*"high: COMPLETED"*"low: started"*"low: COMPLETED"* ]]
+  cmp runs/low/steps.jsonl undisturbed
+}
