@@ -4,7 +4,10 @@
  * next as the rank-seconds that it was given pass each queue's limit; so the many short jobs get
  * through, and long ones share what they leave. Within a queue: first come, first served. A job
  * that has waited `promotion` times as long as it has run in all begins anew in the first queue, so
- * that none starves.
+ * that none starves. Nor does a wide one starve behind narrow ones that are too young to be told to
+ * save whenever they are looked at: who comes first, and has waited `promotion` times as long as it
+ * has run or as a quantum, keeps whatever becomes free until it can start. So the first in the queue
+ * waits for patience, two quanta and a save at most.
  *
  * Who runs is looked at once a quantum, since a change costs a save and a restart: the jobs,
  * running and pending, in order, take the cluster's ranks while they fit (first of all those that
@@ -153,13 +156,34 @@ static void claim(qd_core *core, qd_job_record *job) {
     qd_job_requeue(core, job);
 }
 
+/* Of a pending job. */
+static bool starves(const qd_core *core, const qd_job_record *job) {
+    int64_t quantum = ns(core->scheduling.quantum_s), run = job->run_before_ns;
+    double patience = core->scheduling.promotion * (double)(run > quantum ? run : quantum);
+    return (double)(core->now_ns - job->pending_ns) >= patience;
+}
+
+/* The first of the queue, if it starves: it claims ranks that the young still hold. NULL: not. */
+static const qd_queue_entry *claim_for_starving(qd_core *core) {
+    const qd_queue_entry *first = qd_queue_first(&core->queue);
+    if (!first || !starves(core, qd_job_of_entry(first)))
+        return NULL;
+    claim(core, qd_job_of_entry(first));
+    return first;
+}
+
 /* Hands out the ranks in order; who gets none and runs is told to save. */
 static void look(qd_core *core) {
     promote(core);
     int running = find_running(core);
     int64_t left = ranks_to_share(core, running);
     qd_queue_entry place;
-    const qd_queue_entry *last = NULL;
+    const qd_queue_entry *last = claim_for_starving(core);
+    if (last) {
+        left -= last->ranks;
+        place = *last;
+        last = &place;
+    }
     for (int i = 0;;) {
         qd_gap gap = {.ranks = left, .beyond = left};
         qd_queue_entry *pending = qd_queue_fitting(&core->queue, last, &gap);
@@ -167,7 +191,7 @@ static void look(qd_core *core) {
             return;
         if (i < running && comes_before(core->running[i], pending)) {
             qd_job_record *job = core->running[i++];
-            if (job->gang.size <= left)
+            if (job->gang.size <= left || job->attained.young)
                 left -= job->gang.size;
             else
                 qd_job_preempt(core, job, QD_NEVER, "saves to make room for jobs that had less");
@@ -205,7 +229,7 @@ static void start(qd_core *core) {
             return;
         place = *entry;
         last = &place;
-        if (claims && entry->ranks > unclaimed) {
+        if (claims && entry->ranks > unclaimed && !starves(core, qd_job_of_entry(entry))) {
             give_up_claim(core, qd_job_of_entry(entry));
             continue;
         }

@@ -12,6 +12,7 @@ void witness_init(witness *w, int worker_ranks, const qd_scheduling *scheduling)
     w->preempts = strcmp(w->policy, "attained") == 0 || w->by_class;
     w->min_run_ns = (int64_t)(scheduling->min_run_s * 1e9);
     w->grace_ns = (int64_t)(scheduling->save_grace_s * 1e9);
+    w->patience_ns = (int64_t)(scheduling->promotion * scheduling->quantum_s * 1e9);
     w->account_jobs = scheduling->account_jobs;
     w->account_ranks = scheduling->account_ranks;
     w->time_ns = INT64_MIN;

@@ -21,6 +21,7 @@ typedef struct witness_rank {
 
 typedef struct witness_job {
     qd_submission submit;
+    int64_t submit_ns;
     qd_job_state state;
     int attempt;
     int size, live;   /* members of the gang; those that have not ended */
@@ -51,6 +52,7 @@ typedef struct witness {
     bool preempts, by_class;
     int64_t min_run_ns, grace_ns; /* by_class */
     int64_t account_jobs, account_ranks;
+    int64_t patience_ns; /* of attained: after this, at the earliest, ranks are kept for a job */
     witness_rank ranks[WITNESS_MAX_RANKS + 1]; /* by world rank */
     witness_job jobs[WITNESS_MAX_JOBS];        /* in order of submission */
     int job_count;

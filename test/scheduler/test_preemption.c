@@ -137,6 +137,37 @@ START_TEST(equals_take_turns_no_more_often_than_once_a_quantum) {
 }
 END_TEST
 
+/* Under attained service: four 2-rank jobs of 100 s keep 8 ranks busy, one more comes every 25 s,
+ * and none is ever older than a quantum when they are looked at. W, which wants all 8, comes at 80.
+ */
+START_TEST(a_wide_job_does_not_starve_behind_ever_young_narrow_ones) {
+    qd_scheduling scheduling = *scheduling_of("attained");
+    scheduling.quantum_s = 200;
+    int64_t ends_s[200] = {0}, next = 1;
+    kit_open_policy(8, &scheduling);
+    for (int i = 0; i < 4; i++) {
+        ends_s[next] = 200 + 25 * i;
+        feed_at(100 + 25 * i, submit(next++, 2, 2));
+    }
+    feed_at(180, submit(next, 8, 8));
+    int64_t wide = next++;
+    for (int64_t at_s = 200; at_s < 3000 && kit_job(wide).state == QD_STATE_PENDING; at_s += 25) {
+        for (int64_t job = 1; job < next; job++) {
+            bool runs = job != wide && kit_job(job).state == QD_STATE_RUNNING;
+            if (runs && ends_s[job] == 0)
+                ends_s[job] = at_s - 25 + 100;
+            if (runs && ends_s[job] <= at_s)
+                end_at((double)at_s, job, QD_OUTCOME_DONE);
+        }
+        feed_at((double)at_s, submit(next++, 2, 2));
+    }
+    expect_state(wide, QD_STATE_RUNNING);
+    /* 4 times 200 s of patience, and 2 quanta. */
+    ck_assert_int_le(kit.time_ns / 1000000000, 180 + (4 + 2) * 200);
+    kit_close();
+}
+END_TEST
+
 /* Trap 34: J waits for 500 s, runs for 100, and has waited for 500 again; K has waited for 550
  * then, L for 450. */
 START_TEST(who_made_room_has_its_age_at_the_next_decision) {
@@ -419,6 +450,7 @@ int main(void) {
     tcase_add_test(tc, a_third_job_does_not_take_what_is_freed_for_another);
     tcase_add_test(tc, equals_do_not_preempt_each_other);
     tcase_add_test(tc, equals_take_turns_no_more_often_than_once_a_quantum);
+    tcase_add_test(tc, a_wide_job_does_not_starve_behind_ever_young_narrow_ones);
     tcase_add_test(tc, who_made_room_has_its_age_at_the_next_decision);
     tcase_add_test(tc, the_late_report_of_an_earlier_run_is_dropped);
     tcase_add_test(tc, each_run_saves_a_new_step_before_it_makes_room);

@@ -98,8 +98,8 @@ static void note_lost(witness *w, const qd_event *e) {
 }
 
 static void note_submit(witness *w, const qd_event *e) {
-    w->jobs[w->job_count++] =
-        (witness_job){.submit = e->submit, .state = QD_STATES, .held = e->submit.held};
+    w->jobs[w->job_count++] = (witness_job){
+        .submit = e->submit, .submit_ns = e->time_ns, .state = QD_STATES, .held = e->submit.held};
 }
 
 static void note_cancel(witness *w, const qd_event *e) {

@@ -125,8 +125,16 @@ bool not_all_wait_though_each_fits(witness *w) {
     return true;
 }
 
+/* What is free may be kept for it. */
+static bool somebody_may_starve(const witness *w) {
+    for (int i = 0; i < w->job_count; i++)
+        if (waits_for_ranks(w, &w->jobs[i]) && w->time_ns - w->jobs[i].submit_ns >= w->patience_ns)
+            return true;
+    return false;
+}
+
 bool nobody_waits_beside_idle_ranks(witness *w) {
-    bool saving = somebody_saves(w);
+    bool saving = somebody_saves(w) || somebody_may_starve(w);
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *job = &w->jobs[i];
         if (waits_for_ranks(w, job) && may_start(w) && !saving &&
