@@ -6,8 +6,8 @@
  * that has waited `promotion` times as long as it has run in all begins anew in the first queue, so
  * that none starves. Nor does a wide one starve behind narrow ones that are too young to be told to
  * save whenever they are looked at: who comes first, and has waited `promotion` times as long as it
- * has run or as a quantum, keeps whatever becomes free until it can start. So the first in the queue
- * waits for patience, two quanta and a save at most.
+ * has run or as a quantum, keeps whatever becomes free until it can start. So the first in the
+ * queue waits for patience, two quanta and a save at most.
  *
  * Who runs is looked at once a quantum, since a change costs a save and a restart: the jobs,
  * running and pending, in order, take the cluster's ranks while they fit (first of all those that
