@@ -19,6 +19,7 @@ enum {
     KEY_JSON = 256,
     KEY_CLUSTER,
     KEY_RANKS,
+    KEY_ISLAND,
     KEY_POLICY,
     KEY_CONF,
     KEY_SAVE,
@@ -29,7 +30,7 @@ enum { MOST_RANKS = 1 << 24, MOST_POLICIES = 16 };
 
 typedef struct simulate_options {
     const char *trace, *cluster, *conf, *plot;
-    int ranks; /* 0: not given */
+    int ranks, island; /* 0: not given */
     bool json;
     int policies[MOST_POLICIES];
     int policy_count;
@@ -47,11 +48,11 @@ static void parse_policies(struct argp_state *state, char *words, simulate_optio
     }
 }
 
-static int parse_ranks(struct argp_state *state, const char *word) {
+static int parse_ranks(struct argp_state *state, const char *option, const char *word) {
     char *end;
     long n = strtol(word, &end, 10);
     if (*word == '\0' || *end != '\0' || n < 1 || n > MOST_RANKS)
-        argp_error(state, "--ranks=%s: accepted: a whole number, 1 .. %d", word, MOST_RANKS);
+        argp_error(state, "--%s=%s: accepted: a whole number, 1 .. %d", option, word, MOST_RANKS);
     return (int)n;
 }
 
@@ -83,7 +84,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
         options->conf = argument;
         return 0;
     case KEY_RANKS:
-        options->ranks = parse_ranks(state, argument);
+        options->ranks = parse_ranks(state, "ranks", argument);
+        return 0;
+    case KEY_ISLAND:
+        options->island = parse_ranks(state, "island", argument);
         return 0;
     case KEY_POLICY:
         parse_policies(state, argument, options);
@@ -113,14 +117,18 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
     }
 }
 
-/* Ranks of a described cluster: one for each device. */
+/* Ranks of a described cluster: one for each device; a node is an island. */
 static int find_ranks(simulate_options *options) {
     qd_hardware hardware;
-    if (options->ranks)
+    if (!options->cluster)
         return 0;
     int rc = qd_hardware_load(options->cluster, &hardware);
     if (rc)
         return rc;
+    if (!options->island)
+        options->island = (int)hardware.devices;
+    if (options->ranks)
+        return 0;
     options->ranks = (int)(hardware.nodes * hardware.devices);
     if (options->ranks == 0)
         return qd_error_set(
@@ -153,6 +161,7 @@ static int simulate(const simulate_options *options, const qd_trace *trace,
     qd_simulation_config config = {
         .trace = trace,
         .ranks = options->ranks,
+        .island_ranks = options->island,
         .scheduling = scheduling,
         .save_ns = (int64_t)(options->save_s * 1e9),
         .restart_ns = (int64_t)(options->restart_s * 1e9),
@@ -204,6 +213,8 @@ static int simulate_all(const simulate_options *options, const qd_trace *trace,
 static const struct argp_option accepted[] = {
     {"cluster", KEY_CLUSTER, "FILE", 0, "the cluster: a description as in conf/clusters/", 0},
     {"ranks", KEY_RANKS, "N", 0, "a plain pool of N ranks, or so many of the cluster's", 0},
+    {"island", KEY_ISLAND, "N", 0,
+     "islands of N ranks, each on a host of its own (default: the cluster's nodes, else one)", 0},
     {"policy", KEY_POLICY, "P[,P...]", 0, "policies to set side by side (default: fifo)", 0},
     {"conf", KEY_CONF, "FILE", 0, "cluster file with the policies' settings (scheduler:)", 0},
     {"save", KEY_SAVE, "SECONDS", 0, "what a save takes before its ranks are free (default: 60)",

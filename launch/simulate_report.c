@@ -26,6 +26,7 @@ static const column columns[] = {
     {"preemptions per job", AT(preemptions_per_job), 4},
     {"restarts per job", AT(restarts_per_job), 4},
     {"fairness", AT(fairness), 4},
+    {"fragmentation", AT(fragmentation), 4},
 };
 enum { COLUMNS = sizeof columns / sizeof columns[0] };
 

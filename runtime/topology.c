@@ -12,6 +12,19 @@ static void read_processor(hwloc_topology_t topology, char *text, size_t size) {
     snprintf(text, size, "%s", name ? name : "unknown");
 }
 
+static int numa_node_of(hwloc_topology_t topology, hwloc_const_cpuset_t bound) {
+    int found = 0;
+    for (hwloc_obj_t node = NULL;
+         (node = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_NUMANODE, node));) {
+        if (!hwloc_bitmap_intersects(node->cpuset, bound))
+            continue;
+        if (found > 0)
+            return 0;
+        found = (int)node->logical_index + 1;
+    }
+    return found;
+}
+
 int qd_topology_read(qd_topology *out) {
     hwloc_topology_t topology;
     qd_topology found = {.cores = 1};
@@ -29,6 +42,8 @@ int qd_topology_read(qd_topology *out) {
     /* Bound to one hardware thread of a core, no core lies wholly inside the set. */
     found.cores = cores > 0 ? cores : 1;
     hwloc_bitmap_list_snprintf(found.binding, sizeof found.binding, bound);
+    found.numa_node = numa_node_of(topology, bound);
+    found.memory_bytes = (int64_t)hwloc_get_root_obj(topology)->total_memory;
     read_processor(topology, found.processor, sizeof found.processor);
     *out = found;
 out:

@@ -158,6 +158,11 @@ int qd_core_handle(qd_core *core, const qd_event *event, qd_action_list *actions
     return core->fault;
 }
 
+qd_free_view qd_core_free(const qd_core *core) {
+    const qd_places *places = &core->ranks.places;
+    return (qd_free_view){.free = places->free_count, .broken = places->broken};
+}
+
 int qd_core_job_count(const qd_core *core) {
     return core->jobs.count;
 }

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "models/job.h"
+#include "scheduler/place.h"
 #include "scheduler/scheduling.h"
 
 /* States, named as Slurm names them. */
@@ -39,7 +40,7 @@ typedef enum {
 extern const char *const qd_job_state_names[QD_STATES];
 
 typedef enum {
-    QD_EVENT_WORKER_READY, /* rank */
+    QD_EVENT_WORKER_READY, /* rank, place */
     QD_EVENT_WORKER_LOST,  /* rank, text: why */
     QD_EVENT_SUBMIT,       /* submit */
     QD_EVENT_CLOSED,       /* no further submission will come */
@@ -89,6 +90,7 @@ typedef struct qd_submission {
     char after[QD_AFTER_BYTES];
     int64_t array;  /* number of the first job of the array it belongs to; 0: none */
     int array_most; /* of the first job: so many of the array may be in the queue or run; 0: all */
+    qd_demand demand; /* of the ranks it gets */
 } qd_submission;
 
 enum { QD_ACCOUNTS = 1024 };
@@ -106,6 +108,7 @@ typedef struct qd_event {
     int exit_code;       /* MEMBER_ENDED with FAILED: the QD_E code of the failure */
     int64_t step, saved; /* PROGRESS: steps done in all, and of them saved; saved <= step */
     int64_t steps;       /* PROGRESS: that the job takes in all; 0: not known */
+    qd_place place;      /* WORKER_READY */
     qd_submission submit;
     char text[QD_EVENT_TEXT_BYTES];
 } qd_event;
@@ -126,7 +129,7 @@ typedef struct qd_action {
     int64_t job;
     int attempt;    /* of the job, from 1; 0: it never started */
     uint32_t epoch; /* START, STOP, ABORT: of the attempt; from 1, never used again in this world */
-    const int *ranks; /* START, STOP, ABORT: ascending; owned by the list */
+    const int *ranks; /* START, STOP, ABORT: in the order of the gang; owned by the list */
     int rank_count;
     qd_job_state state;
     const char *reason; /* of the decision; NULL for SHUTDOWN; owned by the list */
@@ -171,6 +174,14 @@ typedef struct qd_job_view {
     int preemptions; /* so often it was told to make room; none of them is a failure */
     int lost_ranks;  /* so many were lost while it held them */
 } qd_job_view;
+
+/* Ranks that are free, and of them those in islands that are not free as a whole: no use for a gang
+ * as wide as an island. Zeros before all workers have come. */
+typedef struct qd_free_view {
+    int free, broken;
+} qd_free_view;
+
+qd_free_view qd_core_free(const qd_core *core);
 
 int qd_core_job_count(const qd_core *core);
 void qd_core_job(const qd_core *core, int i, qd_job_view *view);

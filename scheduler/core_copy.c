@@ -84,10 +84,10 @@ static void copy_jobs(const qd_core *from, qd_core *to) {
 static void copy_ranks(const qd_rank_table *from, qd_rank_table *to) {
     for (int i = 1; i <= from->count; i++) {
         const qd_rank *rank = &from->rank[i];
+        if (rank->state != QD_RANK_ABSENT)
+            qd_ranks_ready(to, i, from->place[i]);
         if (rank->state == QD_RANK_LOST)
             qd_ranks_lose(to, i);
-        else if (rank->state != QD_RANK_ABSENT)
-            qd_ranks_ready(to, i);
         if (rank->state == QD_RANK_HELD)
             qd_ranks_hold(to, i, rank->job, rank->attempt);
         if (rank->drained)

@@ -25,6 +25,9 @@ static void add_ranks(uint64_t *digest, const qd_rank_table *table) {
         add_number(digest, table->rank[rank].drained);
         add_number(digest, table->rank[rank].job);
         add_number(digest, table->rank[rank].attempt);
+        add_number(digest, table->place[rank].host);
+        add_number(digest, table->place[rank].island);
+        add_number(digest, table->place[rank].memory_bytes);
     }
 }
 
@@ -91,6 +94,9 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
                                job->held_ns,
                                s->tells,
                                s->keeps_ranks,
+                               s->demand.within,
+                               s->demand.memory_bytes,
+                               s->demand.peers,
                                p->steps,
                                p->step,
                                p->saved,

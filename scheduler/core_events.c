@@ -61,8 +61,18 @@ static void apply_nothing(qd_core *core, const qd_event *event) {
     (void)event;
 }
 
+static int check_worker_ready(const qd_core *core, const qd_event *event) {
+    const qd_place *p = &event->place;
+    if (p->host < 0 || p->island < 0 || p->memory_bytes < 0)
+        return qd_error_set(QD_EPROTO,
+                            "WORKER_READY: rank %d: host %d, island %d, %lld bytes; none is "
+                            "negative",
+                            event->rank, p->host, p->island, (long long)p->memory_bytes);
+    return check_rank(core, event);
+}
+
 static void apply_worker_ready(qd_core *core, const qd_event *event) {
-    qd_ranks_ready(&core->ranks, event->rank);
+    qd_ranks_ready(&core->ranks, event->rank, event->place);
     core->timetable.stale = true;
 }
 
@@ -190,6 +200,13 @@ static int check_submit(const qd_core *core, const qd_event *event) {
                             "accepted: the first job of an array, 0 or more, 0 or 1, 0 or more",
                             (long long)s->job, (long long)s->array, s->array_most, s->held,
                             (long long)s->begin_ns);
+    const qd_demand *d = &s->demand;
+    if ((unsigned)d->within >= QD_WITHINS || d->memory_bytes < 0 || d->peers < 0)
+        return qd_error_set(QD_EPROTO,
+                            "SUBMIT: job %lld: within %d, %lld bytes a rank, %d peers; accepted: 0 "
+                            ".. %d, 0 or more, 0 or more",
+                            (long long)s->job, d->within, (long long)d->memory_bytes, d->peers,
+                            QD_WITHINS - 1);
     return qd_gates_check(&core->jobs, s);
 }
 
@@ -223,7 +240,10 @@ static int check_member_ended(const qd_core *core, const qd_event *event) {
     rc = check_attempt(core, event);
     if (rc)
         return rc;
-    if (event->attempt == job->attempt && !qd_job_is_member(job, event->rank))
+    /* Most are members that serve still: no need to go through the gang. */
+    if (event->attempt == job->attempt &&
+        !qd_ranks_held_by(&core->ranks, event->rank, event->job, event->attempt) &&
+        !qd_job_is_member(job, event->rank))
         return qd_error_set(QD_EPROTO, "MEMBER_ENDED: rank %d is no member of job %lld attempt %d",
                             event->rank, (long long)event->job, event->attempt);
     return 0;
@@ -291,7 +311,7 @@ static void apply_progress(qd_core *core, const qd_event *event) {
 }
 
 const qd_event_handler qd_event_handlers[QD_EVENTS] = {
-    [QD_EVENT_WORKER_READY] = {.check = check_rank, .apply = apply_worker_ready},
+    [QD_EVENT_WORKER_READY] = {.check = check_worker_ready, .apply = apply_worker_ready},
     [QD_EVENT_WORKER_LOST] = {.check = check_rank,
                               .reserve = reserve_waiting,
                               .apply = apply_worker_lost,

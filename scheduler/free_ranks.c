@@ -1,5 +1,6 @@
 #include "scheduler/free_ranks.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "runtime/error.h"
@@ -108,6 +109,17 @@ int qd_free_ranks_next(const qd_free_ranks *set, int from) {
         uint64_t bits = set->bits[word] & (~UINT64_C(0) << from % WORD);
         if (bits)
             return word * WORD + __builtin_ctzll(bits);
+    }
+    return -1;
+}
+
+int qd_free_ranks_run_in(const qd_free_ranks *set, int from, int end, int count) {
+    int length = 0;
+    for (int rank = from; rank < end; rank++) {
+        bool is_free = set->bits[rank / WORD] >> rank % WORD & 1;
+        length = is_free ? length + 1 : 0;
+        if (length == count)
+            return rank - count + 1;
     }
     return -1;
 }

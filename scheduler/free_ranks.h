@@ -34,6 +34,9 @@ void qd_free_ranks_remove(qd_free_ranks *set, int rank);
 /* The first rank of the lowest run of at least count (>= 1) free ranks; -1 when there is none. */
 int qd_free_ranks_lowest_run(qd_free_ranks *set, int count);
 
+/* The same among ranks from .. end - 1 alone. O(end - from). */
+int qd_free_ranks_run_in(const qd_free_ranks *set, int from, int end, int count);
+
 /* The lowest free rank >= from; -1 when there is none. O(words between). */
 int qd_free_ranks_next(const qd_free_ranks *set, int from);
 

@@ -116,14 +116,11 @@ int64_t qd_jobs_last_number(const qd_job_table *table) {
     return table->count > 0 ? table->all[table->count - 1]->job : 0;
 }
 
-static int compare_ranks(const void *key, const void *element) {
-    int a = *(const int *)key, b = *(const int *)element;
-    return (a > b) - (a < b);
-}
-
 bool qd_job_is_member(const qd_job_record *job, int rank) {
-    return job->gang.size > 0 &&
-           bsearch(&rank, job->ranks, (size_t)job->gang.size, sizeof job->ranks[0], compare_ranks);
+    for (int i = 0; i < job->gang.size; i++)
+        if (job->ranks[i] == rank)
+            return true;
+    return false;
 }
 
 int qd_jobs_set_state(qd_job_table *table, qd_job_record *job, qd_job_state state) {

@@ -115,7 +115,7 @@ typedef struct qd_job_record {
     double charged_rank_s;   /* for its newest attempt; shares.h */
     qd_progress progress;
     qd_attained attained; /* policy_attained.c */
-    int ranks[];          /* [gang.size], ascending; room for the most it can ever hold */
+    int ranks[];          /* [gang.size], in its order; room for the most it can ever hold */
 } qd_job_record;
 
 typedef struct qd_job_list {
@@ -149,7 +149,7 @@ qd_job_record *qd_jobs_find(const qd_job_table *table, int64_t job);
 /* Highest number so far; 0 when there is no job. */
 int64_t qd_jobs_last_number(const qd_job_table *table);
 
-/* Whether job ran, or will run, on rank in its newest attempt. */
+/* Whether job ran on rank in its newest attempt. O(gang). */
 bool qd_job_is_member(const qd_job_record *job, int rank);
 
 /* Whether a job may go from one state to the other. */

@@ -34,20 +34,27 @@ enum {
     ARRAY_MOST,
     KEEPS_RANKS,
     TELLS,
+    WITHIN,
+    DEMAND_BYTES,
+    PEERS,
+    HOST,
+    ISLAND,
+    MEMORY_BYTES,
     STEP,
     SAVED,
     STEPS,
     TEXT
 };
 
-#define BIT(column) (1u << (column))
-static const unsigned columns_of[QD_EVENTS] = {
-    [QD_EVENT_WORKER_READY] = BIT(RANK),
+#define BIT(column) (UINT64_C(1) << (column))
+static const uint64_t columns_of[QD_EVENTS] = {
+    [QD_EVENT_WORKER_READY] = BIT(RANK) | BIT(HOST) | BIT(ISLAND) | BIT(MEMORY_BYTES),
     [QD_EVENT_WORKER_LOST] = BIT(RANK) | BIT(TEXT),
     [QD_EVENT_SUBMIT] = BIT(JOB) | BIT(NAME) | BIT(RANKS_MIN) | BIT(RANKS_MAX) | BIT(RANKS_STEP) |
                         BIT(ESTIMATE_NS) | BIT(LIMIT_NS) | BIT(DEADLINE_NS) | BIT(IMPORTANCE) |
                         BIT(NICE) | BIT(ACCOUNT) | BIT(HELD) | BIT(BEGIN_NS) | BIT(AFTER) |
-                        BIT(ARRAY) | BIT(ARRAY_MOST) | BIT(KEEPS_RANKS) | BIT(TELLS),
+                        BIT(ARRAY) | BIT(ARRAY_MOST) | BIT(KEEPS_RANKS) | BIT(TELLS) | BIT(WITHIN) |
+                        BIT(DEMAND_BYTES) | BIT(PEERS),
     [QD_EVENT_CLOSED] = 0,
     [QD_EVENT_MEMBER_ENDED] =
         BIT(JOB) | BIT(ATTEMPT) | BIT(RANK) | BIT(OUTCOME) | BIT(EXIT_CODE) | BIT(TEXT),
@@ -92,6 +99,12 @@ static const field plain_columns[] = {
     [ARRAY_MOST] = {"array_most", FIELD(submit.array_most), 0, false},
     [KEEPS_RANKS] = {"keeps_ranks", FIELD(submit.keeps_ranks), 0, false},
     [TELLS] = {"tells", FIELD(submit.tells), 0, false},
+    [WITHIN] = {"within", FIELD(submit.demand.within), 0, false},
+    [DEMAND_BYTES] = {"demand_bytes", FIELD(submit.demand.memory_bytes), 0, true},
+    [PEERS] = {"peers", FIELD(submit.demand.peers), 0, false},
+    [HOST] = {"host", FIELD(place.host), 0, false},
+    [ISLAND] = {"island", FIELD(place.island), 0, false},
+    [MEMORY_BYTES] = {"memory_bytes", FIELD(place.memory_bytes), 0, true},
     [STEP] = {"step", FIELD(step), 0, true},
     [SAVED] = {"saved", FIELD(saved), 0, true},
     [STEPS] = {"steps", FIELD(steps), 0, true},
@@ -115,7 +128,7 @@ static int bind_plain(sqlite3_stmt *statement, int parameter, const field *f,
 }
 
 int qd_journal_event_bind(sqlite3_stmt *statement, int first, const qd_event *event) {
-    unsigned columns = columns_of[event->kind];
+    uint64_t columns = columns_of[event->kind];
     int64_t job = event->kind == QD_EVENT_SUBMIT ? event->submit.job : event->job;
     int rc = sqlite3_clear_bindings(statement);
     if (rc == SQLITE_OK)

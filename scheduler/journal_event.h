@@ -13,8 +13,9 @@
 #define QD_JOURNAL_EVENT_COLUMNS                                                                   \
     "time_ns, kind, more, job, attempt, rank, outcome, exit_code, name, ranks_min, ranks_max, "    \
     "ranks_step, estimate_ns, limit_ns, deadline_ns, importance, nice, account, held, begin_ns, "  \
-    "after, array, array_most, keeps_ranks, tells, step, saved, steps, text"
-enum { QD_JOURNAL_EVENT_COLUMN_COUNT = 29 };
+    "after, array, array_most, keeps_ranks, tells, within, demand_bytes, peers, host, island, "    \
+    "memory_bytes, step, saved, steps, text"
+enum { QD_JOURNAL_EVENT_COLUMN_COUNT = 35 };
 
 /* Binds the columns to parameters first, first + 1, ... of a fresh or reset statement. The event
  * must outlive the step. An SQLite code. */

@@ -10,8 +10,8 @@
 
 /* "QDRJ"; and the version of the tables below. */
 #define APPLICATION_ID "1363432010"
-#define FORMAT "4"
-enum { application_id = 0x5144524a, format = 4 };
+#define FORMAT "5"
+enum { application_id = 0x5144524a, format = 5 };
 
 static const double busy_deadline_s = 5;
 enum { BUSY_SLEEP_US = 10000 };
@@ -33,7 +33,9 @@ static const char create_tables[] =
     "INTEGER, importance "
     "INTEGER,"
     " nice INTEGER, account INTEGER, held INTEGER, begin_ns INTEGER, after TEXT, array INTEGER,"
-    " array_most INTEGER, keeps_ranks INTEGER, tells INTEGER, step INTEGER, saved INTEGER, steps "
+    " array_most INTEGER, keeps_ranks INTEGER, tells INTEGER, within INTEGER, demand_bytes INTEGER,"
+    " peers INTEGER, host INTEGER, island INTEGER, memory_bytes INTEGER, step INTEGER, saved "
+    "INTEGER, steps "
     "INTEGER, text TEXT,"
     " PRIMARY KEY (session, sequence)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE action (session INTEGER NOT NULL, sequence INTEGER NOT NULL,"

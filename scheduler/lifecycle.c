@@ -239,7 +239,7 @@ void qd_job_start(qd_core *core, qd_job_record *job, int ranks, const char *why)
     job->attempt++;
     job->epoch = ++core->epoch;
     job->gang = (qd_gang){.size = ranks, .live = ranks};
-    qd_placement_choose(&core->ranks, ranks, job->ranks);
+    qd_placement_choose(&core->ranks, &job->submit.demand, ranks, job->ranks);
     for (int i = 0; i < ranks; i++)
         qd_ranks_hold(&core->ranks, job->ranks[i], job->job, job->attempt);
     set_reason(job, "runs on %d rank%s", ranks, qd_plural(ranks));

@@ -5,11 +5,14 @@
 #include "runtime/error.h"
 
 int qd_ranks_init(qd_rank_table *table, int count) {
-    qd_rank *rank = calloc((size_t)count + 1, sizeof *rank);
-    if (!rank)
-        return qd_error_set(QD_ENOMEM, "no memory for a table of %d ranks", count);
-    *table = (qd_rank_table){.count = count, .in_state[QD_RANK_ABSENT] = count, .rank = rank};
-    int rc = qd_free_ranks_init(&table->free_ranks, count);
+    size_t entries = (size_t)count + 1;
+    *table = (qd_rank_table){.count = count,
+                             .in_state[QD_RANK_ABSENT] = count,
+                             .rank = calloc(entries, sizeof *table->rank),
+                             .place = calloc(entries, sizeof *table->place)};
+    int rc = table->rank && table->place
+                 ? qd_places_init(&table->places, count)
+                 : qd_error_set(QD_ENOMEM, "no memory for a table of %d ranks", count);
     if (rc)
         qd_ranks_fini(table);
     return rc;
@@ -17,7 +20,8 @@ int qd_ranks_init(qd_rank_table *table, int count) {
 
 void qd_ranks_fini(qd_rank_table *table) {
     free(table->rank);
-    qd_free_ranks_fini(&table->free_ranks);
+    free(table->place);
+    qd_places_fini(&table->places);
     *table = (qd_rank_table){0};
 }
 
@@ -34,15 +38,26 @@ int qd_ranks_in_service(const qd_rank_table *table) {
     return qd_ranks_alive(table) - table->drained;
 }
 
+static qd_presence presence(const qd_rank *rank) {
+    bool alive = rank->state != QD_RANK_LOST;
+    return (qd_presence){
+        .free = rank->state == QD_RANK_FREE, .in_service = alive && !rank->drained, .alive = alive};
+}
+
+static void settle_places(qd_rank_table *table) {
+    qd_places_settle(&table->places, table->place);
+    for (int rank = 1; rank <= table->count; rank++)
+        qd_places_change(&table->places, rank, (qd_presence){0}, presence(&table->rank[rank]));
+}
+
 static void set(qd_rank_table *table, int rank, qd_rank entry) {
     table->in_state[table->rank[rank].state]--;
     table->in_state[entry.state]++;
-    if (table->rank[rank].state == QD_RANK_FREE)
-        qd_free_ranks_remove(&table->free_ranks, rank);
-    if (entry.state == QD_RANK_FREE)
-        qd_free_ranks_add(&table->free_ranks, rank);
+    qd_places_change(&table->places, rank, presence(&table->rank[rank]), presence(&entry));
     table->drained += entry.drained - table->rank[rank].drained;
     table->rank[rank] = entry;
+    if (table->in_state[QD_RANK_ABSENT] == 0 && !table->places.known)
+        settle_places(table);
 }
 
 static void serve_nobody(qd_rank_table *table, int rank, bool drained) {
@@ -50,9 +65,11 @@ static void serve_nobody(qd_rank_table *table, int rank, bool drained) {
     set(table, rank, (qd_rank){.state = state, .drained = drained});
 }
 
-void qd_ranks_ready(qd_rank_table *table, int rank) {
-    if (table->rank[rank].state == QD_RANK_ABSENT)
-        serve_nobody(table, rank, table->rank[rank].drained);
+void qd_ranks_ready(qd_rank_table *table, int rank, qd_place place) {
+    if (table->rank[rank].state != QD_RANK_ABSENT)
+        return;
+    table->place[rank] = place;
+    serve_nobody(table, rank, table->rank[rank].drained);
 }
 
 void qd_ranks_hold(qd_rank_table *table, int rank, int64_t job, int attempt) {

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "scheduler/free_ranks.h"
+#include "scheduler/places.h"
 
 typedef enum {
     QD_RANK_ABSENT,  /* has not spoken yet */
@@ -32,8 +32,10 @@ typedef struct qd_rank_table {
     int count;                    /* worker ranks are 1 .. count */
     int in_state[QD_RANK_STATES]; /* number of ranks in each state; sums to count */
     int drained;                  /* ranks that are, whatever they do meanwhile */
-    qd_rank *rank;            /* [count + 1], by world rank; entry 0 (the scheduler) is unused */
-    qd_free_ranks free_ranks; /* those in state FREE */
+    qd_rank *rank;   /* [count + 1], by world rank; entry 0 (the scheduler) is unused */
+    qd_place *place; /* the same; zeros as long as a rank is absent */
+    qd_places
+        places; /* known once nobody is absent any more; its free ranks: those in state FREE */
 } qd_rank_table;
 
 /* All ranks absent. QD_ENOMEM; fini accepts a table of zeros. */
@@ -50,7 +52,7 @@ int qd_ranks_in_service(const qd_rank_table *table);
 bool qd_ranks_held_by(const qd_rank_table *table, int rank, int64_t job, int attempt);
 
 /* ABSENT to FREE; any other state stays, so that a fenced worker cannot come back. */
-void qd_ranks_ready(qd_rank_table *table, int rank);
+void qd_ranks_ready(qd_rank_table *table, int rank, qd_place place);
 
 /* FREE to HELD, and back when the member has acknowledged its end. */
 void qd_ranks_hold(qd_rank_table *table, int rank, int64_t job, int attempt);

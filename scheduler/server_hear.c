@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "runtime/error.h"
 #include "runtime/log.h"
@@ -10,6 +11,15 @@ static const qd_observer *observer(const qd_server *server) {
     return server->config->observer;
 }
 
+/* A host's number is that of the first rank on it. */
+static int host_of(const qd_server *server, int rank) {
+    const qd_world *world = server->config->world;
+    int first = 1;
+    while (strcmp(world->host[first], world->host[rank]) != 0)
+        first++;
+    return first;
+}
+
 static int hear_hello(qd_server *server, int from, const Quadrille__Envelope *m) {
     const qd_observer *o = observer(server);
     server->workers[from].ready = true;
@@ -17,6 +27,9 @@ static int hear_hello(qd_server *server, int from, const Quadrille__Envelope *m)
         o->worker_ready(o->context, from, m->hello);
     int rc = qd_server_send_welcome(server, from);
     qd_event event = {.kind = QD_EVENT_WORKER_READY, .rank = from};
+    event.place = (qd_place){.host = host_of(server, from),
+                             .island = m->hello->numa_node,
+                             .memory_bytes = m->hello->memory_bytes};
     return rc ? rc : qd_server_feed(server, &event);
 }
 

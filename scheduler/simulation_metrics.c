@@ -80,6 +80,8 @@ int qd_simulation_measure(const qd_trace *trace, int ranks, const qd_simulation 
     m.utilization = m.makespan_s > 0 ? sum.used / (ranks * m.makespan_s) : 0;
     m.goodput = sum.held > 0 ? sum.used / sum.held : 1;
     m.preemptions_per_job = m.restarts_per_job = (double)sum.preemptions / n;
+    if (simulation->free_rank_s > 0)
+        m.fragmentation = simulation->broken_rank_s / simulation->free_rank_s;
     m.fairness = sum.slowdown * sum.slowdown / (n * sum.slowdown_squared);
     *metrics = m;
     return 0;

@@ -19,6 +19,11 @@ typedef struct qd_simulation_metrics {
     /* Jain's index of the jobs' bounded slowdowns (JCT / run time, run times below 10 s taken as
      * 10 s): 1 when all were slowed down alike, 1/n when one bore it all. */
     double fairness;
+    /* Part of the idle rank-seconds that was of no use for a gang as wide as an island, since other
+     * ranks of the island were held; 0 in one island. After Weng et al., "Beware of Fragmentation",
+     * USENIX ATC 2023, who call that part of the free devices fragmented which a given workload
+     * cannot use. */
+    double fragmentation;
     int completed, refused;
 } qd_simulation_metrics;
 

@@ -215,6 +215,14 @@ static int arrive(simulator *s) {
     return feed(s, true);
 }
 
+/* Up to now. */
+static void count_free(simulator *s, int64_t from_ns) {
+    qd_free_view view = qd_core_free(s->core);
+    double passed_s = (double)(s->now_ns - from_ns) * 1e-9;
+    s->result->free_rank_s += view.free * passed_s;
+    s->result->broken_rank_s += s->config->island_ranks > 0 ? view.broken * passed_s : 0;
+}
+
 /* All that happens at now_ns, then the decision. */
 static int instant(simulator *s) {
     const qd_trace *trace = s->config->trace;
@@ -250,7 +258,9 @@ static int bring_workers(simulator *s) {
     int rc = 0;
     s->event.kind = QD_EVENT_WORKER_READY;
     for (int rank = 1; !rc && rank <= s->config->ranks; rank++) {
+        int island = s->config->island_ranks > 0 ? (rank - 1) / s->config->island_ranks : 0;
         s->event.rank = rank;
+        s->event.place = (qd_place){.host = island + 1, .island = 1};
         rc = feed(s, true);
     }
     return rc;
@@ -261,10 +271,12 @@ static int run(simulator *s) {
     s->now_ns = trace->jobs[0].submit_ns;
     int rc = bring_workers(s);
     for (int64_t told = 0; !rc && s->ended < trace->count; told++) {
+        int64_t from_ns = s->now_ns;
         s->now_ns = next_instant(s);
         if (s->now_ns == INT64_MAX)
             return qd_error_set(QD_EINTERNAL, "the simulation came to rest with %d of %d jobs left",
                                 trace->count - s->ended, trace->count);
+        count_free(s, from_ns);
         rc = instant(s);
         if (s->config->progress && told % PROGRESS_EVERY == 0)
             s->config->progress(s->config->context, s->ended);

@@ -19,6 +19,7 @@
 typedef struct qd_simulation_config {
     const qd_trace *trace; /* one job at least */
     int ranks;
+    int island_ranks; /* of each island, on a host of its own; 0: all ranks are in one */
     const qd_scheduling *scheduling;
     int64_t save_ns;    /* from being told to make room until the ranks are free */
     int64_t restart_ns; /* from the start of a later attempt until it trains again */
@@ -56,7 +57,9 @@ typedef struct qd_simulation {
     int job_count;
     int refused; /* jobs that are wider than the cluster */
     int64_t events;
-    double seconds; /* that the simulation took, by a real clock */
+    double free_rank_s;   /* rank-seconds that nobody held */
+    double broken_rank_s; /* of them, in islands that were not free as a whole */
+    double seconds;       /* that the simulation took, by a real clock */
     /* Time that the core took for one decision, real seconds; with time_decisions. */
     double decision_p50_s, decision_p99_s, decision_max_s;
     qd_simulated_segment *segments;

@@ -91,6 +91,13 @@ qd_tree_node *qd_tree_first(const qd_tree *tree) {
     return node;
 }
 
+qd_tree_node *qd_tree_last(const qd_tree *tree) {
+    qd_tree_node *node = tree->root;
+    while (node && node->right)
+        node = node->right;
+    return node;
+}
+
 qd_tree_node *qd_tree_after(const qd_tree *tree, const qd_tree_node *node) {
     qd_tree_node *best = NULL;
     for (qd_tree_node *at = tree->root; at;) {

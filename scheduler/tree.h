@@ -39,6 +39,8 @@ void qd_tree_changed(qd_tree *tree, qd_tree_node *node);
 /* NULL when there is none. */
 qd_tree_node *qd_tree_first(const qd_tree *tree);
 
+qd_tree_node *qd_tree_last(const qd_tree *tree);
+
 /* The first node behind node, which need not be in the tree. NULL when there is none. */
 qd_tree_node *qd_tree_after(const qd_tree *tree, const qd_tree_node *node);
 

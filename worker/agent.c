@@ -48,6 +48,14 @@ static void send_to_scheduler(qd_agent *agent, Quadrille__Envelope *envelope) {
     }
 }
 
+/* Of the ranks on this host that train. */
+static int ranks_on_host(const qd_world *world) {
+    int count = 0;
+    for (int rank = 0; rank < world->size; rank++)
+        count += rank != SCHEDULER_RANK && strcmp(world->host[rank], world->host[world->rank]) == 0;
+    return count;
+}
+
 static int say_hello(qd_agent *agent) {
     qd_topology topology;
     int rc = qd_topology_read(&topology);
@@ -60,6 +68,8 @@ static int say_hello(qd_agent *agent) {
     hello.cores = topology.cores;
     hello.binding = topology.binding;
     hello.isa = (char *)qd_isa_in_use_name();
+    hello.numa_node = topology.numa_node;
+    hello.memory_bytes = topology.memory_bytes / ranks_on_host(agent->world);
     Quadrille__Envelope envelope = QUADRILLE__ENVELOPE__INIT;
     envelope.body_case = QUADRILLE__ENVELOPE__BODY_HELLO;
     envelope.hello = &hello;

@@ -44,6 +44,7 @@ bool trial_begin(trial *t, trial_source source) {
     memset(t, 0, sizeof *t);
     t->source = source;
     int workers = 1 + (int)draw(t, MAX_WORKERS);
+    t->has_places = draw(t, 2);
     choose_policy(t);
     witness_init(&t->witness, workers, &t->scheduling);
     return qd_core_create(workers, &t->scheduling, &t->core) == 0 &&
@@ -71,6 +72,10 @@ static void draw_ready(trial *t, qd_event *e) {
     draw_any_rank(t, e);
     for (int i = 0; i < t->witness.worker_ranks && t->witness.ranks[e->rank].ready; i++)
         e->rank = e->rank % t->witness.worker_ranks + 1;
+    if (!t->has_places)
+        return;
+    e->place = (qd_place){.host = 1 + (int)draw(t, 2), .island = (int)draw(t, 3)};
+    e->place.memory_bytes = draw(t, 4) ? 2 : 1;
 }
 
 static void draw_lost(trial *t, qd_event *e) {
@@ -113,6 +118,7 @@ static void draw_submit(trial *t, qd_event *e) {
     e->submit.importance = (int)draw(t, 5) - 2;
     e->submit.nice = (int)draw(t, 200) - 100;
     e->submit.account = (int)draw(t, 3);
+    e->submit.demand.peers = draw(t, 2) ? 0 : (int)draw(t, 4);
     if (draw(t, 3) == 0) { /* a gang of whole groups */
         e->submit.ranks_step = 1 + (int)draw(t, 3);
         e->submit.ranks_max -= (e->submit.ranks_max - e->submit.ranks_min) % e->submit.ranks_step;
@@ -173,12 +179,14 @@ static void draw_nonsense(trial *t, qd_event *e) {
     e->rank = (int)draw(t, (uint32_t)t->witness.worker_ranks + 3) - 1;
     e->outcome = (qd_outcome)(draw(t, QD_OUTCOMES + 2) - 1);
     e->exit_code = (int)draw(t, 3) - 1;
+    e->place.island = (int)draw(t, 6) - 1;
     e->step = draw(t, 4);
     e->saved = draw(t, 4);
     e->submit = (qd_submission){.job = e->job,
                                 .ranks_min = (int)draw(t, 4) - 1,
                                 .ranks_max = draw(t, 3) ? (int)draw(t, 4) - 1 : INT_MAX,
-                                .ranks_step = (int)draw(t, 5) - 1};
+                                .ranks_step = (int)draw(t, 5) - 1,
+                                .demand = {.within = draw(t, 8) ? 0 : -1}};
     if (draw(t, 8) == 0)
         memset(e->text, 'x', sizeof e->text);
     if (draw(t, 8) == 0)

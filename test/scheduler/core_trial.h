@@ -22,6 +22,7 @@ typedef struct trial {
     trial_source source;
     witness witness;
     qd_scheduling scheduling;
+    bool has_places; /* ranks are on different hosts and islands */
     qd_core *core, *twin;
     qd_action_list actions; /* of the last event, from core */
     bool taken;             /* the last event was not refused */

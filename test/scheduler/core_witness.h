@@ -16,6 +16,7 @@ enum { WITNESS_MAX_RANKS = 64, WITNESS_MAX_JOBS = 256 };
 
 typedef struct witness_rank {
     bool ready, lost, drained;
+    qd_place place;
     int64_t job; /* 0: serves nobody */
 } witness_rank;
 

@@ -82,6 +82,17 @@ void note_limits(witness *w, const qd_core *core);
 bool nobody_makes_room_for_nothing(witness *w);
 bool nobody_saves_past_the_grace(witness *w);
 
+/* ---- witness_places.c: where gangs lie ---- */
+
+/* The most ranks that are such and are together as the job demands. */
+int most_together(const witness *w, const witness_job *job, bool (*is)(const witness_rank *));
+
+/* It does not take any place. */
+bool is_choosy(const witness_job *job);
+
+/* Before its ranks are noted. */
+bool has_its_place(witness *w, const witness_job *job, const qd_action *a);
+
 /* ---- witness_ends.c: how jobs end, and that they do ---- */
 
 /* The end that the members' words add up to. */

@@ -2,12 +2,20 @@
 
 #include <string.h>
 
+/* Bit rank - 1 for each. */
+static uint64_t mask_of(const int *ranks, int count) {
+    uint64_t mask = 0;
+    for (int i = 0; i < count; i++)
+        mask |= UINT64_C(1) << (ranks[i] - 1);
+    return mask;
+}
+
 static bool ranks_are_a_set(const witness *w, const qd_action *a) {
     for (int i = 0; i < a->rank_count; i++)
-        if (a->ranks[i] < 1 || a->ranks[i] > w->worker_ranks ||
-            (i > 0 && a->ranks[i] <= a->ranks[i - 1]))
+        if (a->ranks[i] < 1 || a->ranks[i] > w->worker_ranks)
             return false;
-    return a->rank_count > 0;
+    return a->rank_count > 0 &&
+           __builtin_popcountll(mask_of(a->ranks, a->rank_count)) == a->rank_count;
 }
 
 static bool see_start(witness *w, witness_job *job, const qd_action *a) {
@@ -22,13 +30,14 @@ static bool see_start(witness *w, witness_job *job, const qd_action *a) {
         return broken(w, "job %lld got %d ranks", (long long)a->job, a->rank_count);
     if (a->attempt != job->attempt + 1 || a->epoch <= w->epoch || job->live > 0)
         return broken(w, "job %lld: attempt %d, epoch %u", (long long)a->job, a->attempt, a->epoch);
-    job->members = 0;
+    if (!has_its_place(w, job, a))
+        return false;
+    job->members = mask_of(a->ranks, a->rank_count);
     for (int i = 0; i < a->rank_count; i++) {
         if (!is_free(&w->ranks[a->ranks[i]]))
             return broken(w, "rank %d was given to job %lld though it is not free", a->ranks[i],
                           (long long)a->job);
         w->ranks[a->ranks[i]].job = a->job;
-        job->members |= UINT64_C(1) << (a->ranks[i] - 1);
     }
     w->epoch = a->epoch;
     job->attempt = a->attempt;
@@ -65,7 +74,7 @@ static bool see_order(witness *w, witness_job *job, const qd_action *a) {
     else if (a->kind == QD_ACTION_STOP && !w->draining)
         return broken(w, "job %lld was stopped without a drain", (long long)a->job);
     if (a->attempt != job->attempt || count != a->rank_count ||
-        memcmp(live, a->ranks, (size_t)count * sizeof live[0]) != 0)
+        mask_of(live, count) != mask_of(a->ranks, count))
         return broken(w, "job %lld: %s to others than its live members", (long long)a->job,
                       qd_action_names[a->kind]);
     *told = true;
@@ -135,7 +144,7 @@ bool see_action(witness *w, const qd_event *event, const qd_action *a) {
     if (a->kind == QD_ACTION_JOB_STATE)
         return see_state(w, job, a);
     if (!ranks_are_a_set(w, a))
-        return broken(w, "%s of job %lld: its ranks are no ascending set of workers",
+        return broken(w, "%s of job %lld: its ranks are no set of workers",
                       qd_action_names[a->kind], (long long)a->job);
     return a->kind == QD_ACTION_START ? see_start(w, job, a) : see_order(w, job, a);
 }

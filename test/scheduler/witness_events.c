@@ -34,6 +34,8 @@ bool witness_expects(const witness *w, const qd_event *e) {
         return false;
     switch ((int)e->kind) {
     case QD_EVENT_WORKER_READY:
+        return rank_exists && e->place.host >= 0 && e->place.island >= 0 &&
+               e->place.memory_bytes >= 0;
     case QD_EVENT_WORKER_LOST:
     case QD_EVENT_RANK_DRAIN:
     case QD_EVENT_RANK_RESUME:
@@ -45,6 +47,8 @@ bool witness_expects(const witness *w, const qd_event *e) {
                memchr(e->submit.name, 0, sizeof e->submit.name) && e->submit.estimate_ns >= 0 &&
                e->submit.deadline_ns >= 0 && e->submit.limit_ns >= 0 && e->submit.begin_ns >= 0 &&
                (unsigned)e->submit.held <= 1 && (unsigned)e->submit.tells <= 1 &&
+               (unsigned)e->submit.demand.within < QD_WITHINS &&
+               e->submit.demand.memory_bytes >= 0 && e->submit.demand.peers >= 0 &&
                e->submit.array == 0 && after_is_known(w, e) && abs(e->submit.importance) <= 100 &&
                abs(e->submit.nice) <= 1000000 && e->submit.account >= 0 &&
                e->submit.account < QD_ACCOUNTS &&
@@ -126,10 +130,17 @@ static void note_progress(witness *w, const qd_event *e) {
     job->told_ns = e->time_ns;
 }
 
+static void note_ready(witness *w, const qd_event *e) {
+    witness_rank *rank = &w->ranks[e->rank];
+    if (!rank->ready && !rank->lost)
+        rank->place = e->place;
+    rank->ready = true;
+}
+
 void note_event(witness *w, const qd_event *e) {
     w->time_ns = e->time_ns;
     if (e->kind == QD_EVENT_WORKER_READY)
-        w->ranks[e->rank].ready = true;
+        note_ready(w, e);
     else if (e->kind == QD_EVENT_WORKER_LOST)
         note_lost(w, e);
     else if (e->kind == QD_EVENT_SUBMIT)
