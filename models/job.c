@@ -276,6 +276,13 @@ static const char *const grids[] = {[QD_GRID_GIVEN] = "given", [QD_GRID_AUTO] = 
 #define REQUEST_SECONDS(name, member)                                                              \
     { name, QD_FIELD_REAL, 0, AT(member), .max = 1e9, .preset = "0" }
 
+static const char *const within_words[] = {
+    [QD_JOB_WITHIN_ANYTHING] = "anything",
+    [QD_JOB_WITHIN_HOST] = "host",
+    [QD_JOB_WITHIN_ISLAND] = "island",
+    NULL,
+};
+
 static const qd_field request_fields[] = {
     REQUEST_SECONDS("estimate_s", request_estimate_s),
     REQUEST_SECONDS("limit_s", request_limit_s),
@@ -285,6 +292,9 @@ static const qd_field request_fields[] = {
     {"nice", QD_FIELD_INT, 0, AT(request_nice), .min = -1e6, .max = 1e6, .preset = "0"},
     {"account", QD_FIELD_NAME, 0, TEXT_AT(request_account), .preset = "default"},
     {"preemptible", QD_FIELD_BOOL, 0, AT(request_preemptible), .preset = "true"},
+    {"within", QD_FIELD_CHOICE, 0, AT(request_within), .choices = within_words,
+     .preset = "anything"},
+    {"memory_gib", QD_FIELD_REAL, 0, AT(request_memory_gib), .max = 1e6, .preset = "0"},
     {0},
 };
 

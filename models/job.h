@@ -49,6 +49,11 @@ typedef enum {
     QD_DATA_CSV,
     QD_DATA_LINES
 } qd_data_kind;
+typedef enum {
+    QD_JOB_WITHIN_ANYTHING,
+    QD_JOB_WITHIN_HOST,
+    QD_JOB_WITHIN_ISLAND,
+} qd_job_within;
 typedef enum { QD_TOKENS_UINT16, QD_TOKENS_UINT32 } qd_token_kind;
 typedef enum {
     QD_OPTIMIZER_SGD,
@@ -195,6 +200,8 @@ typedef struct qd_job {
     double request_deadline_s;               /* when it is wanted, from its submission on */
     double request_begin_s;                  /* not before, from its submission on */
     bool request_preemptible;                /* may be told to save and wait */
+    qd_job_within request_within;            /* what its gang must lie in */
+    double request_memory_gib;               /* that each rank must have */
     int64_t request_importance;              /* class; higher is more important */
     int64_t request_nice;                    /* points off its priority */
     char request_account[QD_JOB_NAME_BYTES]; /* whose share it uses */

@@ -45,7 +45,20 @@ static void start_due(qd_core *core) {
     }
 }
 
+/* Plans count ranks, which says nothing of a choosy job (together.h): while one waits, the head
+ * alone is promised a start. */
+static void decide_without_plan(qd_core *core) {
+    if (qd_timetable_first_start(&core->timetable))
+        qd_timetable_unplan_all(&core->timetable);
+    core->timetable.stale = true;
+    qd_decide_easy(core);
+}
+
 void qd_decide_conservative(qd_core *core) {
+    if (core->choosy > 0) {
+        decide_without_plan(core);
+        return;
+    }
     const qd_job_record *first = qd_timetable_first_start(&core->timetable);
     bool late = first && first->due_ns < core->now_ns;
     if (core->timetable.stale || late)

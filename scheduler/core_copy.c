@@ -106,6 +106,7 @@ static void copy_values(const qd_core *from, qd_core *to) {
     to->claimed_ranks = from->claimed_ranks;
     to->claims = from->claims;
     to->next_room_ns = from->next_room_ns;
+    to->choosy = from->choosy;
     to->planned_up_to = from->planned_up_to;
     to->next_look_ns = from->next_look_ns;
     to->epoch = from->epoch;

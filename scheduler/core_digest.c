@@ -152,6 +152,7 @@ uint64_t qd_core_digest(const qd_core *core) {
     add_shares(&digest, &core->shares);
     add_number(&digest, core->timetable.stale);
     add_number(&digest, core->planned_up_to);
+    add_number(&digest, core->choosy);
     add_number(&digest, core->saving_ranks);
     add_number(&digest, core->claimed_ranks);
     add_number(&digest, core->claims);

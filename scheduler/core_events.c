@@ -71,11 +71,6 @@ static int check_worker_ready(const qd_core *core, const qd_event *event) {
     return check_rank(core, event);
 }
 
-static void apply_worker_ready(qd_core *core, const qd_event *event) {
-    qd_ranks_ready(&core->ranks, event->rank, event->place);
-    core->timetable.stale = true;
-}
-
 /* ---- other ranks are in service than before ---- */
 
 static size_t count_waiting(const qd_core *core) {
@@ -122,6 +117,14 @@ static void reconsider_waiting(qd_core *core) {
     for (size_t i = 0; i < count; i++)
         if (core->waiting[i]->state == QD_STATE_PENDING)
             qd_job_reconsider(core, core->waiting[i]);
+}
+
+static void apply_worker_ready(qd_core *core, const qd_event *event) {
+    bool known = core->ranks.places.known;
+    qd_ranks_ready(&core->ranks, event->rank, event->place);
+    core->timetable.stale = true;
+    if (core->ranks.places.known != known)
+        reconsider_waiting(core); /* only now it is known which ranks are together */
 }
 
 static void set_drained(qd_core *core, int number, bool drained) {
@@ -311,7 +314,10 @@ static void apply_progress(qd_core *core, const qd_event *event) {
 }
 
 const qd_event_handler qd_event_handlers[QD_EVENTS] = {
-    [QD_EVENT_WORKER_READY] = {.check = check_worker_ready, .apply = apply_worker_ready},
+    [QD_EVENT_WORKER_READY] = {.check = check_worker_ready,
+                               .reserve = reserve_waiting,
+                               .apply = apply_worker_ready,
+                               .whole_queue = true},
     [QD_EVENT_WORKER_LOST] = {.check = check_rank,
                               .reserve = reserve_waiting,
                               .apply = apply_worker_lost,

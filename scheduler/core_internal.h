@@ -35,6 +35,7 @@ struct qd_core {
     int claimed_ranks;        /* free or saving, kept for those that they make room for */
     int claims;               /* number of the newest claim; 0: there is none */
     int64_t next_room_ns;     /* when somebody may be told to make room who may not be yet */
+    int choosy;               /* jobs of the queue that do not take any ranks (together.h) */
     int64_t planned_up_to;    /* job number; conservative.c */
     int64_t next_look_ns;     /* when a policy with a quantum looks again at who runs */
     qd_job_record *first_ended, *last_ended; /* by this event; linked by next (gates.h) */

@@ -2,6 +2,7 @@
 
 #include "scheduler/core_internal.h"
 #include "scheduler/policy.h"
+#include "scheduler/together.h"
 
 static void start(qd_core *core, const qd_queue_entry *entry, const char *why) {
     core->timetable.profile.now_free -= entry->ranks;
@@ -9,6 +10,10 @@ static void start(qd_core *core, const qd_queue_entry *entry, const char *why) {
 }
 
 void qd_backfill(qd_core *core, const qd_queue_entry *head, int64_t now_free) {
+    if (qd_is_choosy(qd_job_of_entry(head))) {
+        qd_backfill_around(core, head, now_free);
+        return;
+    }
     const qd_profile *profile = &core->timetable.profile;
     int64_t shadow = qd_profile_first_with(profile, core->now_ns, head->ranks);
     if (shadow == QD_NEVER)
@@ -17,7 +22,7 @@ void qd_backfill(qd_core *core, const qd_queue_entry *head, int64_t now_free) {
     char why[QD_REASON_WORDS_BYTES];
     snprintf(why, sizeof why, "does not delay job %lld", (long long)head->job);
     const qd_queue_entry *last = head;
-    qd_queue_entry place; /* of the last one that left the queue */
+    qd_queue_entry place; /* of the last one that was looked at */
     for (;;) {
         qd_gap gap = {.ranks = now_free,
                       .beyond = spare < now_free ? spare : now_free,
@@ -26,11 +31,13 @@ void qd_backfill(qd_core *core, const qd_queue_entry *head, int64_t now_free) {
         if (!next)
             return;
         place = *next;
+        last = &place;
+        if (!qd_fits_now(core, qd_job_of_entry(next), next->ranks))
+            continue; /* enough ranks, but not together */
         if (next->run_ns > gap.window_ns)
             spare -= next->ranks;
         now_free -= next->ranks;
         start(core, next, why);
-        last = &place;
     }
 }
 
@@ -39,7 +46,8 @@ void qd_decide_easy(qd_core *core) {
         const qd_queue_entry *head = qd_queue_first(&core->queue);
         if (!head)
             return;
-        if (head->ranks > core->timetable.profile.now_free) {
+        if (head->ranks > core->timetable.profile.now_free ||
+            !qd_fits_now(core, qd_job_of_entry(head), head->ranks)) {
             qd_backfill(core, head, core->timetable.profile.now_free);
             return;
         }

@@ -4,6 +4,7 @@
 
 #include "runtime/error.h"
 #include "scheduler/core_internal.h"
+#include "scheduler/together.h"
 
 /* The profile and the frontier of a plan of its own. */
 typedef struct forecaster {
@@ -19,12 +20,28 @@ static void add_running(forecaster *f) {
         qd_profile_add(&f->profile, job->due_ns, job->planned_ranks);
 }
 
-static int64_t place(forecaster *f, const qd_queue_entry *entry) {
+/* What ranks those that start before it will get, nobody knows: only the head's is predicted. */
+static int64_t start_of_choosy(const forecaster *f, const qd_job_record *job, bool is_head) {
+    if (!is_head)
+        return QD_NEVER;
+    if (qd_most_ranks(f->core, job, QD_MEASURE_FREE) >= job->entry.ranks)
+        return f->from_ns;
+    return qd_find_opening(f->core, job).at_ns;
+}
+
+static int64_t start_of(const forecaster *f, const qd_queue_entry *entry) {
+    const qd_job_record *job = qd_job_of_entry(entry);
     int64_t from = qd_frontier_earliest_ns(f->frontier, entry->ranks, entry->run_ns);
+    if (qd_is_choosy(job))
+        return start_of_choosy(f, job, entry == qd_queue_first(&f->core->queue));
+    from = from > f->from_ns ? from : f->from_ns;
+    return qd_profile_earliest(&f->profile, from, entry->ranks, entry->run_ns);
+}
+
+static int64_t place(forecaster *f, const qd_queue_entry *entry) {
     if (f->from_ns == QD_NEVER)
         return QD_NEVER;
-    from = from > f->from_ns ? from : f->from_ns;
-    int64_t start = qd_profile_earliest(&f->profile, from, entry->ranks, entry->run_ns);
+    int64_t start = start_of(f, entry);
     if (start == QD_NEVER || f->core->policy->passing == QD_PASSING_NONE)
         f->from_ns = start;
     if (start == QD_NEVER)

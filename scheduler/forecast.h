@@ -1,7 +1,8 @@
 /*
  * forecast.h: when each pending job is predicted to start, if all goes as predicted and nobody
  * comes: the whole queue placed, in order, on a copy of what is known of the running jobs. No two
- * of the starts contradict each other. Under EASY, whose later jobs have no place of their own, it
+ * of the starts contradict each other. Of choosy jobs (together.h) only the head's is known, and of
+ * those behind another one none. Under EASY, whose later jobs have no place of their own, it
  * is what conservative backfill would give them: they may start earlier.
  *
  * For those who ask (why, what-if, a display); no decision hangs on it. O(n log n).

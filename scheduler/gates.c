@@ -6,6 +6,7 @@
 
 #include "runtime/error.h"
 #include "scheduler/core_internal.h"
+#include "scheduler/together.h"
 
 /* ---- after ---- */
 
@@ -157,8 +158,8 @@ qd_gate qd_gates_of(const qd_core *core, const qd_job_record *job) {
         return QD_GATE_BEGIN;
     if (job->comes_after > 0)
         return QD_GATE_AFTER;
-    if (job->submit.ranks_min > qd_ranks_in_service(&core->ranks) &&
-        job->submit.ranks_min <= qd_ranks_alive(&core->ranks))
+    if (job->submit.ranks_min > qd_most_ranks(core, job, QD_MEASURE_IN_SERVICE) &&
+        job->submit.ranks_min <= qd_most_ranks(core, job, QD_MEASURE_ALIVE))
         return QD_GATE_NODES;
     if (throttled(job))
         return QD_GATE_ARRAY;

@@ -15,6 +15,7 @@
 #include "scheduler/preemption.h"
 #include "scheduler/progress.h"
 #include "scheduler/reason.h"
+#include "scheduler/together.h"
 
 enum { MOST_FAILED_LAUNCHES = 3 }; /* in a row, after each of which it is tried again */
 
@@ -55,6 +56,7 @@ static void enter_queue(qd_core *core, qd_job_record *job) {
     job->entry.job = job->job;
     job->entry.ranks = job->submit.ranks_min;
     job->entry.run_ns = qd_predicted_run_ns(job);
+    core->choosy += qd_is_choosy(job);
     if (core->policy->enters)
         core->policy->enters(core, job);
     take_place(core, job);
@@ -70,6 +72,7 @@ static void leave_queue(qd_core *core, qd_job_record *job) {
         core->timetable.stale = true; /* others may start earlier than planned, or be planned */
     qd_timetable_unplan(&core->timetable, job);
     qd_queue_remove(&core->queue, &job->entry);
+    core->choosy -= qd_is_choosy(job);
     qd_preemption_forget(core, job);
     if (core->policy->leaves)
         core->policy->leaves(core, job);
@@ -214,11 +217,15 @@ void qd_job_submitted(qd_core *core, const qd_submission *submission) {
 }
 
 void qd_job_cancel_if_too_wide(qd_core *core, qd_job_record *job) {
-    int alive = qd_ranks_alive(&core->ranks);
-    if (job->state != QD_STATE_PENDING || job->submit.ranks_min <= alive)
+    int least = job->submit.ranks_min, alive = qd_ranks_alive(&core->ranks);
+    int together = qd_most_ranks(core, job, QD_MEASURE_ALIVE);
+    if (job->state != QD_STATE_PENDING || least <= together)
         return;
-    set_reason(job, "needs %d rank%s, %d worker%s alive", job->submit.ranks_min,
-               qd_plural(job->submit.ranks_min), alive, alive == 1 ? " is" : "s are");
+    if (least > alive)
+        set_reason(job, "needs %d rank%s, %d worker%s alive", least, qd_plural(least), alive,
+                   alive == 1 ? " is" : "s are");
+    else
+        qd_say_demand(job, together, job->reason, sizeof job->reason);
     change_state(core, job, QD_STATE_CANCELLED);
 }
 

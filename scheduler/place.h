@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "models/job.h"
+
 /* As a rank tells it; numbers are names. Zeros: it does not know. */
 typedef struct qd_place {
     int host;
@@ -11,11 +13,11 @@ typedef struct qd_place {
     int64_t memory_bytes;
 } qd_place;
 
-/* What a gang must lie in. */
+/* What a gang must lie in; as in models/job.h. */
 typedef enum {
-    QD_WITHIN_ANYTHING,
-    QD_WITHIN_HOST,
-    QD_WITHIN_ISLAND,
+    QD_WITHIN_ANYTHING = QD_JOB_WITHIN_ANYTHING,
+    QD_WITHIN_HOST = QD_JOB_WITHIN_HOST,
+    QD_WITHIN_ISLAND = QD_JOB_WITHIN_ISLAND,
     QD_WITHINS,
 } qd_within;
 

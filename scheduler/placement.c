@@ -12,6 +12,32 @@ bool qd_placement_fits(qd_rank_table *table, const qd_demand *demand, int count)
                               count);
 }
 
+static int measure_of(const qd_island *island, qd_measure measure) {
+    switch (measure) {
+    case QD_MEASURE_FREE:
+        return island->free;
+    case QD_MEASURE_IN_SERVICE:
+        return island->in_service;
+    default:
+        return island->alive;
+    }
+}
+
+int qd_placement_most(const qd_rank_table *table, const qd_demand *demand, qd_measure measure) {
+    const qd_places *places = &table->places;
+    int most = 0, sum = 0;
+    for (int i = 0; i < places->island_count; i++) {
+        const qd_island *island = &places->islands[i];
+        bool apart =
+            i > 0 && (demand->within == QD_WITHIN_ISLAND ||
+                      (demand->within == QD_WITHIN_HOST && island->host != island[-1].host));
+        bool has_memory = island->memory_bytes >= demand->memory_bytes;
+        sum = (apart ? 0 : sum) + (has_memory ? measure_of(island, measure) : 0);
+        most = sum > most ? sum : most;
+    }
+    return most;
+}
+
 /* ---- how many from which island ---- */
 
 /* A choice that is being made: so many are `taken` of each of these islands. */

@@ -16,6 +16,12 @@
 /* Whether count (>= 1) free ranks are together as demanded. O(log n), see qd_places_look. */
 bool qd_placement_fits(qd_rank_table *table, const qd_demand *demand, int count);
 
+/* What may be counted. */
+typedef enum { QD_MEASURE_FREE, QD_MEASURE_IN_SERVICE, QD_MEASURE_ALIVE } qd_measure;
+
+/* The most such ranks that are together as demanded; the places are known. O(islands). */
+int qd_placement_most(const qd_rank_table *table, const qd_demand *demand, qd_measure measure);
+
 /*
  * Chooses count free ranks (>= 1), which fit, into chosen[count], in the order of the gang: peers
  * side by side, else as they are in the row (places.h), and in an island its lowest unbroken run

@@ -21,6 +21,7 @@
 
 #include "scheduler/core_internal.h"
 #include "scheduler/policy.h"
+#include "scheduler/together.h"
 
 enum { CLAIM_KEY = -1, QUEUE_SHIFT = 61 }; /* claims come before all queues */
 
@@ -197,9 +198,11 @@ static void look(qd_core *core) {
                 qd_job_preempt(core, job, QD_NEVER, "saves to make room for jobs that had less");
             continue;
         }
-        left -= pending->ranks;
         place = *pending;
         last = &place;
+        if (qd_is_choosy(qd_job_of_entry(pending)))
+            continue; /* what others free need not be together */
+        left -= place.ranks;
         claim(core, qd_job_of_entry(pending));
     }
 }
@@ -233,6 +236,8 @@ static void start(qd_core *core) {
             give_up_claim(core, qd_job_of_entry(entry));
             continue;
         }
+        if (!claims && !qd_fits_now(core, qd_job_of_entry(entry), entry->ranks))
+            continue;
         unclaimed -= entry->ranks;
         if (entry->ranks <= free_ranks) {
             free_ranks -= entry->ranks;

@@ -23,6 +23,7 @@
 #include "scheduler/core_internal.h"
 #include "scheduler/policy.h"
 #include "scheduler/preemption.h"
+#include "scheduler/together.h"
 
 enum { STEADY, RISING, LANES_PER_ACCOUNT };
 static const double parts = 1e6; /* of a point: what keys count in */
@@ -134,7 +135,8 @@ static void decide(qd_core *core) {
         if (!head)
             return;
         qd_job_record *job = qd_job_of_entry(head);
-        if (job->claim == 0 && head->ranks > qd_unclaimed_ranks(core)) {
+        bool fits = head->ranks <= qd_unclaimed_ranks(core) && qd_fits_now(core, job, head->ranks);
+        if (job->claim == 0 && !fits) {
             if (qd_preemption_make_room(core, job))
                 continue;
             break;

@@ -6,6 +6,7 @@
 
 #include "scheduler/core_internal.h"
 #include "scheduler/progress.h"
+#include "scheduler/together.h"
 
 enum { MOST_CLAIMS = 1023, KEY_SHIFT = 41 }; /* steps beyond the offsets of lanes (queue.h) */
 
@@ -69,7 +70,7 @@ void qd_preemption_forget(qd_core *core, qd_job_record *job) {
     drop_claim(core, job);
     /* Those that save in vain. */
     for (qd_job_record *other = core->jobs.active.first; other; other = other->next)
-        if (other->preempted && other->claim == 0 &&
+        if (other->preempted && other->claim == 0 && !qd_is_choosy(other) &&
             other->submit.ranks_min <= ranks_without_claim(core))
             take_claim(core, other, other->submit.ranks_min);
 }
@@ -78,7 +79,8 @@ void qd_preemption_returned(qd_core *core, qd_job_record *job) {
     bool queued = job->state == QD_STATE_PENDING && job->gate == QD_GATE_OPEN;
     if (!queued)
         qd_preemption_forget(core, job);
-    else if (is_on(core) && job->claim == 0 && job->entry.ranks <= ranks_without_claim(core))
+    else if (is_on(core) && job->claim == 0 && !qd_is_choosy(job) &&
+             job->entry.ranks <= ranks_without_claim(core))
         claim(core, job);
 }
 
@@ -133,11 +135,15 @@ static int compare(const void *a, const void *b) {
     return (y->job > x->job) - (y->job < x->job);
 }
 
+bool qd_preemption_may_ask(const qd_core *core, const qd_job_record *job,
+                           const qd_job_record *other) {
+    return is_on(core) && other->state == QD_STATE_RUNNING && !other->submit.keeps_ranks &&
+           other->submit.importance < job->submit.importance;
+}
+
 static bool may_make_room(const qd_core *core, const qd_job_record *job,
                           const qd_job_record *other) {
-    return other->state == QD_STATE_RUNNING && !other->submit.keeps_ranks &&
-           other->submit.importance < job->submit.importance &&
-           ready_ns(core, other) <= core->now_ns;
+    return qd_preemption_may_ask(core, job, other) && ready_ns(core, other) <= core->now_ns;
 }
 
 /* All that could, the cheapest first; returns how many. */
@@ -235,7 +241,7 @@ static bool outranks_one_that_saves(const qd_core *core, const qd_job_record *jo
 
 bool qd_preemption_make_room(qd_core *core, qd_job_record *job) {
     char text[QD_REASON_WORDS_BYTES];
-    if (!is_on(core))
+    if (!is_on(core) || qd_is_choosy(job))
         return false;
     int64_t missing = job->entry.ranks - ranks_without_claim(core);
     int count = 0;

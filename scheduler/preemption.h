@@ -25,6 +25,11 @@ int64_t qd_unclaimed_ranks(const qd_core *core);
 /* Where a claim comes in the queue: before all that have none, by class. Of a job that has one. */
 int64_t qd_claim_key(const qd_job_record *job);
 
+/* Whether a running job could be told to make room for a pending one, now or once it has run for
+ * long enough. */
+bool qd_preemption_may_ask(const qd_core *core, const qd_job_record *job,
+                           const qd_job_record *other);
+
 /* Gives a pending job, which the unclaimed free ranks are too few for, a claim, and tells whom it
  * takes to make room. False, with nothing changed: that would not be enough, or
  * nobody makes room for anybody here. */

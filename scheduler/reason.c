@@ -9,6 +9,7 @@ const char *const qd_reason_names[QD_REASONS] = {
     [QD_REASON_ACCOUNT_RANKS] = "AssocGrpNodeLimit",
     [QD_REASON_NODES] = "ReqNodeNotAvail",
     [QD_REASON_RESOURCES] = "Resources",
+    [QD_REASON_PLACE] = "Constraints",
     [QD_REASON_PRIORITY] = "Priority",
     [QD_REASON_CLEANING] = "Cleaning",
     [QD_REASON_NEVER] = "DependencyNeverSatisfied",

@@ -14,6 +14,7 @@ typedef enum {
     QD_REASON_ACCOUNT_RANKS, /* AssocGrpNodeLimit: likewise of ranks */
     QD_REASON_NODES,         /* ReqNodeNotAvail: workers have not come yet */
     QD_REASON_RESOURCES,     /* Resources: too few ranks are free */
+    QD_REASON_PLACE,         /* Constraints: enough ranks may be free, but not together */
     QD_REASON_PRIORITY,      /* Priority: others come first */
     QD_REASON_CLEANING,      /* Cleaning: of one that ends: members have not answered */
     QD_REASON_NEVER,         /* DependencyNeverSatisfied: of one that has ended */

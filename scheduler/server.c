@@ -122,7 +122,9 @@ static qd_submission submission_of(const qd_job *job, int64_t number) {
         submit.deadline_ns = now_ns + ns(job->request_deadline_s);
     if (job->request_begin_s > 0)
         submit.begin_ns = now_ns + ns(job->request_begin_s);
-    submit.demand.peers = (int)job->layout_tp;
+    submit.demand = (qd_demand){.within = (int)job->request_within,
+                                .memory_bytes = llround(job->request_memory_gib * 0x1p30),
+                                .peers = (int)job->layout_tp};
     memcpy(submit.name, job->name, sizeof submit.name);
     return submit;
 }

@@ -2,6 +2,7 @@
 
 #include "runtime/error.h"
 #include "scheduler/core_internal.h"
+#include "scheduler/together.h"
 #include "scheduler/why.h"
 
 static int check(const qd_core *core, int64_t number, const qd_what_if *what_if) {
@@ -13,7 +14,8 @@ static int check(const qd_core *core, int64_t number, const qd_what_if *what_if)
                             (long long)number, qd_job_state_names[job->state]);
     if (what_if->importance_is_set && abs(what_if->importance) > 100)
         return qd_error_set(QD_EPROTO, "importance %d; accepted: -100 .. 100", what_if->importance);
-    int64_t alive = qd_ranks_alive(&core->ranks), limit = core->scheduling.account_ranks;
+    int64_t alive = qd_most_ranks(core, job, QD_MEASURE_ALIVE),
+            limit = core->scheduling.account_ranks;
     alive = limit > 0 && limit < alive ? limit : alive;
     if (what_if->ranks_is_set && (what_if->ranks < 1 || what_if->ranks > alive))
         return qd_error_set(QD_EPROTO, "%d ranks; accepted: 1 .. %lld", what_if->ranks,

@@ -8,6 +8,8 @@
 #include "scheduler/core_internal.h"
 #include "scheduler/forecast.h"
 #include "scheduler/gates.h"
+#include "scheduler/preemption.h"
+#include "scheduler/together.h"
 
 static qd_why_reason *add(qd_why *why, qd_reason reason, int64_t since_ns) {
     qd_why_reason *r = &why->reasons[why->count++];
@@ -91,7 +93,7 @@ static void look_at_gates(const qd_core *core, const qd_job_record *job, qd_why 
     if (job->submit.begin_ns > core->now_ns)
         add(why, QD_REASON_BEGIN, job->submit_ns)->until_ns = job->submit.begin_ns;
     add_dependency(core, job, why);
-    if (job->submit.ranks_min > qd_ranks_in_service(&core->ranks))
+    if (job->submit.ranks_min > qd_most_ranks(core, job, QD_MEASURE_IN_SERVICE))
         add(why, QD_REASON_NODES, job->changed_ns)->ranks = core->ranks.drained;
     if (job->gate == QD_GATE_ARRAY)
         add_array(core, job, why);
@@ -118,6 +120,15 @@ static void add_resources(const qd_core *core, const qd_job_record *job, qd_why 
     }
 }
 
+static void add_place(const qd_core *core, const qd_job_record *job, qd_why *why) {
+    int together = qd_most_ranks(core, job, QD_MEASURE_FREE);
+    if (!qd_is_choosy(job) || together >= job->submit.ranks_min || !core->ranks.places.known)
+        return;
+    qd_why_reason *reason = add(why, QD_REASON_PLACE, job->pending_ns);
+    reason->ranks = together;
+    reason->most = qd_most_with_room(core, job);
+}
+
 static void add_priority(const qd_core *core, const qd_job_record *job, qd_why *why) {
     const qd_queue_entry *entry = qd_queue_first(&core->queue);
     if (entry == &job->entry)
@@ -133,6 +144,7 @@ static void look_at_queue(const qd_core *core, const qd_job_record *job, qd_why 
     if (absent > 0)
         add(why, QD_REASON_NODES, job->pending_ns)->ranks = absent;
     add_resources(core, job, why);
+    add_place(core, job, why);
     add_priority(core, job, why);
 }
 
@@ -155,6 +167,9 @@ static int look_at_pending(const qd_core *core, const qd_job_record *job, qd_why
     if (rc)
         return rc;
     why->ranks = job->submit.ranks_min;
+    if (qd_is_choosy(job))
+        qd_say_demand(job, qd_most_ranks(core, job, QD_MEASURE_ALIVE), why->demand,
+                      sizeof why->demand);
     why->age_ns = job->waited_ns + (queued ? core->now_ns - job->pending_ns : 0);
     look_at_gates(core, job, why);
     if (queued)

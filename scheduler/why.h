@@ -23,8 +23,10 @@ enum { QD_WHY_BLOCKERS = 8 };
 typedef struct qd_why_reason {
     qd_reason reason;
     int64_t since_ns;
-    int64_t until_ns;  /* predicted to hold until then; INT64_MAX: unknown */
-    int ranks;         /* NODES, CLEANING: awaited; RESOURCES: free ones */
+    int64_t until_ns; /* predicted to hold until then; INT64_MAX: unknown */
+    int ranks; /* NODES, CLEANING: awaited; RESOURCES: free ones; PLACE: free ones that are together
+                */
+    int most;  /* PLACE: that could be together if all made room that may be told to */
     int blocker_count; /* all; the first of them are in blockers */
     qd_blocker blockers[QD_WHY_BLOCKERS];
 } qd_why_reason;
@@ -38,6 +40,8 @@ typedef struct qd_why {
     int64_t start_ns, end_ns; /* real or predicted; INT64_MAX: unknown, or it has not run */
     int ranks;                /* that it holds; PENDING: that it needs */
     char text[QD_EVENT_TEXT_BYTES + 64]; /* what the journal says of its state */
+    char demand[128]; /* PENDING and choosy: what it needs, and how many ranks at most there are so
+                       */
     int count;
     qd_why_reason reasons[QD_REASONS]; /* [count]; none: it runs, has ended, or was not tried yet */
 } qd_why;

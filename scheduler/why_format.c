@@ -41,6 +41,9 @@ static void add_reason(const qd_why *why, const qd_why_reason *reason, qd_text *
     else if (reason->reason == QD_REASON_RESOURCES)
         qd_text_add(out, "; needs %d rank%s, free: %d", why->ranks, qd_plural(why->ranks),
                     reason->ranks);
+    else if (reason->reason == QD_REASON_PLACE)
+        qd_text_add(out, "; %s; free together: %d; with those that may make room: %d", why->demand,
+                    reason->ranks, reason->most);
     if (reason->until_ns != QD_NEVER)
         qd_text_add(out, "; for another %.1f s, as predicted",
                     seconds(why->now_ns, reason->until_ns));

@@ -119,6 +119,8 @@ static void draw_submit(trial *t, qd_event *e) {
     e->submit.nice = (int)draw(t, 200) - 100;
     e->submit.account = (int)draw(t, 3);
     e->submit.demand.peers = draw(t, 2) ? 0 : (int)draw(t, 4);
+    e->submit.demand.within = draw(t, 3) ? QD_WITHIN_ANYTHING : (int)draw(t, QD_WITHINS);
+    e->submit.demand.memory_bytes = draw(t, 4) ? 0 : draw(t, 4);
     if (draw(t, 3) == 0) { /* a gang of whole groups */
         e->submit.ranks_step = 1 + (int)draw(t, 3);
         e->submit.ranks_max -= (e->submit.ranks_max - e->submit.ranks_min) % e->submit.ranks_step;
@@ -186,7 +188,7 @@ static void draw_nonsense(trial *t, qd_event *e) {
                                 .ranks_min = (int)draw(t, 4) - 1,
                                 .ranks_max = draw(t, 3) ? (int)draw(t, 4) - 1 : INT_MAX,
                                 .ranks_step = (int)draw(t, 5) - 1,
-                                .demand = {.within = draw(t, 8) ? 0 : -1}};
+                                .demand = {.within = (int)draw(t, 8) - 1}};
     if (draw(t, 8) == 0)
         memset(e->text, 'x', sizeof e->text);
     if (draw(t, 8) == 0)

@@ -35,6 +35,7 @@ bool is_late(const witness *w, const witness_job *job);
 bool grace_is_over(const witness *w, const witness_job *job);
 
 /* Ranks that others can have when it ends. */
+uint64_t ranks_in_service(const witness *w, const witness_job *job);
 int live_in_service(const witness *w, const witness_job *job);
 bool may_start(const witness *w);
 bool somebody_saves(const witness *w);
@@ -85,6 +86,8 @@ bool nobody_saves_past_the_grace(witness *w);
 /* ---- witness_places.c: where gangs lie ---- */
 
 /* The most ranks that are such and are together as the job demands. */
+uint64_t ranks_that(const witness *w, bool (*is)(const witness_rank *));
+int most_together_of(const witness *w, const witness_job *job, uint64_t ranks);
 int most_together(const witness *w, const witness_job *job, bool (*is)(const witness_rank *));
 
 /* It does not take any place. */

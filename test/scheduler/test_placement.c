@@ -3,6 +3,7 @@
 
 #include "core_kit.h"
 #include "scheduler/placement.h"
+#include "scheduler/why.h"
 
 enum { MOST = 24, GIB = 1 << 30 };
 
@@ -204,11 +205,208 @@ START_TEST(a_gang_lies_in_one_island_else_on_one_host_else_on_as_few_as_can_be) 
 }
 END_TEST
 
+/* ---- in the core ---- */
+
+/* Islands of so many ranks, each on a host of its own; the memory of a rank in GiB. */
+static void open_islands(int islands, int ranks_each, const double *memory_gib,
+                         const qd_scheduling *scheduling) {
+    int ranks = islands * ranks_each;
+    kit.time_ns = -ranks - 1;
+    ck_assert_int_eq(qd_core_create(ranks, scheduling, &kit.core), 0);
+    for (int rank = 1; rank <= ranks; rank++) {
+        qd_event event = ready(rank);
+        int island = (rank - 1) / ranks_each;
+        event.place = (qd_place){.host = island + 1, .island = 1};
+        event.place.memory_bytes = (int64_t)(memory_gib ? memory_gib[island] * GIB : 0);
+        event.more = rank < ranks;
+        kit_feed(event);
+    }
+    kit.time_ns = 0;
+}
+
+static const qd_scheduling *by_class(void) {
+    qd_scheduling *s = (qd_scheduling *)scheduling_of("multifactor");
+    s->preempt_by = QD_PREEMPT_CLASS;
+    s->min_run_s = 0;
+    s->save_grace_s = 5;
+    return s;
+}
+
+static qd_event in_island(qd_event event) {
+    event.submit.demand.within = QD_WITHIN_ISLAND;
+    return event;
+}
+
+static qd_event with_memory(qd_event event, double gib) {
+    event.submit.demand.memory_bytes = (int64_t)(gib * GIB);
+    return event;
+}
+
+static qd_event of_class(qd_event event, int importance) {
+    event.submit.importance = importance;
+    return event;
+}
+
+static void assert_ranks(int64_t job, int count, const int *ranks) {
+    qd_job_view view = kit_job(job);
+    ck_assert_int_eq(view.state, QD_STATE_RUNNING);
+    ck_assert_int_eq(view.rank_count, count);
+    for (int i = 0; i < count; i++)
+        ck_assert_int_eq(view.ranks[i], ranks[i]);
+}
+
+static qd_why ask(int64_t job) {
+    qd_why why;
+    ck_assert_int_eq(qd_why_ask(kit.core, job, &why), 0);
+    return why;
+}
+
+static const qd_why_reason *reason_of(const qd_why *why, qd_reason reason) {
+    for (int i = 0; i < why->count; i++)
+        if (why->reasons[i].reason == reason)
+            return &why->reasons[i];
+    ck_abort_msg("job %lld does not wait for %s", (long long)why->job, qd_reason_names[reason]);
+    return NULL;
+}
+
+START_TEST(a_gang_takes_the_island_that_it_leaves_least_free_in) {
+    open_islands(3, 4, NULL, scheduling_of("fifo"));
+    kit_feed(submit(1, 3, 3));
+    kit_feed(submit(2, 2, 2));
+    assert_ranks(1, 3, (int[]){1, 2, 3});
+    assert_ranks(2, 2, (int[]){5, 6});
+    kit_feed(submit(3, 1, 1));
+    assert_ranks(3, 1, (int[]){4});
+    kit_feed(submit(4, 4, 4));
+    assert_ranks(4, 4, (int[]){9, 10, 11, 12});
+    kit_close();
+}
+END_TEST
+
+/* Ranks that mpirun dealt to the hosts in turn. */
+START_TEST(peers_are_neighbours_in_the_gang_whatever_their_numbers) {
+    ck_assert_int_eq(qd_core_create(8, scheduling_of("fifo"), &kit.core), 0);
+    for (int rank = 1; rank <= 8; rank++) {
+        qd_event event = ready(rank);
+        event.place.host = rank % 2;
+        kit_feed(event);
+    }
+    qd_event event = submit(1, 8, 8);
+    event.submit.demand.peers = 4;
+    kit_feed(event);
+    assert_ranks(1, 8, (int[]){2, 4, 6, 8, 1, 3, 5, 7});
+    kit_close();
+}
+END_TEST
+
+/* Trap 9, whose jobs are bound to an island by the memory that they need. */
+START_TEST(many_low_jobs_that_need_another_island_do_not_delay_a_high_one) {
+    open_islands(2, 4, (double[]){32, 16}, by_class());
+    for (int64_t job = 1; job <= 1000; job++)
+        kit_feed(with_memory(in_island(of_class(submit(job, 4, 4), -50)), 32));
+    assert_ranks(1, 4, (int[]){1, 2, 3, 4});
+    kit_feed(in_island(of_class(submit(1001, 4, 4), 50)));
+    assert_ranks(1001, 4, (int[]){5, 6, 7, 8});
+    kit_close();
+}
+END_TEST
+
+/* Trap 15, its H. */
+START_TEST(a_job_for_which_no_rank_has_the_memory_ends_and_nobody_makes_room) {
+    open_islands(3, 4, (double[]){16, 16, 16}, by_class());
+    for (int64_t job = 1; job <= 6; job++)
+        kit_feed(of_class(submit(job, 2, 2), -50));
+    kit_feed(with_memory(of_class(submit(7, 1, 1), 50), 32));
+    expect_state(7, QD_STATE_CANCELLED);
+    ck_assert_str_eq(kit_job(7).reason, "needs 1 rank, each with 32 GiB; here are at most 0");
+    for (int64_t job = 1; job <= 6; job++)
+        expect_state(job, QD_STATE_RUNNING);
+    kit_close();
+}
+END_TEST
+
+START_TEST(what_workers_will_be_like_is_unknown_before_they_have_come) {
+    kit_open(2);
+    kit_feed(with_memory(submit(1, 1, 1), 4));
+    kit_feed(with_memory(submit(2, 2, 2), 4));
+    for (int rank = 1; rank <= 2; rank++) {
+        qd_event event = ready(rank);
+        event.place.memory_bytes = rank == 1 ? GIB : 4 * (int64_t)GIB;
+        expect_state(2, QD_STATE_PENDING);
+        kit_feed(event);
+    }
+    assert_ranks(1, 1, (int[]){2});
+    expect_state(2, QD_STATE_CANCELLED);
+    kit_close();
+}
+END_TEST
+
+/* A: 3 of island 1 until 100; B: 3 of island 2 until 50; H needs an island as a whole. */
+START_TEST(backfill_leaves_an_island_to_the_head_that_needs_it) {
+    open_islands(2, 4, NULL, scheduling_of("easy"));
+    feed_at(0, estimated(1, 3, 100));
+    feed_at(0, estimated(2, 3, 50));
+    feed_at(1, in_island(estimated(3, 4, 10)));
+    qd_why why = ask(3);
+    ck_assert_int_eq(why.start_ns, INT64_C(50000000000));
+    feed_at(2, estimated(4, 1, 1000));
+    assert_ranks(4, 1, (int[]){4});
+    feed_at(3, estimated(5, 1, 1000));
+    expect_state(5, QD_STATE_PENDING);
+    feed_at(4, estimated(6, 1, 46));
+    assert_ranks(6, 1, (int[]){8});
+    end_at(50, 2, QD_OUTCOME_DONE);
+    end_at(50, 6, QD_OUTCOME_DONE);
+    assert_ranks(3, 4, (int[]){5, 6, 7, 8});
+    kit_close();
+}
+END_TEST
+
+START_TEST(why_says_how_many_are_free_together) {
+    open_islands(2, 4, NULL, scheduling_of("fifo"));
+    kit_feed(submit(1, 3, 3));
+    kit_feed(submit(2, 2, 2));
+    kit_feed(in_island(submit(3, 3, 3)));
+    qd_why why = ask(3);
+    const qd_why_reason *reason = reason_of(&why, QD_REASON_PLACE);
+    ck_assert_int_eq(reason->ranks, 2);
+    qd_text text = {0};
+    qd_why_format(&why, &text);
+    ck_assert_ptr_nonnull(strstr(text.bytes, "Constraints for 0.0 s; needs 3 ranks in one island; "
+                                             "here are at most 4; free together: 2; with those "
+                                             "that may make room: 2"));
+    qd_text_fini(&text);
+    kit_close();
+}
+END_TEST
+
+START_TEST(a_job_waits_for_drained_ranks_of_its_island) {
+    open_islands(2, 2, (double[]){8, 4}, scheduling_of("fifo"));
+    kit_feed((qd_event){.kind = QD_EVENT_RANK_DRAIN, .rank = 1});
+    kit_feed(with_memory(submit(1, 2, 2), 8));
+    qd_why why = ask(1);
+    reason_of(&why, QD_REASON_NODES);
+    kit_feed((qd_event){.kind = QD_EVENT_RANK_RESUME, .rank = 1});
+    assert_ranks(1, 2, (int[]){1, 2});
+    kit_close();
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("placement");
     TCase *tc = tcase_create("choice");
     suite_add_tcase(suite, tc);
     tcase_add_test(tc, a_gang_lies_in_one_island_else_on_one_host_else_on_as_few_as_can_be);
+    tc = tcase_create("core");
+    suite_add_tcase(suite, tc);
+    tcase_add_test(tc, a_gang_takes_the_island_that_it_leaves_least_free_in);
+    tcase_add_test(tc, peers_are_neighbours_in_the_gang_whatever_their_numbers);
+    tcase_add_test(tc, many_low_jobs_that_need_another_island_do_not_delay_a_high_one);
+    tcase_add_test(tc, a_job_for_which_no_rank_has_the_memory_ends_and_nobody_makes_room);
+    tcase_add_test(tc, what_workers_will_be_like_is_unknown_before_they_have_come);
+    tcase_add_test(tc, backfill_leaves_an_island_to_the_head_that_needs_it);
+    tcase_add_test(tc, why_says_how_many_are_free_together);
+    tcase_add_test(tc, a_job_waits_for_drained_ranks_of_its_island);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int bad = srunner_ntests_failed(runner);

@@ -82,7 +82,7 @@ bool waits_for_ranks(const witness *w, const witness_job *job) {
     if (job->state != QD_STATE_PENDING)
         return false;
     look_at_after(w, job, &waits, &forbid);
-    bool too_wide = job->submit.ranks_min > count_ranks(w, is_in_service);
+    bool too_wide = job->submit.ranks_min > most_together(w, job, is_in_service);
     return !job->held && !job->limited && !too_wide && job->submit.begin_ns <= w->time_ns &&
            waits == 0;
 }
@@ -98,6 +98,14 @@ bool is_late(const witness *w, const witness_job *job) {
 
 bool grace_is_over(const witness *w, const witness_job *job) {
     return w->by_class && job->makes_room && w->time_ns - job->stopped_ns >= w->grace_ns;
+}
+
+uint64_t ranks_in_service(const witness *w, const witness_job *job) {
+    uint64_t ranks = 0;
+    for (int rank = 1; rank <= w->worker_ranks; rank++)
+        if (w->ranks[rank].job == job->submit.job && is_in_service(&w->ranks[rank]))
+            ranks |= UINT64_C(1) << (rank - 1);
+    return ranks;
 }
 
 int live_in_service(const witness *w, const witness_job *job) {

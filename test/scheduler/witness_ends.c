@@ -35,13 +35,12 @@ qd_job_state right_end(const witness *w, const witness_job *job) {
 }
 
 bool nobody_waits_for_ever(witness *w) {
-    int alive = count_ranks(w, is_alive);
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *job = &w->jobs[i];
         int waits, forbid;
         look_at_after(w, job, &waits, &forbid);
         if (job->state == QD_STATE_PENDING &&
-            (w->draining || job->submit.ranks_min > alive || forbid > 0))
+            (w->draining || job->submit.ranks_min > most_together(w, job, is_alive) || forbid > 0))
             return broken(w, "job %lld waits for ever", (long long)job->submit.job);
     }
     return true;

@@ -38,13 +38,31 @@ static int count_at(const witness *w, const witness_job *job, int at, same_spot 
     return count;
 }
 
-int most_together(const witness *w, const witness_job *job, bool (*is)(const witness_rank *)) {
+int most_together_of(const witness *w, const witness_job *job, uint64_t ranks) {
     int most = 0;
     for (int at = 1; at <= w->worker_ranks; at++) {
-        int count = count_at(w, job, at, spot_of(job), is);
+        int count = 0;
+        for (int rank = 1; rank <= w->worker_ranks; rank++)
+            count += (ranks >> (rank - 1) & 1) &&
+                     spot_of(job)(&w->ranks[at].place, &w->ranks[rank].place) &&
+                     w->ranks[rank].place.memory_bytes >= job->submit.demand.memory_bytes;
         most = count > most ? count : most;
     }
     return most;
+}
+
+uint64_t ranks_that(const witness *w, bool (*is)(const witness_rank *)) {
+    uint64_t ranks = 0;
+    for (int rank = 1; rank <= w->worker_ranks; rank++)
+        ranks |= (uint64_t)is(&w->ranks[rank]) << (rank - 1);
+    return ranks;
+}
+
+/* While some are on their way, nobody knows where they will be. */
+int most_together(const witness *w, const witness_job *job, bool (*is)(const witness_rank *)) {
+    if (count_ranks(w, is_on_its_way) > 0)
+        return count_ranks(w, is);
+    return most_together_of(w, job, ranks_that(w, is));
 }
 
 bool is_choosy(const witness_job *job) {

@@ -72,18 +72,19 @@ static int64_t promised_start(const witness *w, const witness_job *head, bool wi
     int64_t at = w->time_ns;
     for (;;) {
         int64_t next = INT64_MAX;
-        int unused = count_ranks(w, is_free);
+        uint64_t unused = ranks_that(w, is_free);
         for (int i = 0; i < w->job_count; i++) {
             const witness_job *job = &w->jobs[i];
             int64_t end = predicted_end(w, job);
             bool passed = job->started_now && comes_before(w, head, job);
             if (job->live > 0 && ((without_new && passed) || end <= at))
-                unused += live_in_service(w, job);
+                unused |= ranks_in_service(w, job);
             else if (job->live > 0 && end < next)
                 next = end;
         }
-        if (unused >= head->submit.ranks_min || next == INT64_MAX)
-            return unused >= head->submit.ranks_min ? at : INT64_MAX;
+        bool enough = most_together_of(w, head, unused) >= head->submit.ranks_min;
+        if (enough || next == INT64_MAX)
+            return enough ? at : INT64_MAX;
         at = next;
     }
 }
@@ -108,19 +109,24 @@ bool the_head_is_not_delayed(witness *w) {
 
 bool the_head_does_not_wait_for_nothing(witness *w) {
     const witness_job *head = find_head(w);
-    if (head && may_start(w) && head->submit.ranks_min <= count_ranks(w, is_free))
+    if (head && may_start(w) && head->submit.ranks_min <= most_together(w, head, is_free))
         return broken(w, "job %lld waits though it fits", (long long)head->submit.job);
     return true;
 }
 
 bool not_all_wait_though_each_fits(witness *w) {
-    int widest = 0;
+    int waiting = 0;
     if (somebody_saves(w))
         return true;
-    for (int i = 0; i < w->job_count; i++)
-        if (waits_for_ranks(w, &w->jobs[i]) && w->jobs[i].submit.ranks_min > widest)
-            widest = w->jobs[i].submit.ranks_min;
-    if (widest > 0 && may_start(w) && widest <= count_ranks(w, is_free))
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_job *job = &w->jobs[i];
+        if (!waits_for_ranks(w, job))
+            continue;
+        waiting++;
+        if (job->submit.ranks_min > most_together(w, job, is_free))
+            return true;
+    }
+    if (waiting > 0 && may_start(w))
         return broken(w, "%d ranks idle and each job would fit", count_ranks(w, is_free));
     return true;
 }
@@ -138,7 +144,7 @@ bool nobody_waits_beside_idle_ranks(witness *w) {
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *job = &w->jobs[i];
         if (waits_for_ranks(w, job) && may_start(w) && !saving &&
-            job->submit.ranks_min <= count_ranks(w, is_free))
+            job->submit.ranks_min <= most_together(w, job, is_free))
             return broken(w, "job %lld waits beside idle ranks", (long long)job->submit.job);
     }
     return true;
@@ -147,6 +153,9 @@ bool nobody_waits_beside_idle_ranks(witness *w) {
 bool spare_ranks_are_dealt_fairly(witness *w) {
     if (w->account_ranks > 0)
         return true; /* an account's limit may be in the way */
+    for (int i = 0; i < w->job_count; i++)
+        if (is_choosy(&w->jobs[i]) && (w->jobs[i].started_now || waits_for_ranks(w, &w->jobs[i])))
+            return true; /* it takes what is together */
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *a = &w->jobs[i];
         if (!a->started_now || a->granted == a->submit.ranks_max)
