@@ -113,7 +113,8 @@ static bool may_start(const qd_core *core) {
 static void decide(qd_core *core) {
     qd_core_ring_alarms(core);
     move_overdue(core);
-    core->timetable.profile.now_free = core->ranks.in_state[QD_RANK_FREE];
+    core->timetable.profile.now_free =
+        core->ranks.in_state[QD_RANK_FREE] + core->ranks.in_state[QD_RANK_KEPT];
     if (may_start(core) && core->jobs.pending.count > 0)
         core->policy->decide(core);
 }

@@ -92,6 +92,8 @@ static void copy_ranks(const qd_rank_table *from, qd_rank_table *to) {
             qd_ranks_hold(to, i, rank->job, rank->attempt);
         if (rank->drained)
             qd_ranks_drain(to, i, true);
+        if (rank->kept_for)
+            qd_ranks_keep(to, i, rank->kept_for);
     }
 }
 

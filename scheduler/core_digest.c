@@ -25,6 +25,7 @@ static void add_ranks(uint64_t *digest, const qd_rank_table *table) {
         add_number(digest, table->rank[rank].drained);
         add_number(digest, table->rank[rank].job);
         add_number(digest, table->rank[rank].attempt);
+        add_number(digest, table->rank[rank].kept_for);
         add_number(digest, table->place[rank].host);
         add_number(digest, table->place[rank].island);
         add_number(digest, table->place[rank].memory_bytes);
@@ -69,6 +70,7 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
                                job->failed_launches,
                                job->claim,
                                job->claim_ranks,
+                               job->kept,
                                job->timed_out,
                                job->gate,
                                job->held,

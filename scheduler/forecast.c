@@ -15,7 +15,8 @@ typedef struct forecaster {
 } forecaster;
 
 static void add_running(forecaster *f) {
-    f->profile.now_free = f->core->ranks.in_state[QD_RANK_FREE];
+    f->profile.now_free =
+        f->core->ranks.in_state[QD_RANK_FREE] + f->core->ranks.in_state[QD_RANK_KEPT];
     for (const qd_job_record *job = f->core->jobs.active.first; job; job = job->next)
         qd_profile_add(&f->profile, job->due_ns, job->planned_ranks);
 }

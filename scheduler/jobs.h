@@ -79,7 +79,10 @@ typedef struct qd_job_record {
     int failed_launches;         /* in a row */
     int claim;                   /* PENDING: > 0, ranks are being freed for it */
     int claim_ranks;             /* so many */
+    int kept;                    /* PENDING: so many ranks, in `ranks`, are kept for it */
     double lost_rank_s;          /* scratch of preemption.c */
+    int room;                    /* scratch of preemption_together.c, 0 between its calls */
+    bool chosen;                 /* the same */
     bool timed_out;              /* told to save since its limit is reached */
     int64_t limit_ns;            /* the newest; 0: none */
 

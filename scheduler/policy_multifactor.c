@@ -23,6 +23,7 @@
 #include "scheduler/core_internal.h"
 #include "scheduler/policy.h"
 #include "scheduler/preemption.h"
+#include "scheduler/preemption_together.h"
 #include "scheduler/together.h"
 
 enum { STEADY, RISING, LANES_PER_ACCOUNT };
@@ -119,7 +120,7 @@ static void set_offsets(qd_core *core) {
 static const qd_queue_entry *next(const qd_core *core) {
     const qd_queue_entry *entry = qd_queue_first(&core->queue);
     while (entry && qd_job_of_entry(entry)->claim > 0 &&
-           entry->ranks > core->ranks.in_state[QD_RANK_FREE])
+           !qd_claim_is_met(core, qd_job_of_entry(entry)))
         entry = qd_queue_next(&core->queue, entry);
     return entry;
 }
@@ -142,6 +143,7 @@ static void decide(qd_core *core) {
             break;
         }
         core->timetable.profile.now_free -= head->ranks;
+        qd_give_back_kept(core, job); /* the placement may choose them */
         qd_job_start(core, job, head->ranks, job->claim ? "room was made for it" : "its turn");
     }
     qd_backfill(core, head, qd_unclaimed_ranks(core));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "scheduler/core_internal.h"
+#include "scheduler/preemption_together.h"
 #include "scheduler/progress.h"
 #include "scheduler/together.h"
 
@@ -18,7 +19,13 @@ static bool is_on(const qd_core *core) {
 
 /* Those that are being saved, too. */
 static int64_t ranks_without_claim(const qd_core *core) {
-    return core->ranks.in_state[QD_RANK_FREE] + core->saving_ranks - core->claimed_ranks;
+    int64_t free = core->ranks.in_state[QD_RANK_FREE] + core->ranks.in_state[QD_RANK_KEPT];
+    return free + core->saving_ranks - core->claimed_ranks;
+}
+
+bool qd_claim_is_met(const qd_core *core, const qd_job_record *job) {
+    return job->kept > 0 ? qd_kept_are_free(core, job)
+                         : job->claim_ranks <= core->ranks.in_state[QD_RANK_FREE];
 }
 
 int64_t qd_unclaimed_ranks(const qd_core *core) {
@@ -43,6 +50,7 @@ static void take_claim(qd_core *core, qd_job_record *job, int ranks) {
 }
 
 static void drop_claim(qd_core *core, qd_job_record *job) {
+    qd_give_back_kept(core, job);
     core->claimed_ranks -= job->claim_ranks;
     job->claim = job->claim_ranks = 0;
     if (core->claimed_ranks == 0)
@@ -98,7 +106,16 @@ static int find_claims(const qd_core *core, qd_job_record **jobs) {
     return n;
 }
 
+/* Of ranks one by one, of which some were lost or drained. */
+static void drop_broken_claims(qd_core *core) {
+    int n = core->claims > 0 ? find_claims(core, core->running) : 0;
+    for (int i = 0; i < n; i++)
+        if (!qd_kept_are_whole(core, core->running[i]))
+            give_up(core, core->running[i]);
+}
+
 void qd_preemption_settle(qd_core *core) {
+    drop_broken_claims(core);
     if (ranks_without_claim(core) >= 0)
         return;
     int n = find_claims(core, core->running);
@@ -141,8 +158,8 @@ bool qd_preemption_may_ask(const qd_core *core, const qd_job_record *job,
            other->submit.importance < job->submit.importance;
 }
 
-static bool may_make_room(const qd_core *core, const qd_job_record *job,
-                          const qd_job_record *other) {
+bool qd_preemption_may_make_room(const qd_core *core, const qd_job_record *job,
+                                 const qd_job_record *other) {
     return qd_preemption_may_ask(core, job, other) && ready_ns(core, other) <= core->now_ns;
 }
 
@@ -157,7 +174,7 @@ static int find_candidates(qd_core *core, const qd_job_record *job) {
         core->running[n++] = other;
     }
     for (qd_job_record *other = core->jobs.active.first; other; other = other->next) {
-        if (!may_make_room(core, job, other))
+        if (!qd_preemption_may_make_room(core, job, other))
             continue;
         other->lost_rank_s = qd_progress_unsaved_rank_s(other, core->now_ns);
         core->running[n++] = other;
@@ -241,8 +258,16 @@ static bool outranks_one_that_saves(const qd_core *core, const qd_job_record *jo
 
 bool qd_preemption_make_room(qd_core *core, qd_job_record *job) {
     char text[QD_REASON_WORDS_BYTES];
-    if (!is_on(core) || qd_is_choosy(job))
+    if (!is_on(core))
         return false;
+    if (qd_is_choosy(job)) {
+        if (qd_make_room_together(core, job, grace_ns(core))) {
+            claim(core, job);
+            return true;
+        }
+        note_next_room(core, job);
+        return false;
+    }
     int64_t missing = job->entry.ranks - ranks_without_claim(core);
     int count = 0;
     if (missing > 0) {

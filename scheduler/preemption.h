@@ -30,6 +30,13 @@ int64_t qd_claim_key(const qd_job_record *job);
 bool qd_preemption_may_ask(const qd_core *core, const qd_job_record *job,
                            const qd_job_record *other);
 
+/* The same, now. */
+bool qd_preemption_may_make_room(const qd_core *core, const qd_job_record *job,
+                                 const qd_job_record *other);
+
+/* Whether the ranks that a job has a claim to are free. */
+bool qd_claim_is_met(const qd_core *core, const qd_job_record *job);
+
 /* Gives a pending job, which the unclaimed free ranks are too few for, a claim, and tells whom it
  * takes to make room. False, with nothing changed: that would not be enough, or
  * nobody makes room for anybody here. */

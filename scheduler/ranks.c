@@ -61,8 +61,9 @@ static void set(qd_rank_table *table, int rank, qd_rank entry) {
 }
 
 static void serve_nobody(qd_rank_table *table, int rank, bool drained) {
-    qd_rank_state state = drained ? QD_RANK_DRAINED : QD_RANK_FREE;
-    set(table, rank, (qd_rank){.state = state, .drained = drained});
+    int64_t kept_for = drained ? 0 : table->rank[rank].kept_for;
+    qd_rank_state state = drained ? QD_RANK_DRAINED : kept_for ? QD_RANK_KEPT : QD_RANK_FREE;
+    set(table, rank, (qd_rank){.state = state, .drained = drained, .kept_for = kept_for});
 }
 
 void qd_ranks_ready(qd_rank_table *table, int rank, qd_place place) {
@@ -82,11 +83,21 @@ void qd_ranks_release(qd_rank_table *table, int rank) {
 
 void qd_ranks_drain(qd_rank_table *table, int rank, bool drained) {
     qd_rank entry = table->rank[rank];
-    if (entry.state == QD_RANK_FREE || entry.state == QD_RANK_DRAINED) {
+    if (entry.state == QD_RANK_FREE || entry.state == QD_RANK_KEPT ||
+        entry.state == QD_RANK_DRAINED) {
         serve_nobody(table, rank, drained);
         return;
     }
     entry.drained = drained;
+    entry.kept_for = 0;
+    set(table, rank, entry);
+}
+
+void qd_ranks_keep(qd_rank_table *table, int rank, int64_t job) {
+    qd_rank entry = table->rank[rank];
+    entry.kept_for = job;
+    if (entry.state == QD_RANK_FREE || entry.state == QD_RANK_KEPT)
+        entry.state = job ? QD_RANK_KEPT : QD_RANK_FREE;
     set(table, rank, entry);
 }
 

@@ -14,6 +14,7 @@
 typedef enum {
     QD_RANK_ABSENT,  /* has not spoken yet */
     QD_RANK_FREE,    /* ready, serves nobody */
+    QD_RANK_KEPT,    /* ready, serves nobody, and is kept for a job that waits */
     QD_RANK_DRAINED, /* ready, serves nobody, and is given to nobody */
     QD_RANK_HELD,    /* member of (job, attempt) that has not acknowledged its end */
     QD_RANK_LOST,    /* fenced: nothing it says counts any more */
@@ -22,9 +23,10 @@ typedef enum {
 
 typedef struct qd_rank {
     qd_rank_state state;
-    bool drained; /* of any state but LOST: is given to nobody once it is free */
-    int attempt;  /* HELD */
-    int64_t job;  /* HELD */
+    bool drained;     /* of any state but LOST: is given to nobody once it is free */
+    int attempt;      /* HELD */
+    int64_t job;      /* HELD */
+    int64_t kept_for; /* the job that it is kept for, once it is free; 0: nobody. Not if drained */
 } qd_rank;
 
 /* Readable by all of scheduler/, changed by the functions below only. */
@@ -60,6 +62,9 @@ void qd_ranks_release(qd_rank_table *table, int rank);
 
 /* From now on it is given to nobody, or may be given again. Not of a LOST one. */
 void qd_ranks_drain(qd_rank_table *table, int rank, bool drained);
+
+/* A FREE or HELD rank is kept for a job, or (0) for nobody any more. */
+void qd_ranks_keep(qd_rank_table *table, int rank, int64_t job);
 
 /* Any state to LOST. */
 void qd_ranks_lose(qd_rank_table *table, int rank);

@@ -380,6 +380,83 @@ START_TEST(why_says_how_many_are_free_together) {
 }
 END_TEST
 
+/* Four islands of 8, in each six jobs of the high class and two of the low one. */
+static void fill_islands(void) {
+    open_islands(4, 8, NULL, by_class());
+    for (int64_t job = 1; job <= 32; job++)
+        kit_feed(of_class(submit(job, 1, 1), (job - 1) % 8 < 6 ? 50 : -50));
+    for (int64_t job = 1; job <= 32; job++)
+        assert_ranks(job, 1, (int[]){(int)job});
+}
+
+/* Trap 23. */
+START_TEST(nobody_makes_room_for_what_cannot_be_together) {
+    fill_islands();
+    feed_at(1, in_island(of_class(submit(33, 8, 8), 50)));
+    for (int64_t job = 1; job <= 32; job++)
+        expect_state(job, QD_STATE_RUNNING);
+    qd_why why = ask(33);
+    const qd_why_reason *reason = reason_of(&why, QD_REASON_PLACE);
+    ck_assert_int_eq(reason->ranks, 0);
+    ck_assert_int_eq(reason->most, 2);
+    kit_close();
+}
+END_TEST
+
+/* Trap 23, its second half: the place is found before anybody is told. The low jobs of the last
+ * island have run for the shortest time. */
+START_TEST(those_of_one_island_make_room_for_a_job_that_needs_it) {
+    fill_islands();
+    feed_at(1, in_island(of_class(submit(33, 2, 2), 50)));
+    for (int64_t job = 1; job <= 32; job++)
+        expect_state(job, (job > 30 ? QD_STATE_COMPLETING : QD_STATE_RUNNING));
+    end_at(2, 31, QD_OUTCOME_SAVED);
+    expect_state(33, QD_STATE_PENDING);
+    feed_at(3, of_class(submit(34, 1, 1), 0)); /* the free rank is kept */
+    expect_state(31, QD_STATE_PENDING);
+    end_at(4, 32, QD_OUTCOME_SAVED);
+    assert_ranks(33, 2, (int[]){31, 32});
+    kit_close();
+}
+END_TEST
+
+START_TEST(a_claim_to_a_rank_that_is_lost_is_made_anew_elsewhere) {
+    fill_islands();
+    feed_at(1, in_island(of_class(submit(33, 2, 2), 50)));
+    end_at(2, 31, QD_OUTCOME_SAVED);
+    feed_at(3, lost(31, "broken"));
+    expect_state(23, QD_STATE_COMPLETING);
+    expect_state(24, QD_STATE_COMPLETING);
+    end_at(4, 23, QD_OUTCOME_SAVED);
+    end_at(4, 24, QD_OUTCOME_SAVED);
+    assert_ranks(33, 2, (int[]){23, 24});
+    kit_close();
+}
+END_TEST
+
+/* Trap 15, its K. */
+START_TEST(one_rank_takes_one_victim) {
+    open_islands(3, 4, (double[]){16, 16, 16}, by_class());
+    for (int64_t job = 1; job <= 6; job++)
+        kit_feed(of_class(submit(job, 2, 2), -50));
+    feed_at(1, in_island(of_class(submit(7, 1, 1), 50)));
+    int told = 0;
+    int64_t victim = 0;
+    for (int64_t job = 1; job <= 6; job++) {
+        bool saves = kit_job(job).state == QD_STATE_COMPLETING;
+        told += saves;
+        victim = saves ? job : victim;
+    }
+    ck_assert_int_eq(told, 1);
+    feed_at(3, now());
+    end_at(6, victim, QD_OUTCOME_SAVED);
+    expect_state(7, QD_STATE_RUNNING);
+    for (int64_t job = 1; job <= 6; job++)
+        ck_assert_int_eq(kit_job(job).preemptions, job == victim);
+    kit_close();
+}
+END_TEST
+
 START_TEST(a_job_waits_for_drained_ranks_of_its_island) {
     open_islands(2, 2, (double[]){8, 4}, scheduling_of("fifo"));
     kit_feed((qd_event){.kind = QD_EVENT_RANK_DRAIN, .rank = 1});
@@ -407,6 +484,10 @@ int main(void) {
     tcase_add_test(tc, backfill_leaves_an_island_to_the_head_that_needs_it);
     tcase_add_test(tc, why_says_how_many_are_free_together);
     tcase_add_test(tc, a_job_waits_for_drained_ranks_of_its_island);
+    tcase_add_test(tc, nobody_makes_room_for_what_cannot_be_together);
+    tcase_add_test(tc, those_of_one_island_make_room_for_a_job_that_needs_it);
+    tcase_add_test(tc, a_claim_to_a_rank_that_is_lost_is_made_anew_elsewhere);
+    tcase_add_test(tc, one_rank_takes_one_victim);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int bad = srunner_ntests_failed(runner);

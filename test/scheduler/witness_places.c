@@ -90,9 +90,10 @@ static bool all_at(const witness *w, const qd_action *a, same_spot same) {
 }
 
 /* Some ranks may be kept for a job that needs them to be together. */
-static bool somebody_waits_for_a_place(const witness *w) {
+static bool another_waits_for_a_place(const witness *w, const witness_job *job) {
     for (int i = 0; i < w->job_count; i++)
-        if (is_choosy(&w->jobs[i]) && !over(w->jobs[i].state) && w->jobs[i].live == 0)
+        if (&w->jobs[i] != job && is_choosy(&w->jobs[i]) && !over(w->jobs[i].state) &&
+            w->jobs[i].live == 0)
             return true;
     return false;
 }
@@ -104,7 +105,7 @@ bool has_its_place(witness *w, const witness_job *job, const qd_action *a) {
     if (!all_at(w, a, spot_of(job)))
         return broken(w, "the gang of job %lld is torn apart", (long long)a->job);
     same_spot levels[] = {same_island, same_host};
-    for (int i = 0; i < 2 && !somebody_waits_for_a_place(w); i++) {
+    for (int i = 0; i < 2 && !another_waits_for_a_place(w, job); i++) {
         int best = best_fit(w, job, a->rank_count, levels[i]);
         if (best == 0)
             continue;

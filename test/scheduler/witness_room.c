@@ -1,5 +1,20 @@
 #include "core_witness_internal.h"
 
+/* It makes room for one that will have what is free or being saved together. */
+static bool helps_a_choosy_one(const witness *w, const witness_job *job) {
+    uint64_t ranks = ranks_that(w, is_free);
+    for (int i = 0; i < w->job_count; i++)
+        ranks |= w->jobs[i].makes_room ? ranks_in_service(w, &w->jobs[i]) : 0;
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_job *other = &w->jobs[i];
+        if (is_choosy(other) && waits_for_ranks(w, other) &&
+            other->submit.importance > job->submit.importance &&
+            most_together_of(w, other, ranks) >= other->submit.ranks_min)
+            return true;
+    }
+    return false;
+}
+
 bool nobody_makes_room_for_nothing(witness *w) {
     int ranks = count_ranks(w, is_free);
     for (int i = 0; i < w->job_count; i++)
@@ -13,7 +28,7 @@ bool nobody_makes_room_for_nothing(witness *w) {
             if (waits_for_ranks(w, &w->jobs[k]) &&
                 w->jobs[k].submit.importance > job->submit.importance)
                 wanted += w->jobs[k].submit.ranks_min;
-        if (wanted <= ranks - live_in_service(w, job))
+        if (wanted <= ranks - live_in_service(w, job) && !helps_a_choosy_one(w, job))
             return broken(w, "job %lld makes room for nothing", (long long)job->submit.job);
     }
     return true;
