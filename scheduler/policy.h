@@ -89,6 +89,10 @@ int qd_policy_find(const char *name);
  * arrives, at the first start at which its ranks are free for its whole predicted run, and starts
  * when its time has come. Plans are kept while everything goes as predicted; else all jobs are
  * planned anew, in order. O(log n) an arrival, O(n log n) a new plan.
+ *
+ * Choosy jobs (together.h): a head of theirs is promised, by EASY, the first opening that is
+ * predicted for it; conservative plans nothing as long as one waits, and goes by EASY. One that is
+ * passed over since its ranks are not together costs O(log n) each time.
  */
 void qd_decide_in_order(qd_core *core);
 void qd_decide_easy(qd_core *core);

@@ -13,8 +13,9 @@
  * running and pending, in order, take the cluster's ranks while they fit (first of all those that
  * started less than a quantum ago, so that a start is never for nothing); running ones that get
  * none save and go back into the queue, pending ones that get some claim what is being freed. In
- * between, free ranks that nobody claims go to pending jobs in order. O((r + s) log n) a look, with
- * r running jobs and s that start; O(log n) a start in between.
+ * between, free ranks that nobody claims go to pending jobs in order; choosy jobs (together.h) get
+ * no others, since nobody saves for them. O((r + s) log n) a look, with r running jobs and s that
+ * start; O(log n) a start in between.
  */
 #include <math.h>
 #include <stdlib.h>
