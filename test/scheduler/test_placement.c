@@ -3,6 +3,7 @@
 
 #include "core_kit.h"
 #include "scheduler/placement.h"
+#include "scheduler/simulation_metrics.h"
 #include "scheduler/why.h"
 
 enum { MOST = 24, GIB = 1 << 30 };
@@ -469,6 +470,24 @@ START_TEST(a_job_waits_for_drained_ranks_of_its_island) {
 }
 END_TEST
 
+/* Two islands of 2. For 10 s one rank is held: 3 idle, 1 of them beside it. For 10 s more, one
+ * whole island: 2 idle, none of them in a broken one. */
+START_TEST(fragmentation_is_the_idle_part_of_broken_islands) {
+    const int64_t second = 1000000000;
+    qd_trace_job jobs[] = {{.submit_ns = 0, .duration_ns = 10 * second, .ranks = 1},
+                           {.submit_ns = 10 * second, .duration_ns = 10 * second, .ranks = 2}};
+    qd_trace trace = {.jobs = jobs, .count = 2};
+    qd_simulation simulation;
+    qd_simulation_metrics metrics;
+    qd_simulation_config config = {
+        .trace = &trace, .ranks = 4, .island_ranks = 2, .scheduling = scheduling_of("fifo")};
+    ck_assert_int_eq(qd_simulate(&config, &simulation), 0);
+    ck_assert_int_eq(qd_simulation_measure(&trace, 4, &simulation, &metrics), 0);
+    ck_assert_double_eq_tol(metrics.fragmentation, 10.0 / (30.0 + 20.0), 1e-12);
+    qd_simulation_fini(&simulation);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("placement");
     TCase *tc = tcase_create("choice");
@@ -488,6 +507,7 @@ int main(void) {
     tcase_add_test(tc, those_of_one_island_make_room_for_a_job_that_needs_it);
     tcase_add_test(tc, a_claim_to_a_rank_that_is_lost_is_made_anew_elsewhere);
     tcase_add_test(tc, one_rank_takes_one_victim);
+    tcase_add_test(tc, fragmentation_is_the_idle_part_of_broken_islands);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int bad = srunner_ntests_failed(runner);
