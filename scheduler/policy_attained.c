@@ -165,12 +165,14 @@ static bool starves(const qd_core *core, const qd_job_record *job) {
     return (double)(core->now_ns - job->pending_ns) >= patience;
 }
 
-/* The first of the queue, if it starves: it claims ranks that the young still hold. NULL: not. */
+/* The first of the queue, if it starves: it claims ranks that the young still hold. NULL: not, or
+ * what others free need not be together. */
 static const qd_queue_entry *claim_for_starving(qd_core *core) {
     const qd_queue_entry *first = qd_queue_first(&core->queue);
-    if (!first || !starves(core, qd_job_of_entry(first)))
+    qd_job_record *job = first ? qd_job_of_entry(first) : NULL;
+    if (!job || qd_is_choosy(job) || !starves(core, job))
         return NULL;
-    claim(core, qd_job_of_entry(first));
+    claim(core, job);
     return first;
 }
 
