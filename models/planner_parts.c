@@ -95,11 +95,13 @@ static double rate_of(const qd_part_request *r, const qd_profile_node *node) {
     return (narrow ? h->bf16_flops : h->fp32_flops) * h->product_share[class_of(r, node)];
 }
 
-/* Roofline: Williams, Waterman, Patterson, CACM 52 (2009) 65. */
+/* Roofline: Williams, Waterman, Patterson, CACM 52 (2009) 65. A GPU's threads compute while others
+ * wait for memory; a core does one after the other, since products pack their operands first. */
 static double seconds(const qd_part_request *r, double flops, double rate, double bytes) {
     const qd_hardware *h = r->hardware;
-    double moving = bytes / (h->memory_bytes_per_s * h->memory_share);
-    return qd_greater(flops / rate, moving) + h->operator_s;
+    double computing = flops / rate, moving = bytes / (h->memory_bytes_per_s * h->memory_share);
+    double both = h->kind == QD_DEVICE_CPU ? computing + moving : qd_greater(computing, moving);
+    return both + h->operator_s;
 }
 
 /* Bytes of inputs, and of those that have a gradient. */

@@ -129,6 +129,13 @@ START_TEST(computing_takes_flops_over_peak_and_data_ranks_share_it) {
 }
 END_TEST
 
+/* Elements that a layer of 64 x 10 moves for one sample: forward x, y, W and b, backward for the
+ * weights x, y and twice W and b (the input has no gradient); and the loss: logits, target, loss,
+ * backward with the logits' gradient. */
+static const double moved_weights = 64 * 10 + 10;
+static const double moved_elements =
+    (64 + 10 + 64 * 10 + 10) + (64 + 10 + 2 * (64 * 10 + 10)) + (10 + 1 + 1) + (10 + 1 + 1 + 10);
+
 START_TEST(what_moves_more_than_it_computes_takes_the_time_of_memory) {
     qd_job job = MLP_JOB(1, 1, QD_OPTIMIZER_ADAM, 64, 10);
     qd_hardware h = simple(1);
@@ -136,13 +143,20 @@ START_TEST(what_moves_more_than_it_computes_takes_the_time_of_memory) {
     h.memory_bytes_per_s = 1e6;
     qd_plan plan = predict(&job, &h, data_layout(1, 0, 1));
     /* Adam: weight, gradient and two moments read, all but the gradient written. */
-    double expected = 7 * 4 * (64 * 10 + 10) / 1e6;
+    double expected = 7 * 4 * moved_weights / 1e6;
     ck_assert_double_eq_tol(plan.time[QD_PLAN_OPTIMIZER], expected, 1e-9 * expected);
-    /* The layer: forward x, y, W and b, backward for the weights x, y and twice W and b (the input
-     * has no gradient); the loss: logits, target, loss, backward with the logits' gradient. */
-    double w = 64 * 10 + 10;
-    double layer = (64 + 10 + w) + (64 + 10 + 2 * w), loss = (10 + 1 + 1) + (10 + 1 + 1 + 10);
-    expected = 4 * (layer + loss) / 1e6;
+    expected = 4 * moved_elements / 1e6;
+    ck_assert_double_eq_tol(plan.time[QD_PLAN_COMPUTE], expected, 1e-9 * expected);
+}
+END_TEST
+
+START_TEST(a_core_moves_and_computes_by_turns) {
+    qd_job job = MLP_JOB(1, 1, QD_OPTIMIZER_ADAM, 64, 10);
+    qd_hardware h = simple(1);
+    h.kind = QD_DEVICE_CPU;
+    h.memory_bytes_per_s = 1e6;
+    qd_plan plan = predict(&job, &h, data_layout(1, 0, 1));
+    double expected = flops_of_batch(&job) / peak + 4 * moved_elements / 1e6;
     ck_assert_double_eq_tol(plan.time[QD_PLAN_COMPUTE], expected, 1e-9 * expected);
 }
 END_TEST
@@ -625,6 +639,7 @@ int main(void) {
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, computing_takes_flops_over_peak_and_data_ranks_share_it);
     tcase_add_test(tc, what_moves_more_than_it_computes_takes_the_time_of_memory);
+    tcase_add_test(tc, a_core_moves_and_computes_by_turns);
     tcase_add_test(tc, data_ranks_send_what_zero_says);
     tcase_add_test(tc, a_group_over_nodes_sums_in_two_levels);
     tcase_add_test(tc, gradients_are_hidden_behind_backward_but_for_a_bucket);
