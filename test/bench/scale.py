@@ -30,9 +30,9 @@ MODELS = {
     "mlp": """model: {family: mlp, inputs: 784, hidden: [512, 512], classes: 10}
 data: {format: npy, folder: ., train_inputs: x.npy, train_targets: y.npy}""",
     "smallgpt": """model: {family: gpt, vocabulary: 256, layers: 6, heads: 6, width: 384, context: 256}
-data: {format: text, folder: ., file: text, stride: 256, validation: 8}""",
+data: {format: text, folder: ., file: text, stride: 256, validation_share: 0.001}""",
     "gpt2": """model: {family: gpt, vocabulary: 50257, layers: 12, heads: 12, width: 768, context: 1024, length: 64}
-data: {format: text, folder: ., file: text, stride: 64, validation: 8}""",
+data: {format: text, folder: ., file: text, stride: 64, validation_share: 0.001}""",
 }
 
 
