@@ -11,15 +11,22 @@
 /* A year, far from where nanoseconds overflow. */
 enum { LONGEST_DEADLINE_S = 365 * 86400 };
 
+static bool is_named_before(const qd_group_config *c, int member) {
+    for (int i = 0; i < member; i++)
+        if (c->members[i] == c->members[member])
+            return true;
+    return false;
+}
+
 static int check_config(const qd_group_config *c) {
     bool found = false;
     if (c->member_count < 1)
         return qd_error_set(QD_EINTERNAL, "group %u has no members", c->id);
     for (int i = 0; i < c->member_count; i++) {
         int rank = c->members[i];
-        if (rank < 0 || rank >= c->world->size || (i > 0 && rank <= c->members[i - 1]))
+        if (rank < 0 || rank >= c->world->size || is_named_before(c, i))
             return qd_error_set(QD_EINTERNAL,
-                                "group %u: member %d is rank %d; members are ascending ranks of a "
+                                "group %u: member %d is rank %d; members are distinct ranks of a "
                                 "world of %d",
                                 c->id, i, rank, c->world->size);
         found = found || rank == c->world->rank;

@@ -29,7 +29,7 @@ typedef struct qd_group_config {
     const qd_world *world;
     uint32_t id;        /* the scheduler's epoch: unique among groups of this world, ever, so that
                            a late message of an earlier attempt matches nothing */
-    const int *members; /* world ranks, ascending, this rank among them */
+    const int *members; /* distinct world ranks, this rank among them; in the same order on all */
     int member_count;
     qd_transport_kind transport; /* SHM: all must share memory. MPI: none does */
     qd_reduction_kind reduction;

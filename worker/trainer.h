@@ -22,7 +22,7 @@ typedef struct qd_assignment {
     const qd_job *job;
     int attempt;
     uint32_t epoch;   /* id of the gang's group */
-    const int *ranks; /* world ranks of the gang, ascending, this rank among them */
+    const int *ranks; /* world ranks of the gang, in its order, this rank among them */
     int rank_count;   /* dp x tp of the job's layout; its members in the order of models/grid.h */
     const char *run_folder; /* exists */
     bool resume;            /* continue from its newest checkpoint, if there is one */

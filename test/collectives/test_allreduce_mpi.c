@@ -41,6 +41,21 @@ static void every_count_and_distribution_gives_the_tree_sum(mpi_test *t) {
     qd_group_destroy(group);
 }
 
+/* A gang is laid out by the places of its ranks, not by their numbers. */
+static void members_in_any_order_find_the_tree_sum(mpi_test *t) {
+    int members[MOST_RANKS], starts[MOST_RANKS + 1], size = t->world->size;
+    qd_group_config config = members_from(t, members, 0, size);
+    for (int i = 0; i < size; i++)
+        members[i] = (size - i) % size; /* 0, and the others backwards */
+    qd_group *group = new_group(t, &config);
+    if (!group)
+        return;
+    CHECK(t, members[qd_group_index(group)] == t->world->rank);
+    qd_slot_ranges ranges = uneven(starts, size);
+    reduce_and_check(t, group, &ranges, 100003, false);
+    qd_group_destroy(group);
+}
+
 static void a_vector_of_many_chunks_gives_the_tree_sum(mpi_test *t) {
     int members[MOST_RANKS], starts[MOST_RANKS + 1];
     qd_group_config config = members_from(t, members, 0, t->world->size);
@@ -158,6 +173,7 @@ int main(int argc, char **argv) {
     { #test, test }
     static const mpi_test_row rows[] = {
         ROW(every_count_and_distribution_gives_the_tree_sum),
+        ROW(members_in_any_order_find_the_tree_sum),
         ROW(a_vector_of_many_chunks_gives_the_tree_sum),
         ROW(fewer_members_find_the_same_bits),
         ROW(disjoint_groups_work_at_the_same_time),
