@@ -457,8 +457,10 @@ static void end_job(qd_core *core, qd_job_record *job) {
     else if (state == QD_STATE_PREEMPTED && !job->gang.stopped)
         set_reason(job, "saved");
     change_state(core, job, state);
-    if (returns)
+    if (returns) {
         qd_job_cancel_if_too_wide(core, job); /* ranks were lost meanwhile */
+        qd_limits_settle(core, job);          /* it waits with less than it held */
+    }
     qd_preemption_returned(core, job);
 }
 

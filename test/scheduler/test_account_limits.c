@@ -173,6 +173,25 @@ START_TEST(spare_ranks_are_dealt_within_the_limit) {
 }
 END_TEST
 
+/* It waits again with its least ranks: what it had beyond them, others of its account may hold. */
+START_TEST(a_gang_that_was_not_launched_leaves_its_spare_ranks_to_others_of_its_account) {
+    open_limited("fifo", 12, 0, 6);
+    qd_event wide = submit(1, 4, 6);
+    wide.submit.tells = 1;
+    feed_at(0, wide);
+    ck_assert_int_eq(kit_job(1).rank_count, 6);
+    feed_at(1, submit(2, 2, 2));
+    ck_assert_str_eq(kit_job(2).reason, "AssocGrpNodeLimit: waits for others of its account");
+    feed_at(2, lost(6, ""));
+    for (int rank = 1; rank <= 5; rank++)
+        feed_at(2 + rank, ended(1, rank, QD_OUTCOME_ABORTED));
+    ck_assert_int_eq(kit_job(1).attempt, 2);
+    ck_assert_int_eq(kit_job(1).rank_count, 4);
+    expect_state(2, QD_STATE_RUNNING);
+    kit_close();
+}
+END_TEST
+
 /* Trap 37: a start is charged when it happens. Accounts u and v are 0 and 1. */
 START_TEST(after_a_burst_the_first_rank_goes_to_the_account_that_has_used_nothing) {
     qd_scheduling scheduling = *scheduling_of("multifactor");
@@ -199,6 +218,8 @@ int main(void) {
     tcase_add_test(tc, a_member_of_an_array_that_leaves_the_gate_of_its_account_leaves_its_place);
     tcase_add_test(tc, a_job_behind_its_accounts_limit_does_not_grow_old);
     tcase_add_test(tc, spare_ranks_are_dealt_within_the_limit);
+    tcase_add_test(tc,
+                   a_gang_that_was_not_launched_leaves_its_spare_ranks_to_others_of_its_account);
     tcase_add_test(tc, after_a_burst_the_first_rank_goes_to_the_account_that_has_used_nothing);
     Suite *suite = suite_create("scheduler/account_limits");
     suite_add_tcase(suite, tc);
