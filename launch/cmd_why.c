@@ -102,8 +102,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
 static bool is_asked_for(const why_options *options, const qd_job_view *view) {
     char number[32];
     if (!options->job)
-        return view->state == QD_STATE_PENDING || view->state == QD_STATE_RUNNING ||
-               view->state == QD_STATE_COMPLETING;
+        return !qd_job_has_ended(view->state);
     snprintf(number, sizeof number, "%lld", (long long)view->job);
     return strcmp(options->job, number) == 0 || strcmp(options->job, view->name) == 0;
 }

@@ -97,20 +97,20 @@ static void show_started(void *context, const qd_job *job, const qd_action *star
         printf(", tp %lld", (long long)job->layout_tp);
     printf(", %lld data slots), run folder %s\n", (long long)job->slots_data, run_folder);
     fflush(stdout);
-    bar *b = bar_of(d, NULL);
+    bar *b = bar_of(d, job); /* it has one, if it goes on */
+    b = b ? b : bar_of(d, NULL);
     if (b)
         *b = (bar){.job = job};
 }
 
 static void show_state(void *context, const qd_job *job, qd_job_state state, const char *reason) {
     qd_display *d = context;
-    bool ended =
-        state != QD_STATE_PENDING && state != QD_STATE_RUNNING && state != QD_STATE_COMPLETING;
+    bool ended = qd_job_has_ended(state);
     bar *b = bar_of(d, job);
     clear_bar(d);
     if (ended && b)
         *b = (bar){0};
-    if (!ended)
+    if (!ended && state != QD_STATE_RESIZING)
         return;
     printf("%s: %s%s%s\n", job->name, qd_job_state_names[state], reason && *reason ? ": " : "",
            reason ? reason : "");

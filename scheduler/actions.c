@@ -8,7 +8,7 @@
 const char *const qd_action_names[QD_ACTIONS] = {
     [QD_ACTION_START] = "START",       [QD_ACTION_STOP] = "STOP",
     [QD_ACTION_ABORT] = "ABORT",       [QD_ACTION_JOB_STATE] = "JOB_STATE",
-    [QD_ACTION_SHUTDOWN] = "SHUTDOWN",
+    [QD_ACTION_SHUTDOWN] = "SHUTDOWN", [QD_ACTION_RESIZE] = "RESIZE",
 };
 
 void qd_actions_fini(qd_actions *list) {

@@ -5,6 +5,7 @@
 
 #include "runtime/error.h"
 #include "scheduler/core_internal.h"
+#include "scheduler/elastic.h"
 #include "scheduler/gates.h"
 #include "scheduler/prediction.h"
 
@@ -20,7 +21,7 @@ int qd_core_create(int worker_ranks, const qd_scheduling *scheduling, qd_core **
     core->policy = qd_policies[scheduling->policy];
     core->now_ns = INT64_MIN;
     core->next_look_ns = INT64_MIN;
-    core->next_room_ns = QD_NEVER;
+    core->next_room_ns = core->next_growth_ns = QD_NEVER;
     qd_timetable_init(&core->timetable);
     qd_moves_init(&core->moves);
     qd_moves_init(&core->alarms);
@@ -85,13 +86,16 @@ static int make_room(qd_core *core, const qd_event *event) {
     size_t touched = qd_event_handlers[event->kind].whole_queue ? pending + active : blocked + 1;
     size_t starts = pending < ranks ? pending + 1 : ranks;
     bool late = qd_moves_first_ns(&core->alarms) <= event->time_ns;
-    size_t stops = core->policy->preempts || late || event->kind == QD_EVENT_LIMIT ? active : 0;
+    bool many = core->policy->preempts || core->scheduling.grow || late;
+    size_t stops = many || event->kind == QD_EVENT_LIMIT ? active : 0;
+    stops += event->kind == QD_EVENT_RESIZE;
     size_t changes = touched + starts + stops + 1; /* a new job is PENDING first */
-    size_t orders = touched + starts + stops;
+    size_t orders = touched + starts + 2 * stops;
     size_t reasons = (changes + orders) * (QD_REASON_WORDS_BYTES + strlen(event->text));
     size_t kept_reasons = 2 * QD_REASON_BYTES; /* a job that ends gives what it kept since */
-    /* No rank is told to end and starts another job in one event. */
-    return qd_actions_begin(&core->actions, changes + orders + 1, ranks, reasons + kept_reasons);
+    /* No rank is told to end and starts another job in one event; each may be kept. */
+    return qd_actions_begin(&core->actions, changes + orders + 1, 2 * ranks,
+                            reasons + kept_reasons);
 }
 
 /* Jobs that have outrun what was predicted of them are predicted anew (prediction.h). */
@@ -100,7 +104,7 @@ static void move_overdue(qd_core *core) {
         qd_job_record *job = qd_timetable_first_end(&core->timetable);
         if (!job || job->due_ns > core->now_ns)
             return;
-        qd_timetable_moved(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
+        qd_job_predict_end(core, job);
     }
 }
 
@@ -114,13 +118,17 @@ static void decide(qd_core *core) {
     qd_core_ring_alarms(core);
     move_overdue(core);
     core->timetable.profile.now_free =
-        core->ranks.in_state[QD_RANK_FREE] + core->ranks.in_state[QD_RANK_KEPT];
+        core->ranks.in_state[QD_RANK_FREE] + core->ranks.in_state[QD_RANK_CLAIMED];
     if (may_start(core) && core->jobs.pending.count > 0)
         core->policy->decide(core);
+    if (may_start(core))
+        qd_elastic_grow(core);
 }
 
 int64_t qd_core_wake_ns(const qd_core *core) {
     int64_t alarm = qd_moves_first_ns(&core->alarms);
+    if (may_start(core) && core->next_growth_ns < alarm)
+        alarm = core->next_growth_ns;
     if (!may_start(core) || core->jobs.pending.count == 0 || !core->policy->wake_ns)
         return alarm;
     int64_t policy = core->policy->wake_ns(core);
@@ -178,5 +186,6 @@ void qd_core_job(const qd_core *core, int i, qd_job_view *view) {
                           .ranks = job->ranks,
                           .rank_count = job->gang.size,
                           .preemptions = job->preemptions,
-                          .lost_ranks = job->lost_ranks};
+                          .lost_ranks = job->lost_ranks,
+                          .resizes = job->resizes};
 }

@@ -11,6 +11,9 @@
  * not at all; a rank is free again only when its worker has acknowledged the end; a word about an
  * attempt that is over changes nothing; an event that cannot be true is refused with QD_EPROTO and
  * changes nothing.
+ *
+ * A running job becomes wider or narrower between two attempts: it is RESIZING, its members save
+ * and end, RESIZE names the ranks that it goes on with, and they serve nobody until it does.
  */
 #ifndef QD_SCHEDULER_CORE_H
 #define QD_SCHEDULER_CORE_H
@@ -27,6 +30,7 @@
 typedef enum {
     QD_STATE_PENDING,    /* waits for ranks */
     QD_STATE_RUNNING,    /* its gang trains */
+    QD_STATE_RESIZING,   /* told to save; goes on at once on other ranks, as a new attempt */
     QD_STATE_COMPLETING, /* told to stop, or some members ended: waits for the rest */
     QD_STATE_COMPLETED,
     QD_STATE_FAILED,
@@ -39,6 +43,11 @@ typedef enum {
 /* "PENDING", ... */
 extern const char *const qd_job_state_names[QD_STATES];
 
+/* Whether a job in that state holds ranks: RUNNING, RESIZING, COMPLETING; and whether it has ended:
+ * nothing can happen to it any more. */
+bool qd_job_holds_ranks(qd_job_state state);
+bool qd_job_has_ended(qd_job_state state);
+
 typedef enum {
     QD_EVENT_WORKER_READY, /* rank, place */
     QD_EVENT_WORKER_LOST,  /* rank, text: why */
@@ -50,6 +59,7 @@ typedef enum {
     QD_EVENT_HOLD,         /* job: is not considered until it is released */
     QD_EVENT_RELEASE,      /* job */
     QD_EVENT_LIMIT,        /* job, submit.limit_ns: its limit is another one from now on */
+    QD_EVENT_RESIZE,       /* job, submit.ranks_min: it is to run on so many ranks; text: why */
     QD_EVENT_RANK_DRAIN,   /* rank, text: why: it is given to nobody any more; who has it goes on */
     QD_EVENT_RANK_RESUME,  /* rank: it may be given again */
     QD_EVENT_PROGRESS,     /* job, attempt, step, saved, steps: how far it is */
@@ -117,6 +127,7 @@ typedef enum {
     QD_ACTION_START,     /* send each of ranks its place in the gang of (job, attempt) */
     QD_ACTION_STOP,      /* tell ranks to save at the next step boundary and end */
     QD_ACTION_ABORT,     /* tell ranks to end at once */
+    QD_ACTION_RESIZE,    /* ranks: kept for the next attempt of job, and for nobody else */
     QD_ACTION_JOB_STATE, /* job changed to state, because of reason */
     QD_ACTION_SHUTDOWN,  /* nothing is left to do: let the workers go */
     QD_ACTIONS
@@ -129,7 +140,7 @@ typedef struct qd_action {
     int64_t job;
     int attempt;    /* of the job, from 1; 0: it never started */
     uint32_t epoch; /* START, STOP, ABORT: of the attempt; from 1, never used again in this world */
-    const int *ranks; /* START, STOP, ABORT: in the order of the gang; owned by the list */
+    const int *ranks; /* START, STOP, ABORT, RESIZE: in the order of the gang; owned by the list */
     int rank_count;
     qd_job_state state;
     const char *reason; /* of the decision; NULL for SHUTDOWN; owned by the list */
@@ -172,6 +183,7 @@ typedef struct qd_job_view {
     const int *ranks;
     int rank_count;
     int preemptions; /* so often it was told to make room; none of them is a failure */
+    int resizes;     /* so often it went on, on other ranks than before, without waiting */
     int lost_ranks;  /* so many were lost while it held them */
 } qd_job_view;
 

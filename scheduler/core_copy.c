@@ -10,8 +10,7 @@
 
 /* With room for so many ranks, if that is more than it could ever hold. */
 static qd_job_record *copy_record(const qd_core *from, const qd_job_record *job, int room) {
-    int most = job->submit.ranks_max;
-    size_t has = (size_t)(most < from->ranks.count ? most : from->ranks.count);
+    size_t has = (size_t)qd_jobs_room(&job->submit, from->ranks.count);
     size_t wanted = (size_t)room > has ? (size_t)room : has;
     qd_job_record *copy = malloc(sizeof *job + wanted * sizeof job->ranks[0]);
     return copy ? memcpy(copy, job, sizeof *job + has * sizeof job->ranks[0]) : NULL;
@@ -90,10 +89,12 @@ static void copy_ranks(const qd_rank_table *from, qd_rank_table *to) {
             qd_ranks_lose(to, i);
         if (rank->state == QD_RANK_HELD)
             qd_ranks_hold(to, i, rank->job, rank->attempt);
+        if (rank->kept)
+            qd_ranks_keep(to, i, rank->job);
         if (rank->drained)
             qd_ranks_drain(to, i, true);
-        if (rank->kept_for)
-            qd_ranks_keep(to, i, rank->kept_for);
+        if (rank->claimed_by)
+            qd_ranks_claim(to, i, rank->claimed_by);
     }
 }
 
@@ -109,6 +110,7 @@ static void copy_values(const qd_core *from, qd_core *to) {
     to->claims = from->claims;
     to->next_room_ns = from->next_room_ns;
     to->choosy = from->choosy;
+    to->next_growth_ns = from->next_growth_ns;
     to->planned_up_to = from->planned_up_to;
     to->next_look_ns = from->next_look_ns;
     to->epoch = from->epoch;

@@ -23,9 +23,10 @@ static void add_ranks(uint64_t *digest, const qd_rank_table *table) {
     for (int rank = 1; rank <= table->count; rank++) {
         add_number(digest, table->rank[rank].state);
         add_number(digest, table->rank[rank].drained);
+        add_number(digest, table->rank[rank].kept);
         add_number(digest, table->rank[rank].job);
         add_number(digest, table->rank[rank].attempt);
-        add_number(digest, table->rank[rank].kept_for);
+        add_number(digest, table->rank[rank].claimed_by);
         add_number(digest, table->place[rank].host);
         add_number(digest, table->place[rank].island);
         add_number(digest, table->place[rank].memory_bytes);
@@ -62,6 +63,13 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
                                job->attempt,
                                job->epoch,
                                job->preempted,
+                               job->resize_to,
+                               job->reserved,
+                               job->most_ranks,
+                               job->resizes,
+                               job->kept_ranks,
+                               job->kept_ns,
+                               job->done_ns,
                                job->told_ns,
                                job->grace_ns,
                                job->cut_off,
@@ -70,7 +78,7 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
                                job->failed_launches,
                                job->claim,
                                job->claim_ranks,
-                               job->kept,
+                               job->claimed,
                                job->timed_out,
                                job->gate,
                                job->held,
@@ -108,6 +116,7 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
                                p->first_ns,
                                p->told_ns,
                                p->step_ns,
+                               p->step_ranks,
                                a->queue,
                                a->since_ns,
                                a->service_rank_us,
@@ -159,6 +168,7 @@ uint64_t qd_core_digest(const qd_core *core) {
     add_number(&digest, core->claimed_ranks);
     add_number(&digest, core->claims);
     add_number(&digest, core->next_room_ns);
+    add_number(&digest, core->next_growth_ns);
     add_number(&digest, core->next_look_ns);
     add_number(&digest, core->jobs.count);
     for (int i = 0; i < core->jobs.count; i++)

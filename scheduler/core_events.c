@@ -8,7 +8,9 @@
 
 #include "runtime/error.h"
 #include "scheduler/core_internal.h"
+#include "scheduler/elastic.h"
 #include "scheduler/gates.h"
+#include "scheduler/resize.h"
 
 const char *const qd_event_names[QD_EVENTS] = {
     [QD_EVENT_WORKER_READY] = "WORKER_READY",
@@ -21,6 +23,7 @@ const char *const qd_event_names[QD_EVENTS] = {
     [QD_EVENT_HOLD] = "HOLD",
     [QD_EVENT_RELEASE] = "RELEASE",
     [QD_EVENT_LIMIT] = "LIMIT",
+    [QD_EVENT_RESIZE] = "RESIZE",
     [QD_EVENT_RANK_DRAIN] = "RANK_DRAIN",
     [QD_EVENT_RANK_RESUME] = "RANK_RESUME",
     [QD_EVENT_PROGRESS] = "PROGRESS",
@@ -131,7 +134,9 @@ static void set_drained(qd_core *core, int number, bool drained) {
     const qd_rank *rank = &core->ranks.rank[number];
     if (rank->state == QD_RANK_LOST || rank->drained == drained)
         return;
-    if (rank->state == QD_RANK_HELD)
+    if (rank->kept)
+        qd_resize_rank_gone(core, number);
+    else if (rank->state == QD_RANK_HELD)
         qd_job_rank_drained(core, qd_jobs_find(&core->jobs, rank->job), drained);
     qd_ranks_drain(&core->ranks, number, drained);
     core->timetable.stale = true;
@@ -150,6 +155,8 @@ static void apply_worker_lost(qd_core *core, const qd_event *event) {
     qd_rank before = core->ranks.rank[event->rank];
     if (before.state == QD_RANK_LOST)
         return;
+    if (before.kept)
+        qd_resize_rank_gone(core, event->rank);
     qd_ranks_lose(&core->ranks, event->rank);
     core->timetable.stale = true;
     if (before.state == QD_RANK_HELD) {
@@ -158,8 +165,8 @@ static void apply_worker_lost(qd_core *core, const qd_event *event) {
                  event->text);
         qd_job_record *job = qd_jobs_find(&core->jobs, before.job);
         job->lost_ranks++;
-        qd_job_member_ended(core, job, event->rank, before.drained, QD_OUTCOME_FAILED, QD_ELOST,
-                            text);
+        qd_job_member_ended(core, job, event->rank, before.drained || before.kept,
+                            QD_OUTCOME_FAILED, QD_ELOST, text);
     }
     reconsider_waiting(core);
 }
@@ -214,8 +221,7 @@ static int check_submit(const qd_core *core, const qd_event *event) {
 }
 
 static int reserve_submit(qd_core *core, const qd_event *event) {
-    int most = event->submit.ranks_max;
-    int rc = qd_jobs_reserve(&core->jobs, most < core->ranks.count ? most : core->ranks.count);
+    int rc = qd_jobs_reserve(&core->jobs, qd_jobs_room(&event->submit, core->ranks.count));
     size_t open = (size_t)core->jobs.pending.count + (size_t)core->jobs.blocked.count +
                   (size_t)core->jobs.active.count;
     return rc ? rc : qd_timetable_reserve(&core->timetable, open + 1);
@@ -255,10 +261,11 @@ static int check_member_ended(const qd_core *core, const qd_event *event) {
 static void apply_member_ended(qd_core *core, const qd_event *event) {
     if (!qd_ranks_held_by(&core->ranks, event->rank, event->job, event->attempt))
         return;
-    bool drained = core->ranks.rank[event->rank].drained;
+    qd_rank before = core->ranks.rank[event->rank];
     qd_ranks_release(&core->ranks, event->rank);
-    qd_job_member_ended(core, qd_jobs_find(&core->jobs, event->job), event->rank, drained,
-                        event->outcome, event->exit_code, event->text);
+    qd_job_member_ended(core, qd_jobs_find(&core->jobs, event->job), event->rank,
+                        before.drained || before.kept, event->outcome, event->exit_code,
+                        event->text);
 }
 
 static void apply_drain(qd_core *core, const qd_event *event) {
@@ -296,6 +303,30 @@ static void apply_limit(qd_core *core, const qd_event *event) {
     qd_job_limit(core, qd_jobs_find(&core->jobs, event->job), event->submit.limit_ns);
 }
 
+static int check_resize(const qd_core *core, const qd_event *event) {
+    int rc = check_job(core, event);
+    if (rc)
+        return rc;
+    const qd_job_record *job = qd_jobs_find(&core->jobs, event->job);
+    const qd_submission *s = &job->submit;
+    int ranks = event->submit.ranks_min;
+    if (ranks < s->ranks_min || ranks > s->ranks_max || ranks != qd_resize_widest(job, ranks))
+        return qd_error_set(QD_EPROTO,
+                            "RESIZE: job %lld to %d ranks; accepted: %d to %d in steps of %d, the "
+                            "ranks of a copy of its model (pipeline stages times tensor ranks)",
+                            (long long)event->job, ranks, s->ranks_min, s->ranks_max,
+                            s->ranks_step);
+    if (job->state != QD_STATE_RUNNING)
+        return qd_error_set(QD_EPROTO, "RESIZE: job %lld is %s; accepted: one that is RUNNING",
+                            (long long)event->job, qd_job_state_names[job->state]);
+    return 0;
+}
+
+static void apply_resize(qd_core *core, const qd_event *event) {
+    qd_elastic_resize(core, qd_jobs_find(&core->jobs, event->job), event->submit.ranks_min,
+                      event->text);
+}
+
 static int check_progress(const qd_core *core, const qd_event *event) {
     int rc = check_job(core, event);
     if (!rc)
@@ -330,6 +361,7 @@ const qd_event_handler qd_event_handlers[QD_EVENTS] = {
     [QD_EVENT_HOLD] = {.check = check_job, .apply = apply_hold},
     [QD_EVENT_RELEASE] = {.check = check_job, .apply = apply_release},
     [QD_EVENT_LIMIT] = {.check = check_limit, .apply = apply_limit},
+    [QD_EVENT_RESIZE] = {.check = check_resize, .apply = apply_resize},
     [QD_EVENT_RANK_DRAIN] = {.check = check_rank,
                              .reserve = reserve_waiting,
                              .apply = apply_rank_drain,

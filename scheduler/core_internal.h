@@ -31,11 +31,12 @@ struct qd_core {
     qd_moves alarms;          /* when running jobs reach their limit, and blocked ones may begin */
     qd_shares shares;         /* what the accounts have used */
     qd_account_use *accounts; /* [QD_ACCOUNTS], what they hold; NULL: without limits */
-    int saving_ranks;         /* held by gangs that save to make room */
+    int saving_ranks;         /* that gangs give up once they have saved, as they were told to */
     int claimed_ranks;        /* free or saving, kept for those that they make room for */
     int claims;               /* number of the newest claim; 0: there is none */
     int64_t next_room_ns;     /* when somebody may be told to make room who may not be yet */
     int choosy;               /* jobs of the queue that do not take any ranks (together.h) */
+    int64_t next_growth_ns;   /* when somebody may grow who may not yet */
     int64_t planned_up_to;    /* job number; conservative.c */
     int64_t next_look_ns;     /* when a policy with a quantum looks again at who runs */
     qd_job_record *first_ended, *last_ended; /* by this event; linked by next (gates.h) */
@@ -89,6 +90,15 @@ void qd_job_told(qd_core *core, qd_job_record *job, const qd_event *progress);
 /* Has a RUNNING job saved and put back into the queue, with its age. One that takes longer than
  * grace_ns (QD_NEVER: any time) is ended as it is. */
 void qd_job_preempt(qd_core *core, qd_job_record *job, int64_t grace_ns, const char *text);
+/* Has a RUNNING job save and go on at once on so many ranks, a size that it may have: no more than
+ * it has in service and nobody else claims. cut: one that takes longer than the grace is ended as
+ * it is, and goes on from what it had saved. */
+void qd_job_resize(qd_core *core, qd_job_record *job, int ranks, bool cut, const char *text);
+
+/* The time is up that something was predicted for: it is predicted anew. Of a job that holds
+ * ranks. */
+void qd_job_predict_end(qd_core *core, qd_job_record *job);
+
 void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text); /* of any job */
 
 /* What the submission of a PENDING job asks for is something else now: it takes its place anew. */
@@ -97,9 +107,9 @@ void qd_job_revised(qd_core *core, qd_job_record *job);
 /* A copy in which that job could be given so many ranks. */
 int qd_core_copy_for(const qd_core *core, int64_t job, int ranks, qd_core **copy);
 
-/* A member, whose rank is no longer held, has ended. drained: the rank goes to nobody. exit_code:
- * with FAILED. */
-void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, bool drained,
+/* A member, whose rank is no longer held, has ended. spoken_for: the rank goes to nobody else,
+ * since it is drained or kept. exit_code: with FAILED. */
+void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, bool spoken_for,
                          qd_outcome outcome, int exit_code, const char *text);
 
 /* One of the ranks it holds will go to nobody once it is free, or will after all. */

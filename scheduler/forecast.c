@@ -16,9 +16,11 @@ typedef struct forecaster {
 
 static void add_running(forecaster *f) {
     f->profile.now_free =
-        f->core->ranks.in_state[QD_RANK_FREE] + f->core->ranks.in_state[QD_RANK_KEPT];
-    for (const qd_job_record *job = f->core->jobs.active.first; job; job = job->next)
+        f->core->ranks.in_state[QD_RANK_FREE] + f->core->ranks.in_state[QD_RANK_CLAIMED];
+    for (const qd_job_record *job = f->core->jobs.active.first; job; job = job->next) {
         qd_profile_add(&f->profile, job->due_ns, job->planned_ranks);
+        qd_profile_add(&f->profile, job->kept_ns, job->kept_ranks);
+    }
 }
 
 /* What ranks those that start before it will get, nobody knows: only the head's is predicted. */
@@ -65,7 +67,7 @@ int qd_forecast_create(const qd_core *core, qd_forecast *out) {
     qd_forecast forecast = {.entries = calloc(pending + 1, sizeof *forecast.entries)};
     forecaster f = {.core = core, .frontier = qd_frontier_create(), .from_ns = core->now_ns};
     qd_profile_init(&f.profile);
-    int rc = qd_profile_reserve(&f.profile, 2 * pending + active);
+    int rc = qd_profile_reserve(&f.profile, 2 * pending + 2 * active);
     if (!rc && (!forecast.entries || !f.frontier))
         rc = qd_error_set(QD_ENOMEM, "no memory to forecast %zu jobs", pending);
     if (!rc) {

@@ -54,8 +54,7 @@ int qd_gates_check(const qd_job_table *jobs, const qd_submission *s) {
 }
 
 static bool has_ended(const qd_job_record *job) {
-    return job->state != QD_STATE_PENDING && job->state != QD_STATE_RUNNING &&
-           job->state != QD_STATE_COMPLETING;
+    return qd_job_has_ended(job->state);
 }
 
 static bool is_met(qd_after kind, const qd_job_record *ended) {

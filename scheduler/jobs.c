@@ -7,10 +7,11 @@
 enum { FIRST_CAPACITY = 16 };
 
 const char *const qd_job_state_names[QD_STATES] = {
-    [QD_STATE_PENDING] = "PENDING",       [QD_STATE_RUNNING] = "RUNNING",
-    [QD_STATE_COMPLETING] = "COMPLETING", [QD_STATE_COMPLETED] = "COMPLETED",
-    [QD_STATE_FAILED] = "FAILED",         [QD_STATE_CANCELLED] = "CANCELLED",
-    [QD_STATE_PREEMPTED] = "PREEMPTED",   [QD_STATE_TIMEOUT] = "TIMEOUT",
+    [QD_STATE_PENDING] = "PENDING",     [QD_STATE_RUNNING] = "RUNNING",
+    [QD_STATE_RESIZING] = "RESIZING",   [QD_STATE_COMPLETING] = "COMPLETING",
+    [QD_STATE_COMPLETED] = "COMPLETED", [QD_STATE_FAILED] = "FAILED",
+    [QD_STATE_CANCELLED] = "CANCELLED", [QD_STATE_PREEMPTED] = "PREEMPTED",
+    [QD_STATE_TIMEOUT] = "TIMEOUT",
 };
 
 #define BIT(state) (1u << (state))
@@ -23,11 +24,22 @@ enum {
 static const unsigned successors[QD_STATES] = {
     [QD_STATE_PENDING] = BIT(QD_STATE_RUNNING) | BIT(QD_STATE_CANCELLED) |
                          BIT(QD_STATE_TIMEOUT), /* its limit was lowered */
-    [QD_STATE_RUNNING] = BIT(QD_STATE_COMPLETING) | ENDS |
+    [QD_STATE_RUNNING] = BIT(QD_STATE_RESIZING) | BIT(QD_STATE_COMPLETING) | ENDS |
                          BIT(QD_STATE_PENDING), /* not launched: back into the queue */
+    [QD_STATE_RESIZING] = BIT(QD_STATE_RUNNING) | BIT(QD_STATE_COMPLETING) |
+                          (ENDS & ~BIT(QD_STATE_PREEMPTED)) | BIT(QD_STATE_TIMEOUT) |
+                          BIT(QD_STATE_PENDING), /* too few are left */
     [QD_STATE_COMPLETING] =
         ENDS | BIT(QD_STATE_TIMEOUT) | BIT(QD_STATE_PENDING), /* back into the queue */
 };
+
+bool qd_job_holds_ranks(qd_job_state state) {
+    return state == QD_STATE_RUNNING || state == QD_STATE_RESIZING || state == QD_STATE_COMPLETING;
+}
+
+bool qd_job_has_ended(qd_job_state state) {
+    return state != QD_STATE_PENDING && !qd_job_holds_ranks(state);
+}
 
 bool qd_job_may_become(qd_job_state from, qd_job_state to) {
     return successors[from] & BIT(to);
@@ -39,6 +51,12 @@ void qd_jobs_fini(qd_job_table *table) {
     free(table->all);
     free(table->spare);
     *table = (qd_job_table){0};
+}
+
+int qd_jobs_room(const qd_submission *submission, int ranks) {
+    bool elastic = submission->ranks_max > submission->ranks_min;
+    int64_t most = submission->ranks_max * (elastic ? INT64_C(2) : 1);
+    return (int)(most < ranks ? most : ranks);
 }
 
 int qd_jobs_reserve(qd_job_table *table, int max_ranks) {
@@ -62,7 +80,7 @@ int qd_jobs_reserve(qd_job_table *table, int max_ranks) {
 static qd_job_list *list_of(qd_job_table *table, qd_job_state state, qd_gate gate) {
     if (state == QD_STATE_PENDING)
         return gate == QD_GATE_OPEN ? &table->pending : &table->blocked;
-    return state == QD_STATE_RUNNING || state == QD_STATE_COMPLETING ? &table->active : NULL;
+    return qd_job_holds_ranks(state) ? &table->active : NULL;
 }
 
 static void link_last(qd_job_list *list, qd_job_record *job) {
@@ -87,6 +105,7 @@ qd_job_record *qd_jobs_add(qd_job_table *table, const qd_submission *submission)
     job->submit = *submission;
     job->submit.ranks_step = submission->ranks_step > 0 ? submission->ranks_step : 1;
     job->limit_ns = submission->limit_ns;
+    job->most_ranks = submission->ranks_max;
     job->state = QD_STATE_PENDING;
     job->due_ns = job->move_ns = QD_NEVER;
     table->all[table->count++] = job;

@@ -47,6 +47,7 @@ typedef struct qd_progress {
     int64_t first_step, first_ns; /* its first word */
     int64_t told_ns;              /* and its newest */
     int64_t step_ns;              /* a step took so long, of this attempt or an earlier one; 0 */
+    int step_ranks;               /* on so many ranks */
 } qd_progress;
 
 /* What policy attained keeps of a job (policy_attained.c). */
@@ -72,17 +73,23 @@ typedef struct qd_job_record {
     uint32_t epoch;                        /* of that attempt */
     qd_gang gang;                          /* of that attempt */
     struct qd_job_record *previous, *next; /* in the list of its state */
-    bool preempted;                        /* told to save and to come back into the queue */
+    bool
+        preempted; /* told to save, and to come back into the queue; or, with resize_to, to go on */
+    int resize_to; /* RESIZING: on so many ranks, or what is left of them; else 0 */
+    int reserved;  /* RESIZING: so many of them it does not have yet; behind the gang in ranks */
+    int most_ranks; /* it may grow up to so many */
+    int resizes;
     int64_t told_ns, grace_ns;   /* when it was told to, and how long it may take for it */
     bool cut_off;                /* its grace was over: it was ended as it was */
     int preemptions, lost_ranks; /* so often; so many while it held them */
     int failed_launches;         /* in a row */
     int claim;                   /* PENDING: > 0, ranks are being freed for it */
     int claim_ranks;             /* so many */
-    int kept;                    /* PENDING: so many ranks, in `ranks`, are kept for it */
+    int claimed;                 /* PENDING: ranks, in `ranks`, that its claim is to, one by one */
     double lost_rank_s;          /* scratch of preemption.c */
     int room;                    /* scratch of preemption_together.c, 0 between its calls */
     bool chosen;                 /* the same */
+    int gives;                   /* likewise */
     bool timed_out;              /* told to save since its limit is reached */
     int64_t limit_ns;            /* the newest; 0: none */
 
@@ -90,10 +97,13 @@ typedef struct qd_job_record {
     qd_tree_node due;     /* in the timetable: of ends while it holds ranks, else of starts */
     int64_t due_ns;       /* predicted end, or planned start; QD_NEVER */
     int64_t planned_end_ns;
-    int planned_ranks;     /* in the profile, at due_ns */
+    int planned_ranks; /* in the profile, at due_ns */
+    int kept_ranks;    /* RESIZING: so many go on, and are free at kept_ns */
+    int64_t kept_ns;
     int64_t start_ns;      /* of the newest attempt */
     int64_t run_ns;        /* predicted for that attempt when it started */
     int64_t run_before_ns; /* run time of earlier attempts */
+    int64_t done_ns;       /* and as long as that would have taken on the least ranks */
     int64_t pending_ns;    /* since when it has been PENDING, this time */
     int64_t waited_ns;     /* in earlier times */
     qd_tree_node move;     /* in the core's moves while PENDING, else its alarms */
@@ -118,7 +128,7 @@ typedef struct qd_job_record {
     double charged_rank_s;   /* for its newest attempt; shares.h */
     qd_progress progress;
     qd_attained attained; /* policy_attained.c */
-    int ranks[];          /* [gang.size], in its order; room for the most it can ever hold */
+    int ranks[];          /* [gang.size], in its order; room: qd_jobs_room */
 } qd_job_record;
 
 typedef struct qd_job_list {
@@ -132,12 +142,16 @@ typedef struct qd_job_table {
     int count, capacity;
     qd_job_list pending;  /* in the queue */
     qd_job_list blocked;  /* pending, but kept out of the queue by a gate */
-    qd_job_list active;   /* RUNNING and COMPLETING, in order of their starts */
+    qd_job_list active;   /* that hold ranks, in order of their starts */
     qd_job_record *spare; /* reserved for the next submission */
 } qd_job_table;
 
 /* A table of zeros is empty. */
 void qd_jobs_fini(qd_job_table *table);
+
+/* Ranks that a record of such a job must have room for, of so many in all: those it has, and those
+ * it gets beside them when it is resized (some of its own may be drained). */
+int qd_jobs_room(const qd_submission *submission, int ranks);
 
 /* Makes room for one more job of a gang of at most max_ranks, so that the next qd_jobs_add cannot
  * fail. QD_ENOMEM, nothing changed that can be seen. */

@@ -10,8 +10,8 @@
 
 /* "QDRJ"; and the version of the tables below. */
 #define APPLICATION_ID "1363432010"
-#define FORMAT "5"
-enum { application_id = 0x5144524a, format = 5 };
+#define FORMAT "6"
+enum { application_id = 0x5144524a, format = 6 };
 
 static const double busy_deadline_s = 5;
 enum { BUSY_SLEEP_US = 10000 };

@@ -9,12 +9,14 @@
 #include "runtime/error.h"
 #include "runtime/text.h"
 #include "scheduler/core_internal.h"
+#include "scheduler/elastic.h"
 #include "scheduler/gates.h"
 #include "scheduler/placement.h"
 #include "scheduler/prediction.h"
 #include "scheduler/preemption.h"
 #include "scheduler/progress.h"
 #include "scheduler/reason.h"
+#include "scheduler/resize.h"
 #include "scheduler/together.h"
 
 enum { MOST_FAILED_LAUNCHES = 3 }; /* in a row, after each of which it is tried again */
@@ -132,9 +134,19 @@ static void change_state(qd_core *core, qd_job_record *job, qd_job_state state) 
         qd_limits_note_start(core, job);
     if (state == QD_STATE_PENDING)
         enter_gate_or_queue(core, job);
-    else if (state != QD_STATE_RUNNING && state != QD_STATE_COMPLETING)
+    else if (qd_job_has_ended(state))
         qd_gates_note_end(core, job);
     announce(core, job);
+}
+
+static void act_on(qd_core *core, const qd_job_record *job, qd_action_kind kind, int count) {
+    qd_actions_add(&core->actions, &(qd_action){.kind = kind,
+                                                .job = job->job,
+                                                .attempt = job->attempt,
+                                                .epoch = job->epoch,
+                                                .ranks = core->members,
+                                                .rank_count = count,
+                                                .reason = job->reason});
 }
 
 /* Tells the members that have not ended. */
@@ -143,13 +155,7 @@ static void order(qd_core *core, const qd_job_record *job, qd_action_kind kind) 
     for (int i = 0; i < job->gang.size; i++)
         if (qd_ranks_held_by(&core->ranks, job->ranks[i], job->job, job->attempt))
             core->members[count++] = job->ranks[i];
-    qd_actions_add(&core->actions, &(qd_action){.kind = kind,
-                                                .job = job->job,
-                                                .attempt = job->attempt,
-                                                .epoch = job->epoch,
-                                                .ranks = core->members,
-                                                .rank_count = count,
-                                                .reason = job->reason});
+    act_on(core, job, kind, count);
 }
 
 /* Live members are told once, however often a reason for it turns up. */
@@ -242,18 +248,18 @@ static void settle(qd_core *core, const qd_job_record *job) {
                   used_rank_s - job->charged_rank_s);
 }
 
-void qd_job_start(qd_core *core, qd_job_record *job, int ranks, const char *why) {
+/* On job->ranks. */
+static void begin_attempt(qd_core *core, qd_job_record *job, int ranks, const char *why) {
     job->attempt++;
     job->epoch = ++core->epoch;
     job->gang = (qd_gang){.size = ranks, .live = ranks};
-    qd_placement_choose(&core->ranks, &job->submit.demand, ranks, job->ranks);
     for (int i = 0; i < ranks; i++)
         qd_ranks_hold(&core->ranks, job->ranks[i], job->job, job->attempt);
     set_reason(job, "runs on %d rank%s", ranks, qd_plural(ranks));
     change_state(core, job, QD_STATE_RUNNING);
     job->start_ns = core->now_ns;
     qd_progress_begin(job, core->now_ns);
-    job->run_ns = job->entry.run_ns;
+    job->run_ns = qd_predicted_run_on_ns(job, ranks);
     charge(core, job);
     qd_timetable_started(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
     qd_moves_set(&core->alarms, job, qd_limit_end_ns(job));
@@ -266,12 +272,33 @@ void qd_job_start(qd_core *core, qd_job_record *job, int ranks, const char *why)
                                                 .reason = why});
 }
 
+void qd_job_start(qd_core *core, qd_job_record *job, int ranks, const char *why) {
+    int wide = qd_elastic_start_ranks(core, job, ranks);
+    if (wide > ranks)
+        qd_limits_take(core, job, wide - ranks);
+    ranks = wide;
+    qd_placement_choose(&core->ranks, &job->submit.demand, ranks, job->ranks);
+    begin_attempt(core, job, ranks, why);
+}
+
+/* It will end, as its members have been told already, and not go on. */
+static void cancel_resize(qd_core *core, qd_job_record *job) {
+    if (job->resize_to == 0)
+        return;
+    qd_resize_give_up(core, job);
+    change_state(core, job, QD_STATE_COMPLETING);
+}
+
 void qd_job_stop(qd_core *core, qd_job_record *job, const char *text) {
     const char *why = text[0] ? text : "the cluster is drained";
     if (job->state == QD_STATE_PENDING) {
         set_reason(job, "%s", why);
         change_state(core, job, QD_STATE_CANCELLED);
         return;
+    }
+    if (job->resize_to > 0) {
+        set_reason(job, "%s", why);
+        cancel_resize(core, job);
     }
     if (job->gang.stopped || job->gang.aborted)
         return;
@@ -334,10 +361,19 @@ void qd_job_revised(qd_core *core, qd_job_record *job) {
     take_place(core, job);
 }
 
+void qd_job_predict_end(qd_core *core, qd_job_record *job) {
+    qd_timetable_moved(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
+    if (job->resize_to > 0) {
+        int64_t run_ns = qd_predicted_rest_ns(job, job->resize_to, job->told_ns);
+        qd_timetable_keep(&core->timetable, job, job->kept_ranks,
+                          qd_time_after(job->due_ns, run_ns));
+    }
+}
+
 /* Of a job that holds ranks. */
 static void predict_anew(qd_core *core, qd_job_record *job) {
     job->run_ns = qd_predicted_attempt_ns(job);
-    qd_timetable_moved(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
+    qd_job_predict_end(core, job);
 }
 
 void qd_job_told(qd_core *core, qd_job_record *job, const qd_event *progress) {
@@ -370,7 +406,24 @@ void qd_job_preempt(qd_core *core, qd_job_record *job, int64_t grace_ns, const c
     qd_job_stop(core, job, text);
     qd_moves_set(&core->alarms, job, qd_time_after(core->now_ns, grace_ns));
     if (grace_ns != QD_NEVER)
-        qd_timetable_moved(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
+        qd_job_predict_end(core, job);
+}
+
+void qd_job_resize(qd_core *core, qd_job_record *job, int ranks, bool cut, const char *text) {
+    job->preempted = job->gang.stopped = true;
+    job->told_ns = core->now_ns;
+    job->grace_ns = qd_preemption_grace_ns(core);
+    bool shrinks = ranks < job->gang.size;
+    qd_resize_keep(core, job, ranks);
+    core->saving_ranks += job->planned_ranks;
+    set_reason(job, "%s to %d rank%s%s%s", shrinks ? "shrinks" : "grows", ranks, qd_plural(ranks),
+               text[0] ? ": " : "", text);
+    change_state(core, job, QD_STATE_RESIZING);
+    act_on(core, job, QD_ACTION_RESIZE, qd_resize_kept(core, job, core->members));
+    order(core, job, QD_ACTION_STOP);
+    int64_t until_ns = qd_time_after(core->now_ns, job->grace_ns);
+    qd_moves_set(&core->alarms, job, cut ? until_ns : QD_NEVER);
+    qd_job_predict_end(core, job);
 }
 
 void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text) {
@@ -384,6 +437,7 @@ void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text) {
         return;
     }
     job->gang.called_off = true;
+    cancel_resize(core, job);
     if (job->state == QD_STATE_RUNNING)
         change_state(core, job, QD_STATE_COMPLETING);
     abort_members(core, job);
@@ -427,13 +481,30 @@ static bool reached_limit(const qd_job_record *job) {
     return job->timed_out || (job->preempted && used_up(job));
 }
 
+/* On the ranks that were kept for it. False: they are too few. */
+static bool go_on(qd_core *core, qd_job_record *job) {
+    int ranks = qd_resize_take(core, job);
+    if (ranks == 0)
+        return false;
+    if (core->policy->resizes)
+        core->policy->resizes(core, job);
+    qd_limits_resize(core, job, ranks);
+    job->preempted = job->cut_off = false;
+    job->resizes++;
+    begin_attempt(core, job, ranks, "goes on, on other ranks");
+    return true;
+}
+
 static void end_job(qd_core *core, qd_job_record *job) {
     qd_job_state state = qd_gang_verdict(&job->gang);
     if (job->cut_off && state == QD_STATE_CANCELLED && !job->gang.called_off)
         state = QD_STATE_PREEMPTED;
     qd_timetable_ended(&core->timetable, job);
     settle(core, job);
-    job->run_before_ns += core->now_ns - job->start_ns;
+    int64_t run_ns = core->now_ns - job->start_ns;
+    job->run_before_ns += run_ns;
+    if (run_ns > 0)
+        job->done_ns += qd_time_on_ranks(run_ns, job->gang.size, job->submit.ranks_min);
     qd_progress_end(job, state == QD_STATE_PREEMPTED && !job->cut_off);
     qd_moves_set(&core->alarms, job, QD_NEVER);
     if (state == QD_STATE_PREEMPTED && reached_limit(job)) {
@@ -441,6 +512,9 @@ static void end_job(qd_core *core, qd_job_record *job) {
         state = QD_STATE_TIMEOUT;
     }
     bool returns = comes_back(core, job, state);
+    if (returns && state == QD_STATE_PREEMPTED && job->resize_to > 0 && go_on(core, job))
+        return;
+    qd_resize_give_up(core, job);
     if (returns) {
         const char *how = state == QD_STATE_FAILED ? "not launched"
                           : job->cut_off           ? "cut off"
@@ -471,10 +545,10 @@ void qd_job_rank_drained(qd_core *core, qd_job_record *job, bool drained) {
         core->saving_ranks += change;
 }
 
-void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, bool drained,
+void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, bool spoken_for,
                          qd_outcome outcome, int exit_code, const char *text) {
     qd_gang_member_ended(&job->gang, outcome);
-    if (!drained) {
+    if (!spoken_for) {
         qd_timetable_rank_left(&core->timetable, job, core->now_ns);
         core->saving_ranks -= job->preempted;
     }
@@ -483,7 +557,9 @@ void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, bool drain
         end_job(core, job);
         return;
     }
-    bool broken = outcome == QD_OUTCOME_FAILED || outcome == QD_OUTCOME_ABORTED;
+    bool broken = outcome == QD_OUTCOME_FAILED || (outcome == QD_OUTCOME_ABORTED && !job->cut_off);
+    if (broken)
+        cancel_resize(core, job);
     if (job->state == QD_STATE_RUNNING) {
         if (!broken)
             set_reason(job, "%d of %d members ended", job->gang.size - job->gang.live,

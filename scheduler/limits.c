@@ -116,7 +116,10 @@ void qd_limits_note_gate(qd_core *core, qd_job_record *job) {
         return;
     qd_account_use *use = account_of(core, job);
     if (job->gate == QD_GATE_OPEN) {
+        bool had_more = job->counted_ranks > job->submit.ranks_min;
         count(core, job);
+        if (had_more)
+            let_in(core, use);
         return;
     }
     bool had_place = job->account_place != QD_ACCOUNT_NONE || job->counted_ranks > 0;
@@ -168,6 +171,20 @@ bool qd_limits_take(qd_core *core, qd_job_record *job, int more_ranks) {
         return false;
     set_ranks(core, job, job->counted_ranks + more_ranks);
     return true;
+}
+
+int64_t qd_limits_room(const qd_core *core, const qd_job_record *job) {
+    int64_t most = core->scheduling.account_ranks;
+    if (!core->accounts || most == 0)
+        return INT64_MAX;
+    return most > account_of(core, job)->ranks ? most - account_of(core, job)->ranks : 0;
+}
+
+void qd_limits_resize(qd_core *core, qd_job_record *job, int ranks) {
+    if (!core->accounts || ranks == job->counted_ranks)
+        return;
+    set_ranks(core, job, ranks);
+    let_in(core, account_of(core, job));
 }
 
 void qd_limits_note_start(qd_core *core, qd_job_record *job) {

@@ -40,6 +40,12 @@ void qd_limits_note_gate(qd_core *core, qd_job_record *job);
 /* Gives a job that is about to start more than its least ranks, as far as its account may. */
 bool qd_limits_take(qd_core *core, qd_job_record *job, int more_ranks);
 
+/* So many ranks more its account may hold, beyond what it counts there. */
+int64_t qd_limits_room(const qd_core *core, const qd_job_record *job);
+
+/* It goes on, on so many ranks; others are let in for those that it gave back. */
+void qd_limits_resize(qd_core *core, qd_job_record *job, int ranks);
+
 /* It runs now; has ended; and others are let in for one that has. */
 void qd_limits_note_start(qd_core *core, qd_job_record *job);
 void qd_limits_note_end(qd_core *core, qd_job_record *job);

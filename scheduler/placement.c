@@ -124,54 +124,112 @@ static int first_position(qd_places *places, const qd_island *island) {
     return first >= 0 ? first : island->first;
 }
 
-typedef struct emission {
-    choice *c;
-    int *chosen, count;
-} emission;
-
-static void emit(emission *e, int piece, int ranks) {
-    qd_places *places = e->c->places;
-    qd_island *island = &places->islands[e->c->pieces[piece]];
-    for (; ranks > 0; ranks--, island->taken--) {
-        int position = qd_free_ranks_next(&places->free, island->next);
-        island->next = position + 1;
-        e->chosen[e->count++] = places->rank_at[position];
-    }
-}
-
-/* First the groups that lie in one island, then those on one host, then the rest. */
-static void emit_all(emission *e) {
-    const choice *c = e->c;
-    const qd_island *islands = c->places->islands;
-    for (int i = 0; i < c->piece_count; i++)
-        emit(e, i, islands[c->pieces[i]].taken - islands[c->pieces[i]].taken % c->unit);
-    for (int i = 0, end; i < c->piece_count; i = end) {
-        int left = 0;
-        for (end = i;
-             end < c->piece_count && islands[c->pieces[end]].host == islands[c->pieces[i]].host;
-             end++)
-            left += islands[c->pieces[end]].taken;
-        left -= left % c->unit;
-        for (int k = i; k < end && left > 0; k++) {
-            int taken = islands[c->pieces[k]].taken, part = taken < left ? taken : left;
-            emit(e, k, part);
-            left -= part;
+/* In the order of the row. */
+static void emit(const choice *c, int *chosen) {
+    qd_places *places = c->places;
+    int count = 0;
+    for (int i = 0; i < c->piece_count; i++) {
+        qd_island *island = &places->islands[c->pieces[i]];
+        for (int at = first_position(places, island); island->taken > 0; island->taken--, at++) {
+            at = qd_free_ranks_next(&places->free, at);
+            chosen[count++] = places->rank_at[at];
         }
     }
-    for (int i = 0; i < c->piece_count; i++)
-        emit(e, i, islands[c->pieces[i]].taken);
 }
 
-void qd_placement_choose(qd_rank_table *table, const qd_demand *demand, int count, int *chosen) {
+/* ---- the order of a gang ---- */
+
+typedef struct order {
+    const qd_places *places;
+    int *left, left_count; /* positions, ascending */
+    int *ranks, count;     /* those that have their place */
+    int unit;
+} order;
+
+static int spot_at(const qd_places *places, int position, bool island) {
+    int number = places->island_of[position];
+    return island ? number : places->islands[number].host;
+}
+
+/* Of each island, or else host, whole groups of those that are left. */
+static void put_groups(order *o, bool island) {
+    int still = 0;
+    for (int i = 0, end; i < o->left_count; i = end) {
+        int spot = spot_at(o->places, o->left[i], island);
+        for (end = i; end < o->left_count && spot_at(o->places, o->left[end], island) == spot;)
+            end++;
+        int whole = (end - i) / o->unit * o->unit;
+        for (int k = i; k < end; k++)
+            if (k < i + whole)
+                o->ranks[o->count++] = o->places->rank_at[o->left[k]];
+            else
+                o->left[still++] = o->left[k];
+    }
+    o->left_count = still;
+}
+
+void qd_placement_arrange(qd_rank_table *table, const qd_demand *demand, int count, int *ranks) {
+    const qd_places *places = &table->places;
+    order o = {.places = places,
+               .left = places->pieces,
+               .left_count = count,
+               .ranks = ranks,
+               .unit = demand->peers > 1 ? demand->peers : 1};
+    for (int i = 0; i < count; i++)
+        o.left[i] = places->position[ranks[i]];
+    qsort(o.left, (size_t)count, sizeof *o.left, compare_numbers);
+    put_groups(&o, true);
+    put_groups(&o, false);
+    for (int i = 0; i < o.left_count; i++)
+        ranks[o.count++] = places->rank_at[o.left[i]];
+}
+
+/* ---- what is asked from outside ---- */
+
+static bool is_beside(const qd_demand *demand, const qd_island *a, const qd_island *b) {
+    if (demand->within == QD_WITHIN_ISLAND)
+        return a == b;
+    return demand->within != QD_WITHIN_HOST || a->host == b->host;
+}
+
+static const qd_island *island_of(const qd_places *places, int rank) {
+    return &places->islands[places->island_of[places->position[rank]]];
+}
+
+int qd_placement_beside(const qd_rank_table *table, const qd_demand *demand, int member) {
+    const qd_places *places = &table->places;
+    const qd_island *its = island_of(places, member);
+    int count = 0;
+    for (int i = 0; i < places->island_count; i++) {
+        const qd_island *island = &places->islands[i];
+        if (is_beside(demand, island, its) && island->memory_bytes >= demand->memory_bytes)
+            count += island->free;
+    }
+    return count;
+}
+
+static void choose(qd_rank_table *table, const qd_demand *demand, const qd_island *beside,
+                   int count, int *chosen) {
     qd_places *places = &table->places;
     choice c = {
         .places = places, .pieces = places->pieces, .unit = demand->peers > 1 ? demand->peers : 1};
     qd_places_look(places, demand->memory_bytes);
-    take_all(&c, count);
+    if (beside && demand->within == QD_WITHIN_ISLAND)
+        take(&c, beside->of_all.number, count);
+    else if (beside && demand->within == QD_WITHIN_HOST)
+        take_of_host(&c, beside->host, count);
+    else
+        take_all(&c, count);
     qsort(c.pieces, (size_t)c.piece_count, sizeof *c.pieces, compare_numbers);
-    for (int i = 0; i < c.piece_count; i++) {
-        qd_island *island = &places->islands[c.pieces[i]];
-        island->next = first_position(places, island);
-    }
-    emit_all(&(emission){.c = &c, .chosen = chosen});
+    emit(&c, chosen);
+    qd_placement_arrange(table, demand, count, chosen);
+}
+
+void qd_placement_choose(qd_rank_table *table, const qd_demand *demand, int count, int *chosen) {
+    choose(table, demand, NULL, count, chosen);
+}
+
+void qd_placement_choose_beside(qd_rank_table *table, const qd_demand *demand, int member,
+                                int count, int *chosen) {
+    choose(table, demand, island_of(&table->places, member), count, chosen);
 }

@@ -29,4 +29,14 @@ int qd_placement_most(const qd_rank_table *table, const qd_demand *demand, qd_me
  */
 void qd_placement_choose(qd_rank_table *table, const qd_demand *demand, int count, int *chosen);
 
+/* The free ranks that a gang with that member can have besides as demanded. O(islands). */
+int qd_placement_beside(const qd_rank_table *table, const qd_demand *demand, int member);
+
+/* qd_placement_choose for such a gang: of those. */
+void qd_placement_choose_beside(qd_rank_table *table, const qd_demand *demand, int member,
+                                int count, int *chosen);
+
+/* Puts the ranks of a gang into the order that qd_placement_choose says. O(count log count). */
+void qd_placement_arrange(qd_rank_table *table, const qd_demand *demand, int count, int *ranks);
+
 #endif

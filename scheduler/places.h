@@ -33,8 +33,7 @@ typedef struct qd_island {
     int64_t memory_bytes;
     int free, in_service, alive; /* ranks that are; of any memory */
     bool changed;                /* free, since the last look */
-    /* Scratch of placement.c: ranks that are taken, 0 between its calls, and where they begin. */
-    int taken, next;
+    int taken;                   /* scratch of placement.c: ranks; 0 between its calls */
 } qd_island;
 
 typedef struct qd_host {

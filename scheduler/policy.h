@@ -36,6 +36,9 @@ typedef struct qd_policy {
     void (*enters)(qd_core *core, qd_job_record *job);
     void (*leaves)(qd_core *core, qd_job_record *job);
 
+    /* A job that runs goes on, on other ranks: just before that. NULL: nothing to note. */
+    void (*resizes)(qd_core *core, qd_job_record *job);
+
     /* The predicted run time of a job in the queue is another one now; it takes its place anew
      * after this. NULL: nothing to note. */
     void (*revised)(qd_core *core, qd_job_record *job);

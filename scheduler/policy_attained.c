@@ -96,6 +96,10 @@ static void leaves(qd_core *core, qd_job_record *job) {
     job->attained.claims = false;
 }
 
+static void resizes(qd_core *core, qd_job_record *job) {
+    count(&job->attained, core->now_ns, job->gang.size);
+}
+
 static void promote(qd_core *core) {
     while (qd_moves_first_ns(&core->moves) <= core->now_ns) {
         qd_job_record *job = qd_moves_first(&core->moves);
@@ -269,6 +273,7 @@ const qd_policy qd_policy_attained = {
     .key = key,
     .enters = enters,
     .leaves = leaves,
+    .resizes = resizes,
     .decide = decide,
     .passing = QD_PASSING_BLIND,
     .wake_ns = wake_ns,

@@ -143,7 +143,7 @@ static void decide(qd_core *core) {
             break;
         }
         core->timetable.profile.now_free -= head->ranks;
-        qd_give_back_kept(core, job); /* the placement may choose them */
+        qd_give_back_claimed(core, job); /* the placement may choose them */
         qd_job_start(core, job, head->ranks, job->claim ? "room was made for it" : "its turn");
     }
     qd_backfill(core, head, qd_unclaimed_ranks(core));

@@ -9,8 +9,11 @@
 
 #include "scheduler/jobs.h"
 
-/* Run time of a fresh attempt on the least ranks, what was done before subtracted; QD_NEVER: nobody
- * knows. > 0. */
+/* Run time of a fresh attempt on so many ranks, what was done before subtracted; QD_NEVER: nobody
+ * knows. > 0. Time is taken to be inverse to ranks. */
+int64_t qd_predicted_run_on_ns(const qd_job_record *job, int ranks);
+
+/* The same on the least ranks. */
 int64_t qd_predicted_run_ns(const qd_job_record *job);
 
 /* Run time of the newest attempt, of a job that holds ranks, from its start on. */
@@ -23,6 +26,13 @@ int64_t qd_predicted_attempt_ns(const qd_job_record *job);
  * error stays within half of the time that has been run.
  */
 int64_t qd_predicted_end_ns(int64_t start_ns, int64_t run_ns, int64_t now_ns);
+
+/* run_ns (or QD_NEVER) as measured on so many ranks, on others; > 0. */
+int64_t qd_time_on_ranks(int64_t run_ns, int64_t measured_on, int64_t ranks);
+
+/* What is left at now_ns of an attempt that is stopped there, on other ranks; QD_NEVER: nobody
+ * knows. */
+int64_t qd_predicted_rest_ns(const qd_job_record *job, int ranks, int64_t now_ns);
 
 /* The same for a job that holds ranks; no later than its limit while that lies ahead, and
  * of one that makes room, the end of its grace. */

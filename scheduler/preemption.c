@@ -7,25 +7,26 @@
 #include "scheduler/core_internal.h"
 #include "scheduler/preemption_together.h"
 #include "scheduler/progress.h"
+#include "scheduler/resize.h"
 #include "scheduler/together.h"
 
 enum { MOST_CLAIMS = 1023, KEY_SHIFT = 41 }; /* steps beyond the offsets of lanes (queue.h) */
 
 static bool is_on(const qd_core *core) {
-    return core->policy->by_class && core->scheduling.preempt_by == QD_PREEMPT_CLASS;
+    return core->policy->by_class && core->scheduling.preempt_by != QD_PREEMPT_NONE;
 }
 
 /* ---- claims ---- */
 
 /* Those that are being saved, too. */
 static int64_t ranks_without_claim(const qd_core *core) {
-    int64_t free = core->ranks.in_state[QD_RANK_FREE] + core->ranks.in_state[QD_RANK_KEPT];
+    int64_t free = core->ranks.in_state[QD_RANK_FREE] + core->ranks.in_state[QD_RANK_CLAIMED];
     return free + core->saving_ranks - core->claimed_ranks;
 }
 
 bool qd_claim_is_met(const qd_core *core, const qd_job_record *job) {
-    return job->kept > 0 ? qd_kept_are_free(core, job)
-                         : job->claim_ranks <= core->ranks.in_state[QD_RANK_FREE];
+    return job->claimed > 0 ? qd_claimed_are_free(core, job)
+                            : job->claim_ranks <= core->ranks.in_state[QD_RANK_FREE];
 }
 
 int64_t qd_unclaimed_ranks(const qd_core *core) {
@@ -39,7 +40,7 @@ int64_t qd_claim_key(const qd_job_record *job) {
     return -(INT64_C(1) << 61) + (place << KEY_SHIFT);
 }
 
-static int64_t grace_ns(const qd_core *core) {
+int64_t qd_preemption_grace_ns(const qd_core *core) {
     return llround(core->scheduling.save_grace_s * 1e9);
 }
 
@@ -50,7 +51,7 @@ static void take_claim(qd_core *core, qd_job_record *job, int ranks) {
 }
 
 static void drop_claim(qd_core *core, qd_job_record *job) {
-    qd_give_back_kept(core, job);
+    qd_give_back_claimed(core, job);
     core->claimed_ranks -= job->claim_ranks;
     job->claim = job->claim_ranks = 0;
     if (core->claimed_ranks == 0)
@@ -59,7 +60,8 @@ static void drop_claim(qd_core *core, qd_job_record *job) {
 
 static void claim(qd_core *core, qd_job_record *job) {
     take_claim(core, job, job->entry.ranks);
-    qd_timetable_plan(&core->timetable, job, qd_time_after(core->now_ns, grace_ns(core)));
+    qd_timetable_plan(&core->timetable, job,
+                      qd_time_after(core->now_ns, qd_preemption_grace_ns(core)));
     qd_job_requeue(core, job);
 }
 
@@ -78,8 +80,8 @@ void qd_preemption_forget(qd_core *core, qd_job_record *job) {
     drop_claim(core, job);
     /* Those that save in vain. */
     for (qd_job_record *other = core->jobs.active.first; other; other = other->next)
-        if (other->preempted && other->claim == 0 && !qd_is_choosy(other) &&
-            other->submit.ranks_min <= ranks_without_claim(core))
+        if (other->preempted && other->resize_to == 0 && other->claim == 0 &&
+            !qd_is_choosy(other) && other->submit.ranks_min <= ranks_without_claim(core))
             take_claim(core, other, other->submit.ranks_min);
 }
 
@@ -110,7 +112,7 @@ static int find_claims(const qd_core *core, qd_job_record **jobs) {
 static void drop_broken_claims(qd_core *core) {
     int n = core->claims > 0 ? find_claims(core, core->running) : 0;
     for (int i = 0; i < n; i++)
-        if (!qd_kept_are_whole(core, core->running[i]))
+        if (!qd_claimed_are_whole(core, core->running[i]))
             give_up(core, core->running[i]);
 }
 
@@ -134,8 +136,16 @@ static int64_t ready_ns(const qd_core *core, const qd_job_record *job) {
     return qd_time_after(job->start_ns, least_ns > 0 ? least_ns : 1);
 }
 
+/* Ranks that a running job can give and still go on. */
+static int surplus_of(const qd_job_record *job) {
+    int surplus = job->planned_ranks - job->submit.ranks_min;
+    return job->claim == 0 && surplus > 0 ? surplus : 0;
+}
+
+/* What is to be had of it beyond its surplus, which is taken anyway. */
 static int64_t ranks_of(const qd_job_record *candidate) {
-    return candidate->claim > 0 ? candidate->claim_ranks : candidate->planned_ranks;
+    return candidate->claim > 0 ? candidate->claim_ranks
+                                : candidate->planned_ranks - surplus_of(candidate);
 }
 
 /* Claims first: nothing is lost with them. */
@@ -152,31 +162,53 @@ static int compare(const void *a, const void *b) {
     return (y->job > x->job) - (y->job < x->job);
 }
 
+static bool may_ever_be_told(const qd_job_record *other) {
+    return other->state == QD_STATE_RUNNING && !other->submit.keeps_ranks;
+}
+
+static bool may_be_told(const qd_core *core, const qd_job_record *other) {
+    return may_ever_be_told(other) && ready_ns(core, other) <= core->now_ns;
+}
+
 bool qd_preemption_may_ask(const qd_core *core, const qd_job_record *job,
                            const qd_job_record *other) {
-    return is_on(core) && other->state == QD_STATE_RUNNING && !other->submit.keeps_ranks &&
-           other->submit.importance < job->submit.importance;
+    return is_on(core) && core->scheduling.preempt_by == QD_PREEMPT_CLASS &&
+           may_ever_be_told(other) && other->submit.importance < job->submit.importance;
 }
 
 bool qd_preemption_may_make_room(const qd_core *core, const qd_job_record *job,
                                  const qd_job_record *other) {
-    return qd_preemption_may_ask(core, job, other) && ready_ns(core, other) <= core->now_ns;
+    return qd_preemption_may_ask(core, job, other) && may_be_told(core, other);
 }
 
-/* All that could, the cheapest first; returns how many. */
-static int find_candidates(qd_core *core, const qd_job_record *job) {
+/* Some of its ranks, which are a loan: to its equals, too. */
+static bool may_shrink(const qd_core *core, const qd_job_record *job, const qd_job_record *other) {
+    return other->submit.importance <= job->submit.importance && surplus_of(other) > 0 &&
+           may_be_told(core, other);
+}
+
+static int add_running(qd_core *core, const qd_job_record *job, int n,
+                       bool (*may)(const qd_core *core, const qd_job_record *job,
+                                   const qd_job_record *other)) {
+    for (qd_job_record *other = core->jobs.active.first; other; other = other->next) {
+        if (!may(core, job, other))
+            continue;
+        other->lost_rank_s = qd_progress_unsaved_rank_s(other, core->now_ns);
+        other->gives = 0;
+        core->running[n++] = other;
+    }
+    qsort(core->running, (size_t)n, sizeof *core->running, compare);
+    return n;
+}
+
+/* Claims of lower classes. */
+static int find_lower_claims(qd_core *core, const qd_job_record *job) {
     int n = 0;
     for (int i = 0, claims = find_claims(core, core->running); i < claims; i++) {
         qd_job_record *other = core->running[i];
         if (other->submit.importance >= job->submit.importance)
             continue;
         other->lost_rank_s = 0;
-        core->running[n++] = other;
-    }
-    for (qd_job_record *other = core->jobs.active.first; other; other = other->next) {
-        if (!qd_preemption_may_make_room(core, job, other))
-            continue;
-        other->lost_rank_s = qd_progress_unsaved_rank_s(other, core->now_ns);
         core->running[n++] = other;
     }
     qsort(core->running, (size_t)n, sizeof *core->running, compare);
@@ -222,14 +254,14 @@ static int prefer_one(qd_job_record **candidates, int from, int to, int n, int64
     return to;
 }
 
-/* Of n candidates, those that make so many ranks free, in front; returns how many, 0: too few. */
+/* Of n candidates, those that make so many ranks free, in front; returns how many, -1: too few. */
 static int choose(qd_job_record **candidates, int n, int64_t ranks) {
     int claims = 0, count = 0;
     while (claims < n && candidates[claims]->claim > 0)
         claims++;
     for (int64_t sum = 0; sum < ranks; count++) {
         if (count == n)
-            return 0;
+            return -1;
         sum += ranks_of(candidates[count]);
     }
     if (count > claims)
@@ -237,12 +269,99 @@ static int choose(qd_job_record **candidates, int n, int64_t ranks) {
     return let_off(candidates, count, sum_of(candidates, 0, count) - ranks);
 }
 
+static int64_t all_surplus(qd_core *core, const qd_job_record *job) {
+    int64_t ranks = 0;
+    for (int i = 0, n = add_running(core, job, 0, may_shrink); i < n; i++)
+        ranks += surplus_of(core->running[i]);
+    return ranks;
+}
+
+/* Claims and whole gangs, as few as will do beside all that others can spare: into running; returns
+ * how many, -1: too few. */
+static int choose_whole(qd_core *core, const qd_job_record *job, int64_t missing) {
+    int64_t surplus = all_surplus(core, job);
+    int claims = find_lower_claims(core, job);
+    int64_t claimed = sum_of(core->running, 0, claims);
+    if (missing - surplus <= claimed)
+        return choose(core->running, claims, missing < claimed ? missing : claimed);
+    return choose(core->running, add_running(core, job, claims, qd_preemption_may_make_room),
+                  missing - surplus);
+}
+
+/* It gives as much as it can of what is missing: whole steps. */
+static void take_surplus(qd_job_record *job, int64_t missing) {
+    int left = qd_resize_widest(job, job->planned_ranks - missing);
+    job->gives = job->planned_ranks - (left > 0 ? left : job->submit.ranks_min);
+}
+
+/* The dearest first. */
+static void let_off_surplus(qd_job_record **candidates, int n, int64_t excess) {
+    for (int i = n - 1; i >= 0 && excess > 0; i--) {
+        int step = candidates[i]->submit.ranks_step, most = candidates[i]->gives;
+        int64_t less = excess - excess % step;
+        less = less < most ? less : most;
+        candidates[i]->gives -= (int)less;
+        excess -= less;
+    }
+}
+
+/* Behind count chosen ones, those that give of their surplus what is still missing; returns how
+ * many there are then. */
+static int choose_surplus(qd_core *core, const qd_job_record *job, int count, int64_t missing) {
+    qd_job_record **candidates = core->running + core->ranks.count;
+    int n = 0;
+    for (qd_job_record *other = core->jobs.active.first; other; other = other->next) {
+        if (other->gives > 0 || !may_shrink(core, job, other))
+            continue;
+        other->lost_rank_s = qd_progress_unsaved_rank_s(other, core->now_ns);
+        candidates[n++] = other;
+    }
+    qsort(candidates, (size_t)n, sizeof *candidates, compare);
+    int used = 0;
+    for (; used < n && missing > 0; used++) {
+        take_surplus(candidates[used], missing);
+        missing -= candidates[used]->gives;
+    }
+    let_off_surplus(candidates, used, -missing);
+    for (int i = 0; i < used; i++)
+        if (candidates[i]->gives > 0)
+            core->running[count++] = candidates[i];
+    return count;
+}
+
+/* Who makes room, in running, each with what it gives; returns how many, 0: it is not enough. */
+static int choose_all(qd_core *core, const qd_job_record *job, int64_t missing) {
+    for (qd_job_record *other = core->jobs.active.first; other; other = other->next)
+        other->gives = 0;
+    int count = choose_whole(core, job, missing);
+    if (count < 0)
+        return 0;
+    for (int i = 0; i < count; i++) {
+        qd_job_record *other = core->running[i];
+        other->gives = other->claim > 0 ? other->claim_ranks : other->planned_ranks;
+        missing -= other->gives;
+    }
+    return missing > 0 ? choose_surplus(core, job, count, missing) : count;
+}
+
+static void tell(qd_core *core, qd_job_record *job, const char *text) {
+    if (job->claim > 0) {
+        give_up(core, job);
+    } else if (job->gives == job->planned_ranks) {
+        qd_job_preempt(core, job, qd_preemption_grace_ns(core), text);
+    } else {
+        job->preemptions++;
+        qd_job_resize(core, job, job->planned_ranks - job->gives, true, text);
+    }
+}
+
 /* When the next of those that are too young yet may be told. */
 static void note_next_room(qd_core *core, const qd_job_record *job) {
     for (const qd_job_record *other = core->jobs.active.first; other; other = other->next) {
         int64_t ready = ready_ns(core, other);
+        int lead = job->submit.importance - other->submit.importance;
         if (other->state == QD_STATE_RUNNING && !other->submit.keeps_ranks &&
-            other->submit.importance < job->submit.importance && ready > core->now_ns &&
+            (lead > 0 || (lead == 0 && surplus_of(other) > 0)) && ready > core->now_ns &&
             ready < core->next_room_ns)
             core->next_room_ns = ready;
     }
@@ -261,7 +380,7 @@ bool qd_preemption_make_room(qd_core *core, qd_job_record *job) {
     if (!is_on(core))
         return false;
     if (qd_is_choosy(job)) {
-        if (qd_make_room_together(core, job, grace_ns(core))) {
+        if (qd_make_room_together(core, job, qd_preemption_grace_ns(core))) {
             claim(core, job);
             return true;
         }
@@ -271,7 +390,7 @@ bool qd_preemption_make_room(qd_core *core, qd_job_record *job) {
     int64_t missing = job->entry.ranks - ranks_without_claim(core);
     int count = 0;
     if (missing > 0) {
-        count = choose(core->running, find_candidates(core, job), missing);
+        count = choose_all(core, job, missing);
         if (count == 0) {
             note_next_room(core, job);
             return false;
@@ -280,12 +399,8 @@ bool qd_preemption_make_room(qd_core *core, qd_job_record *job) {
         return false;
     }
     snprintf(text, sizeof text, "makes room for job %lld", (long long)job->job);
-    for (int i = 0; i < count; i++) {
-        if (core->running[i]->claim > 0)
-            give_up(core, core->running[i]);
-        else
-            qd_job_preempt(core, core->running[i], grace_ns(core), text);
-    }
+    for (int i = 0; i < count; i++)
+        tell(core, core->running[i], text);
     claim(core, job);
     return true;
 }

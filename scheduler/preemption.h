@@ -9,9 +9,13 @@
  * make room for a job that made room for it. A job is left alone until it has run for min_run_s
  * and, if it tells of its steps, has made one: so each attempt saves something new.
  *
- * Who makes room: first claims of lower classes are given up, which costs nothing; then, of the
- * lowest class, those that would lose the least unsaved work (rank-seconds); nobody whose ranks are
- * not needed, and one gang alone where that loses no more than several. O(r log r) for r gangs.
+ * Who makes room: first claims of lower classes are given up, which costs nothing; then elastic
+ * jobs give what they have beyond their least ranks, as much as is needed and no more: that is a
+ * loan, which equals call back, too; they save and go on at once (resize.h). Where that is not
+ * enough, whole gangs, of the lowest class, those that would lose the least unsaved work
+ * (rank-seconds); nobody whose ranks are not needed, and one gang alone where that loses no more
+ * than several. Since a loan goes to a job's least ranks only, and no job grows where one waits
+ * (elastic.h), it does not go back and forth. O(r log r) for r gangs.
  */
 #ifndef QD_SCHEDULER_PREEMPTION_H
 #define QD_SCHEDULER_PREEMPTION_H
@@ -22,11 +26,14 @@
 /* Free ranks that nobody has a claim to, now. */
 int64_t qd_unclaimed_ranks(const qd_core *core);
 
+/* How long somebody who makes room may take to save. */
+int64_t qd_preemption_grace_ns(const qd_core *core);
+
 /* Where a claim comes in the queue: before all that have none, by class. Of a job that has one. */
 int64_t qd_claim_key(const qd_job_record *job);
 
-/* Whether a running job could be told to make room for a pending one, now or once it has run for
- * long enough. */
+/* Whether a running job, the whole gang, could be told to make room for a pending one, of a higher
+ * class, now or once it has run for long enough. */
 bool qd_preemption_may_ask(const qd_core *core, const qd_job_record *job,
                            const qd_job_record *other);
 

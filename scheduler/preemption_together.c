@@ -7,32 +7,32 @@
 #include "scheduler/preemption.h"
 #include "scheduler/progress.h"
 
-/* ---- ranks that are kept ---- */
+/* ---- ranks that are claimed ---- */
 
-bool qd_kept_are_whole(const qd_core *core, const qd_job_record *job) {
-    for (int i = 0; i < job->kept; i++)
-        if (core->ranks.rank[job->ranks[i]].kept_for != job->job)
+bool qd_claimed_are_whole(const qd_core *core, const qd_job_record *job) {
+    for (int i = 0; i < job->claimed; i++)
+        if (core->ranks.rank[job->ranks[i]].claimed_by != job->job)
             return false;
     return true;
 }
 
-bool qd_kept_are_free(const qd_core *core, const qd_job_record *job) {
-    for (int i = 0; i < job->kept; i++)
-        if (core->ranks.rank[job->ranks[i]].state != QD_RANK_KEPT)
+bool qd_claimed_are_free(const qd_core *core, const qd_job_record *job) {
+    for (int i = 0; i < job->claimed; i++)
+        if (core->ranks.rank[job->ranks[i]].state != QD_RANK_CLAIMED)
             return false;
-    return qd_kept_are_whole(core, job);
+    return qd_claimed_are_whole(core, job);
 }
 
-void qd_give_back_kept(qd_core *core, qd_job_record *job) {
-    for (int i = 0; i < job->kept; i++)
-        if (core->ranks.rank[job->ranks[i]].kept_for == job->job)
-            qd_ranks_keep(&core->ranks, job->ranks[i], 0);
-    job->kept = 0;
+void qd_give_back_claimed(qd_core *core, qd_job_record *job) {
+    for (int i = 0; i < job->claimed; i++)
+        if (core->ranks.rank[job->ranks[i]].claimed_by == job->job)
+            qd_ranks_claim(&core->ranks, job->ranks[i], 0);
+    job->claimed = 0;
 }
 
-static void keep(qd_core *core, qd_job_record *job, int rank) {
-    qd_ranks_keep(&core->ranks, rank, job->job);
-    job->ranks[job->kept++] = rank;
+static void claim(qd_core *core, qd_job_record *job, int rank) {
+    qd_ranks_claim(&core->ranks, rank, job->job);
+    job->ranks[job->claimed++] = rank;
 }
 
 /* ---- a place, and who is in it ---- */
@@ -163,19 +163,19 @@ static bool find_cheapest(qd_core *core, const qd_job_record *job, bid *best) {
 }
 
 /* Those that are free, and then such as are being saved. */
-static void keep_ranks(qd_core *core, qd_job_record *job, const bid *b) {
+static void claim_ranks(qd_core *core, qd_job_record *job, const bid *b) {
     int free = b->free;
     for (int saved = 0; saved < 2; saved++)
-        for (int at = b->first; at < b->end && job->kept < job->entry.ranks; at++) {
+        for (int at = b->first; at < b->end && job->claimed < job->entry.ranks; at++) {
             int number = core->ranks.places.rank_at[at];
             const qd_rank *rank = &core->ranks.rank[number];
-            if (!has_memory(core, job, at) || rank->drained || rank->kept_for)
+            if (!has_memory(core, job, at) || rank->drained || rank->claimed_by)
                 continue;
             bool takes =
                 saved ? rank->state == QD_RANK_HELD && qd_jobs_find(&core->jobs, rank->job)->chosen
                       : rank->state == QD_RANK_FREE && free-- > 0;
             if (takes)
-                keep(core, job, number);
+                claim(core, job, number);
         }
 }
 
@@ -188,7 +188,7 @@ bool qd_make_room_together(qd_core *core, qd_job_record *job, int64_t grace_ns) 
     appraise(core, job, &again); /* its victims in front once more */
     for (int i = 0; i < again.victims; i++)
         core->running[i]->chosen = true;
-    keep_ranks(core, job, &again);
+    claim_ranks(core, job, &again);
     snprintf(text, sizeof text, "makes room for job %lld", (long long)job->job);
     for (int i = 0; i < again.victims; i++) {
         core->running[i]->chosen = false;

@@ -19,6 +19,7 @@ void qd_progress_note(qd_job_record *job, const qd_event *event) {
     if (step > p->first_step && now_ns > p->first_ns) {
         int64_t step_ns = (now_ns - p->first_ns) / (step - p->first_step);
         p->step_ns = step_ns > 0 ? step_ns : 1;
+        p->step_ranks = job->gang.size;
     }
     if (saved > p->saved) {
         p->saved = saved;

@@ -61,9 +61,9 @@ static void set(qd_rank_table *table, int rank, qd_rank entry) {
 }
 
 static void serve_nobody(qd_rank_table *table, int rank, bool drained) {
-    int64_t kept_for = drained ? 0 : table->rank[rank].kept_for;
-    qd_rank_state state = drained ? QD_RANK_DRAINED : kept_for ? QD_RANK_KEPT : QD_RANK_FREE;
-    set(table, rank, (qd_rank){.state = state, .drained = drained, .kept_for = kept_for});
+    int64_t claimed_by = drained ? 0 : table->rank[rank].claimed_by;
+    qd_rank_state state = drained ? QD_RANK_DRAINED : claimed_by ? QD_RANK_CLAIMED : QD_RANK_FREE;
+    set(table, rank, (qd_rank){.state = state, .drained = drained, .claimed_by = claimed_by});
 }
 
 void qd_ranks_ready(qd_rank_table *table, int rank, qd_place place) {
@@ -78,26 +78,45 @@ void qd_ranks_hold(qd_rank_table *table, int rank, int64_t job, int attempt) {
 }
 
 void qd_ranks_release(qd_rank_table *table, int rank) {
-    serve_nobody(table, rank, table->rank[rank].drained);
-}
-
-void qd_ranks_drain(qd_rank_table *table, int rank, bool drained) {
-    qd_rank entry = table->rank[rank];
-    if (entry.state == QD_RANK_FREE || entry.state == QD_RANK_KEPT ||
-        entry.state == QD_RANK_DRAINED) {
-        serve_nobody(table, rank, drained);
-        return;
-    }
-    entry.drained = drained;
-    entry.kept_for = 0;
-    set(table, rank, entry);
+    const qd_rank *r = &table->rank[rank];
+    if (r->kept)
+        set(table, rank, (qd_rank){.state = QD_RANK_KEPT, .kept = true, .job = r->job});
+    else
+        serve_nobody(table, rank, r->drained);
 }
 
 void qd_ranks_keep(qd_rank_table *table, int rank, int64_t job) {
     qd_rank entry = table->rank[rank];
-    entry.kept_for = job;
-    if (entry.state == QD_RANK_FREE || entry.state == QD_RANK_KEPT)
-        entry.state = job ? QD_RANK_KEPT : QD_RANK_FREE;
+    if (entry.state == QD_RANK_FREE)
+        entry = (qd_rank){.state = QD_RANK_KEPT, .job = job};
+    entry.kept = true;
+    set(table, rank, entry);
+}
+
+void qd_ranks_unkeep(qd_rank_table *table, int rank) {
+    if (table->rank[rank].state == QD_RANK_KEPT)
+        serve_nobody(table, rank, false);
+    else
+        table->rank[rank].kept = false;
+}
+
+void qd_ranks_drain(qd_rank_table *table, int rank, bool drained) {
+    qd_rank entry = table->rank[rank];
+    if (entry.state != QD_RANK_HELD && entry.state != QD_RANK_ABSENT) {
+        serve_nobody(table, rank, drained);
+        return;
+    }
+    entry.drained = drained;
+    entry.kept &= !drained;
+    entry.claimed_by = 0;
+    set(table, rank, entry);
+}
+
+void qd_ranks_claim(qd_rank_table *table, int rank, int64_t job) {
+    qd_rank entry = table->rank[rank];
+    entry.claimed_by = job;
+    if (entry.state == QD_RANK_FREE || entry.state == QD_RANK_CLAIMED)
+        entry.state = job ? QD_RANK_CLAIMED : QD_RANK_FREE;
     set(table, rank, entry);
 }
 

@@ -14,19 +14,22 @@
 typedef enum {
     QD_RANK_ABSENT,  /* has not spoken yet */
     QD_RANK_FREE,    /* ready, serves nobody */
-    QD_RANK_KEPT,    /* ready, serves nobody, and is kept for a job that waits */
+    QD_RANK_CLAIMED, /* ready, serves nobody, and is for a job that waits */
     QD_RANK_DRAINED, /* ready, serves nobody, and is given to nobody */
     QD_RANK_HELD,    /* member of (job, attempt) that has not acknowledged its end */
+    QD_RANK_KEPT,    /* ready, serves nobody, and is for a job that is resized */
     QD_RANK_LOST,    /* fenced: nothing it says counts any more */
     QD_RANK_STATES
 } qd_rank_state;
 
 typedef struct qd_rank {
     qd_rank_state state;
-    bool drained;     /* of any state but LOST: is given to nobody once it is free */
-    int attempt;      /* HELD */
-    int64_t job;      /* HELD */
-    int64_t kept_for; /* the job that it is kept for, once it is free; 0: nobody. Not if drained */
+    bool drained;       /* of any state but LOST: is given to nobody once it is free */
+    bool kept;          /* HELD: becomes KEPT once it has acknowledged its end; KEPT */
+    int attempt;        /* HELD */
+    int64_t job;        /* HELD, KEPT */
+    int64_t claimed_by; /* a job that waits, which gets it once it is free; 0: nobody. Neither if
+                           drained nor if kept */
 } qd_rank;
 
 /* Readable by all of scheduler/, changed by the functions below only. */
@@ -56,15 +59,21 @@ bool qd_ranks_held_by(const qd_rank_table *table, int rank, int64_t job, int att
 /* ABSENT to FREE; any other state stays, so that a fenced worker cannot come back. */
 void qd_ranks_ready(qd_rank_table *table, int rank, qd_place place);
 
-/* FREE to HELD, and back when the member has acknowledged its end. */
+/* FREE or KEPT to HELD, and back when the member has acknowledged its end. */
 void qd_ranks_hold(qd_rank_table *table, int rank, int64_t job, int attempt);
 void qd_ranks_release(qd_rank_table *table, int rank);
+
+/* A HELD rank stays its job's after its end, a FREE one becomes this job's; none is drained. */
+void qd_ranks_keep(qd_rank_table *table, int rank, int64_t job);
+
+/* It is the job's for no longer than any other: a KEPT one is FREE. */
+void qd_ranks_unkeep(qd_rank_table *table, int rank);
 
 /* From now on it is given to nobody, or may be given again. Not of a LOST one. */
 void qd_ranks_drain(qd_rank_table *table, int rank, bool drained);
 
-/* A FREE or HELD rank is kept for a job, or (0) for nobody any more. */
-void qd_ranks_keep(qd_rank_table *table, int rank, int64_t job);
+/* A FREE or HELD rank is for a job that waits, or (0) for nobody in particular any more. */
+void qd_ranks_claim(qd_rank_table *table, int rank, int64_t job);
 
 /* Any state to LOST. */
 void qd_ranks_lose(qd_rank_table *table, int rank);

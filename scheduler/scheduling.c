@@ -26,12 +26,19 @@ static const qd_field attained_fields[] = {
     {0},
 };
 
-static const char *const preempt_words[] = {"none", "class", NULL};
+static const char *const preempt_words[] = {"none", "class", "surplus", NULL};
 
 static const qd_field preemption_fields[] = {
     {"by", QD_FIELD_CHOICE, 0, AT(preempt_by), .choices = preempt_words, .preset = "none"},
     {"min_run_s", QD_FIELD_REAL, 0, AT(min_run_s), .max = 1e9, .preset = "60"},
     SECONDS("grace_s", save_grace_s, "120"),
+    {0},
+};
+
+static const qd_field grow_fields[] = {
+    {"enabled", QD_FIELD_BOOL, 0, AT(grow), .preset = "false"},
+    {"cost_s", QD_FIELD_REAL, 0, AT(grow_cost_s), .max = 1e9, .preset = "60"},
+    {"min_run_s", QD_FIELD_REAL, 0, AT(grow_min_run_s), .max = 1e9, .preset = "300"},
     {0},
 };
 
@@ -49,6 +56,7 @@ const qd_field qd_scheduling_fields[] = {
     SECONDS("half_life_s", half_life_s, "604800"),
     {"limits", QD_FIELD_MAPPING, .fields = limits_fields},
     {"preemption", QD_FIELD_MAPPING, .fields = preemption_fields},
+    {"grow", QD_FIELD_MAPPING, .fields = grow_fields},
     {"attained", QD_FIELD_MAPPING, .fields = attained_fields},
     {0},
 };

@@ -17,8 +17,9 @@ enum { QD_ATTAINED_QUEUES = 4 };
 
 /* Who may be told to make room for whom. */
 typedef enum {
-    QD_PREEMPT_NONE,  /* nobody */
-    QD_PREEMPT_CLASS, /* jobs of a lower importance for those of a higher one */
+    QD_PREEMPT_NONE,    /* nobody */
+    QD_PREEMPT_CLASS,   /* jobs of a lower importance for those of a higher one */
+    QD_PREEMPT_SURPLUS, /* elastic jobs, with what they have beyond their least ranks */
 } qd_preempt_by;
 
 typedef struct qd_scheduling {
@@ -37,6 +38,10 @@ typedef struct qd_scheduling {
     int preempt_by;      /* by: a qd_preempt_by */
     double min_run_s;    /* an attempt is left alone for so long */
     double save_grace_s; /* who has not saved after this is ended as it is */
+    /* scheduler.grow */
+    bool grow;             /* enabled: running jobs grow into idle ranks */
+    double grow_cost_s;    /* cost_s: what a save and a restart take */
+    double grow_min_run_s; /* min_run_s: an attempt does not grow before */
     /* scheduler.limits: what an account may hold at a time; 0: any number */
     int64_t account_jobs, account_ranks;
 } qd_scheduling;

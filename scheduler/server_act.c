@@ -76,6 +76,13 @@ static int act_job_state(qd_server *server, const qd_action *action) {
     return 0;
 }
 
+/* The workers hear of it as a stop, and then as a start. */
+static int act_resize(qd_server *server, const qd_action *action) {
+    (void)server;
+    (void)action;
+    return 0;
+}
+
 static int act_shutdown(qd_server *server, const qd_action *action) {
     (void)action;
     server->shutdown = true;
@@ -85,7 +92,7 @@ static int act_shutdown(qd_server *server, const qd_action *action) {
 static int (*const acts[QD_ACTIONS])(qd_server *server, const qd_action *action) = {
     [QD_ACTION_START] = act_start,       [QD_ACTION_STOP] = act_stop,
     [QD_ACTION_ABORT] = act_abort,       [QD_ACTION_JOB_STATE] = act_job_state,
-    [QD_ACTION_SHUTDOWN] = act_shutdown,
+    [QD_ACTION_SHUTDOWN] = act_shutdown, [QD_ACTION_RESIZE] = act_resize,
 };
 
 int qd_server_act(qd_server *server, const qd_action *action) {

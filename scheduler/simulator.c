@@ -13,10 +13,12 @@ enum { PROGRESS_EVERY = 1024 };
 /* What the workers of a job know. */
 typedef struct live_job {
     int attempt;
+    int ranks;          /* of the attempt */
     int64_t left_ns;    /* training to be done when the attempt started, less what is being saved */
     int64_t unsaved_ns; /* trained in this attempt, lost if the save is cut off */
     int64_t since_ns;   /* when it began to train in this attempt */
     int64_t start_ns, pending_ns;
+    bool waits;
 } live_job;
 
 typedef struct simulator {
@@ -95,20 +97,33 @@ static int keep_decision(simulator *s, int64_t took_ns) {
 
 /* ---- what the workers do when they are told ---- */
 
+static int least_ranks(const simulator *s, int job) {
+    return s->config->trace->jobs[job].ranks;
+}
+
+/* Time on so many ranks that takes as much work as on others. */
+static int64_t on_ranks(int64_t time_ns, int64_t of, int64_t ranks) {
+    return of == ranks ? time_ns : (int64_t)((__int128)time_ns * of / ranks);
+}
+
 static int start(simulator *s, const qd_action *action) {
     int i = (int)action->job - 1;
     live_job *live = &s->live[i];
     qd_simulated_job *job = &s->result->jobs[i];
-    int64_t waited = s->now_ns - live->pending_ns;
+    bool waits = live->waits; /* else it goes on, on other ranks */
+    int64_t waited = waits ? s->now_ns - live->pending_ns : 0;
     live->attempt = action->attempt;
+    live->ranks = action->rank_count;
+    live->waits = false;
     live->start_ns = s->now_ns;
     live->since_ns = s->now_ns + (action->attempt > 1 ? s->config->restart_ns : 0);
     job->start_ns = action->attempt == 1 ? s->now_ns : job->start_ns;
     job->wait_ns += waited;
     job->longest_wait_ns = waited > job->longest_wait_ns ? waited : job->longest_wait_ns;
-    s->waiting--;
+    s->waiting -= waits;
     live->unsaved_ns = 0;
-    return qd_ends_set(&s->ends, (qd_end){.at_ns = live->since_ns + live->left_ns,
+    int64_t left_ns = on_ranks(live->left_ns, least_ranks(s, i), live->ranks);
+    return qd_ends_set(&s->ends, (qd_end){.at_ns = live->since_ns + left_ns,
                                           .job = i,
                                           .attempt = action->attempt,
                                           .outcome = QD_OUTCOME_DONE});
@@ -118,9 +133,11 @@ static int save(simulator *s, const qd_action *action) {
     int i = (int)action->job - 1;
     live_job *live = &s->live[i];
     int64_t trained = s->now_ns - live->since_ns;
-    live->unsaved_ns = trained > 0 ? trained : 0;
+    live->unsaved_ns = trained > 0 ? on_ranks(trained, live->ranks, least_ranks(s, i)) : 0;
     live->left_ns -= live->unsaved_ns;
-    s->result->jobs[i].preemptions++;
+    qd_job_view view;
+    qd_core_job(s->core, i, &view);
+    s->result->jobs[i].preemptions = view.preemptions; /* it may save to grow */
     return qd_ends_set(&s->ends, (qd_end){.at_ns = s->now_ns + s->config->save_ns,
                                           .job = i,
                                           .attempt = action->attempt,
@@ -143,6 +160,7 @@ static void change(simulator *s, const qd_action *action) {
     int i = (int)action->job - 1;
     if (action->state == QD_STATE_PENDING) {
         s->live[i].pending_ns = s->now_ns;
+        s->live[i].waits = true;
         s->waiting++;
     } else if (action->state == QD_STATE_CANCELLED) {
         s->waiting--;
@@ -188,7 +206,8 @@ static int end_gang(simulator *s, const qd_end *end) {
     qd_job_view view;
     qd_simulated_job *job = &s->result->jobs[end->job];
     qd_core_job(s->core, end->job, &view);
-    job->held_ns += s->now_ns - s->live[end->job].start_ns;
+    const live_job *live = &s->live[end->job];
+    job->held_ns += on_ranks(s->now_ns - live->start_ns, live->ranks, least_ranks(s, end->job));
     int rc = s->config->keep_segments ? keep_segments(s, &view) : 0;
     int count = view.rank_count;
     s->event.kind = QD_EVENT_MEMBER_ENDED;
@@ -208,7 +227,8 @@ static int arrive(simulator *s) {
     s->arrived++;
     s->event.kind = QD_EVENT_SUBMIT;
     s->event.submit.job = s->arrived;
-    s->event.submit.ranks_min = s->event.submit.ranks_max = job->ranks;
+    s->event.submit.ranks_min = job->ranks;
+    s->event.submit.ranks_max = job->ranks_max > job->ranks ? job->ranks_max : job->ranks;
     s->event.submit.importance = job->importance;
     /* 0 would stand for unknown. */
     s->event.submit.estimate_ns = job->duration_ns > 0 ? job->duration_ns : 1;

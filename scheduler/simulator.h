@@ -35,7 +35,8 @@ typedef struct qd_simulated_job {
     int64_t start_ns, end_ns; /* of the first attempt, of the last; -1: never ran */
     int64_t wait_ns;          /* in the queue, all times together */
     int64_t longest_wait_ns;  /* the longest of them */
-    int64_t held_ns;          /* in gangs, restarts and saves included */
+    int64_t held_ns; /* in gangs, restarts and saves included; on more than its least ranks,
+                       as long as that would be on those */
     int preemptions;
 } qd_simulated_job;
 

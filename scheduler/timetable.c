@@ -34,6 +34,14 @@ void qd_timetable_started(qd_timetable *table, qd_job_record *job, int64_t end_n
     qd_profile_add(&table->profile, end_ns, job->planned_ranks);
 }
 
+void qd_timetable_keep(qd_timetable *table, qd_job_record *job, int ranks, int64_t at_ns) {
+    qd_profile_add(&table->profile, job->kept_ns, -job->kept_ranks);
+    job->kept_ranks = ranks;
+    job->kept_ns = at_ns;
+    qd_profile_add(&table->profile, at_ns, ranks);
+    table->stale = true;
+}
+
 static void add_claim(qd_timetable *table, qd_job_record *job) {
     qd_tree_insert(&table->starts, &job->due, (uint64_t)job->job);
     qd_profile_add(&table->profile, job->due_ns, -job->planned_ranks);
@@ -44,6 +52,7 @@ void qd_timetable_take_over(qd_timetable *table, qd_job_record *job) {
     if (job->gang.live > 0) {
         qd_tree_insert(&table->ends, &job->due, (uint64_t)job->job);
         qd_profile_add(&table->profile, job->due_ns, job->planned_ranks);
+        qd_profile_add(&table->profile, job->kept_ns, job->kept_ranks);
     } else if (job->state == QD_STATE_PENDING && job->due_ns != QD_NEVER) {
         add_claim(table, job);
     }
@@ -108,6 +117,7 @@ static void add_ends(qd_timetable *table, const qd_tree_node *node) {
     const qd_job_record *job = job_of(node);
     add_ends(table, node->left);
     qd_profile_add(&table->profile, job->due_ns, job->planned_ranks);
+    qd_profile_add(&table->profile, job->kept_ns, job->kept_ranks);
     add_ends(table, node->right);
 }
 

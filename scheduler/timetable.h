@@ -26,6 +26,10 @@ int qd_timetable_reserve(qd_timetable *table, size_t jobs);
 /* A job has started on job->gang.size ranks and is predicted to end at end_ns. */
 void qd_timetable_started(qd_timetable *table, qd_job_record *job, int64_t end_ns);
 
+/* So many ranks that a RESIZING job goes on with, beside those that it gives back, will be free at
+ * at_ns; 0: none, from now on. */
+void qd_timetable_keep(qd_timetable *table, qd_job_record *job, int ranks, int64_t at_ns);
+
 /* A job that comes from another table with all that was expected of it: into a fresh one. */
 void qd_timetable_take_over(qd_timetable *table, qd_job_record *job);
 

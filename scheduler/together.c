@@ -81,7 +81,7 @@ static const qd_job_record *job_due(const qd_tree_node *node) {
 static bool frees(const qd_core *core, const qd_job_record *job, int i) {
     int rank = job->ranks[i];
     return qd_ranks_held_by(&core->ranks, rank, job->job, job->attempt) &&
-           !core->ranks.rank[rank].drained;
+           !core->ranks.rank[rank].drained && !core->ranks.rank[rank].kept;
 }
 
 /* Adds its ranks to the counts of their spots. */
@@ -105,9 +105,19 @@ static int find_wide_spot(const qd_core *core, const qd_job_record *job, const q
     return -1;
 }
 
+/* Which ranks it will have when, and then give back, is known once it goes on. */
+static bool somebody_is_resized(const qd_core *core) {
+    for (const qd_job_record *job = core->jobs.active.first; job; job = job->next)
+        if (job->resize_to > 0)
+            return true;
+    return false;
+}
+
 qd_opening qd_find_opening(const qd_core *core, const qd_job_record *job) {
     int *counts = core->members;
     const qd_tree *ends = &core->timetable.ends;
+    if (somebody_is_resized(core))
+        return (qd_opening){.at_ns = QD_NEVER};
     count_free(core, job, counts);
     for (const qd_tree_node *node = qd_tree_first(ends); node; node = qd_tree_after(ends, node)) {
         const qd_job_record *other = job_due(node);

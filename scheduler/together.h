@@ -25,7 +25,7 @@ void qd_say_demand(const qd_job_record *job, int most, char *text, size_t size);
 
 /* Where a choosy job is predicted to fit, and when. */
 typedef struct qd_opening {
-    int64_t at_ns; /* QD_NEVER: nobody knows */
+    int64_t at_ns; /* QD_NEVER: nobody knows, as while a job is RESIZING */
     int spot;      /* index of the island or host; 0 where it must not be in one */
     int needed;    /* ranks of those that are free there now */
 } qd_opening;

@@ -59,8 +59,10 @@ int qd_trace_add(qd_trace *trace, int64_t submit_ns, int64_t duration_ns, int64_
         trace->jobs = jobs;
         trace->capacity = capacity;
     }
-    trace->jobs[trace->count++] =
-        (qd_trace_job){.submit_ns = submit_ns, .duration_ns = duration_ns, .ranks = (int)ranks};
+    trace->jobs[trace->count++] = (qd_trace_job){.submit_ns = submit_ns,
+                                                 .duration_ns = duration_ns,
+                                                 .ranks = (int)ranks,
+                                                 .ranks_max = (int)ranks};
     if ((int)ranks > trace->widest)
         trace->widest = (int)ranks;
     return 0;

@@ -3,8 +3,9 @@
  * Two formats, told apart by the file's name without ".gz", each plain or gzipped:
  *
  * NAME.csv   a line of column names, among them submit_s, duration_s and ranks in any order (others
- *            are not looked at, but for importance, -100 .. 100, which is 0 where there is none),
- *            then a line a job, fields without quotes;
+ *            are not looked at, but for importance, -100 .. 100, which is 0 where there is none,
+ *            and ranks_max, on up to how many it could have run, with time inverse to ranks,
+ *            where there is none: on those alone), then a line a job, fields without quotes;
  * NAME.swf   Standard Workload Format (Feitelson, cs.huji.ac.il/labs/parallel/workload/swf.html):
  * 18 numbers a line, of which 2 (submit), 4 (run time) and 5 (processors; 8 where 5 is -1) are
  * taken; comments begin with ';'.
@@ -22,6 +23,7 @@
 typedef struct qd_trace_job {
     int64_t submit_ns, duration_ns; /* >= 0 */
     int ranks;                      /* >= 1 */
+    int ranks_max;                  /* it could have up to so many; 0: ranks */
     int importance;                 /* class, as in qd_submission */
 } qd_trace_job;
 
@@ -43,7 +45,8 @@ void qd_trace_fini(qd_trace *trace);
  * QD_EDATA, its message without file and line. */
 typedef struct qd_trace_columns {
     bool known;
-    int submit, duration, ranks, importance; /* column numbers from 0; -1: there is none */
+    int submit, duration, ranks, importance,
+        ranks_max; /* column numbers from 0; -1: there is none */
 } qd_trace_columns;
 
 typedef int qd_trace_line(char *line, qd_trace_columns *state, qd_trace *trace);

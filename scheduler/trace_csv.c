@@ -1,14 +1,16 @@
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/error.h"
 #include "scheduler/trace.h"
 
-enum { SUBMIT, DURATION, RANKS, IMPORTANCE, COLUMNS, NEEDED = IMPORTANCE };
-static const char *const names[COLUMNS] = {"submit_s", "duration_s", "ranks", "importance"};
+enum { SUBMIT, DURATION, RANKS, IMPORTANCE, RANKS_MAX, COLUMNS, NEEDED = IMPORTANCE };
+static const char *const names[COLUMNS] = {"submit_s", "duration_s", "ranks", "importance",
+                                           "ranks_max"};
 
 static int read_names(char *line, int *columns[COLUMNS]) {
-    int found[COLUMNS] = {-1, -1, -1, -1}, column = 0;
+    int found[COLUMNS] = {-1, -1, -1, -1, -1}, column = 0;
     for (char *name; (name = strsep(&line, ",")); column++)
         for (int i = 0; i < COLUMNS; i++)
             if (strcmp(name, names[i]) == 0)
@@ -41,18 +43,34 @@ static int parse_importance(const char *word, int64_t *importance) {
     return rc;
 }
 
-static int add(qd_trace *trace, const int64_t ns[], int64_t ranks, int64_t importance) {
+/* NULL: there is no such column, and every job is rigid. */
+static int parse_ranks_max(const char *word, int64_t ranks, int64_t *ranks_max) {
+    *ranks_max = 0;
+    if (!word)
+        return 0;
+    int rc = parse_whole(RANKS_MAX, word, ranks_max);
+    if (!rc && (*ranks_max < ranks || *ranks_max > INT_MAX))
+        rc = qd_error_set(QD_EDATA, "ranks_max %s; accepted: as many as ranks, %lld, or more", word,
+                          (long long)ranks);
+    return rc;
+}
+
+static int add(qd_trace *trace, const int64_t ns[], int64_t ranks, int64_t ranks_max,
+               int64_t importance) {
     int before = trace->count;
     int rc = qd_trace_add(trace, ns[SUBMIT], ns[DURATION], ranks);
     if (trace->count > before)
         trace->jobs[before].importance = (int)importance;
+    if (trace->count > before)
+        trace->jobs[before].ranks_max = (int)ranks_max;
     return rc;
 }
 
 int qd_trace_csv_line(char *line, qd_trace_columns *state, qd_trace *trace) {
-    int *columns[COLUMNS] = {&state->submit, &state->duration, &state->ranks, &state->importance};
+    int *columns[COLUMNS] = {&state->submit, &state->duration, &state->ranks, &state->importance,
+                             &state->ranks_max};
     const char *words[COLUMNS] = {0};
-    int64_t ns[COLUMNS] = {0}, ranks = 0, importance = 0;
+    int64_t ns[COLUMNS] = {0}, ranks = 0, ranks_max = 0, importance = 0;
     if (*line == '\0')
         return 0;
     if (!state->known) {
@@ -73,5 +91,7 @@ int qd_trace_csv_line(char *line, qd_trace_columns *state, qd_trace *trace) {
     int rc = parse_whole(RANKS, words[RANKS], &ranks);
     if (!rc)
         rc = parse_importance(words[IMPORTANCE], &importance);
-    return rc ? rc : add(trace, ns, ranks, importance);
+    if (!rc)
+        rc = parse_ranks_max(words[RANKS_MAX], ranks, &ranks_max);
+    return rc ? rc : add(trace, ns, ranks, ranks_max, importance);
 }

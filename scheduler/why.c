@@ -194,6 +194,8 @@ int qd_why_ask(const qd_core *core, int64_t number, qd_why *out) {
         int rc = look_at_pending(core, job, &why);
         if (rc)
             return rc;
+    } else if (job->state == QD_STATE_RESIZING) {
+        why.end_ns = job->kept_ns;
     } else if (job->state == QD_STATE_COMPLETING) {
         add(&why, QD_REASON_CLEANING, job->changed_ns)->ranks = job->gang.live;
     } else if (job->gang.live == 0) {

@@ -58,7 +58,7 @@ void qd_why_format(const qd_why *why, qd_text *out) {
         qd_text_add(out, "  waited %.1f s, predicted to", (double)why->age_ns * 1e-9);
         add_instant(why, "start", why->start_ns, out);
         qd_text_add(out, "\n");
-    } else if (why->state == QD_STATE_RUNNING) {
+    } else if (why->state == QD_STATE_RUNNING || why->state == QD_STATE_RESIZING) {
         qd_text_add(out, "  on %d rank%s, predicted to", why->ranks, qd_plural(why->ranks));
         add_instant(why, "end", why->end_ns, out);
         qd_text_add(out, "\n");

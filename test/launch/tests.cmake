@@ -34,6 +34,7 @@ qd_bats(any_grid)
 qd_bats(any_grid_families)
 qd_bats(zero)
 qd_bats(layout_auto)
+qd_bats(elastic)
 # The longest begins first, so that it is not left to run alone at the end.
 set_tests_properties(launch/any_grid PROPERTIES COST 200)
 qd_bats(killed)

@@ -31,7 +31,10 @@ static void choose_policy(trial *t) {
     qd_scheduling_defaults(&t->scheduling);
     t->scheduling.policy = (int)draw(t, (uint32_t)policies);
     t->scheduling.quantum_s = 1;
-    t->scheduling.preempt_by = (int)draw(t, 2);
+    t->scheduling.preempt_by = (int)draw(t, 3);
+    t->scheduling.grow = draw(t, 2);
+    t->scheduling.grow_min_run_s = draw(t, 2);
+    t->scheduling.grow_cost_s = draw(t, 2) * 0.1;
     t->scheduling.min_run_s = draw(t, 3);
     t->scheduling.save_grace_s = 1 + draw(t, 3);
     t->scheduling.account_jobs = draw(t, 2) ? 0 : 1 + draw(t, 4);
@@ -135,7 +138,7 @@ static qd_outcome draw_answer(trial *t, const witness_job *job) {
                                          QD_OUTCOME_DONE};
     if (job->aborted)
         return aborted[draw(t, 4)];
-    if (job->stopped)
+    if (job->stopped || job->resize_to > 0)
         return draw(t, 16) ? stopped[draw(t, 4)] : (qd_outcome)draw(t, QD_OUTCOMES);
     return draw(t, 8) ? QD_OUTCOME_DONE : (qd_outcome)draw(t, QD_OUTCOMES);
 }
@@ -162,6 +165,19 @@ static void draw_cancel(trial *t, qd_event *e) {
 static void draw_limit(trial *t, qd_event *e) {
     draw_cancel(t, e);
     e->submit.limit_ns = draw(t, 60) * (int64_t)TICK_NS;
+}
+
+/* Mostly of one that runs, to a size that it may have. */
+static void draw_resize(trial *t, qd_event *e) {
+    draw_answer_of_member(t, e);
+    const witness_job *job = witness_find(&t->witness, e->job);
+    if (!job)
+        return;
+    const qd_submission *s = &job->submit;
+    int step = s->ranks_step > 1 ? s->ranks_step : 1;
+    int sizes = (s->ranks_max - s->ranks_min) / step + 1;
+    e->submit.ranks_min = s->ranks_min + step * (int)draw(t, (uint32_t)sizes);
+    e->submit.ranks_min += draw(t, 16) == 0;
 }
 
 /* Mostly forward. */
@@ -210,13 +226,14 @@ static const struct {
     {10, QD_EVENT_TIME, draw_text},
     {4, QD_EVENT_LIMIT, draw_limit},
     {8, QD_EVENT_PROGRESS, draw_progress},
+    {20, QD_EVENT_RESIZE, draw_resize},
     {3, QD_EVENT_RANK_DRAIN, draw_lost},
     {6, QD_EVENT_RANK_RESUME, draw_lost},
     {4, QD_EVENT_RELEASE, draw_cancel},
     {2, QD_EVENT_HOLD, draw_cancel},
     {15, QD_EVENT_CLOSED, draw_nonsense},
 };
-enum { WEIGHTS = 171, KINDS = sizeof kinds / sizeof kinds[0] };
+enum { WEIGHTS = 191, KINDS = sizeof kinds / sizeof kinds[0] };
 
 qd_event trial_draw_event(trial *t) {
     int64_t now = t->witness.time_ns < 0 ? 0 : t->witness.time_ns;

@@ -13,6 +13,10 @@ void witness_init(witness *w, int worker_ranks, const qd_scheduling *scheduling)
     w->min_run_ns = (int64_t)(scheduling->min_run_s * 1e9);
     w->grace_ns = (int64_t)(scheduling->save_grace_s * 1e9);
     w->patience_ns = (int64_t)(scheduling->promotion * scheduling->quantum_s * 1e9);
+    w->whole_gangs = scheduling->preempt_by == QD_PREEMPT_CLASS;
+    w->grow = scheduling->grow;
+    w->grow_min_run_ns = (int64_t)(scheduling->grow_min_run_s * 1e9);
+    w->grow_cost_ns = (int64_t)(scheduling->grow_cost_s * 1e9);
     w->account_jobs = scheduling->account_jobs;
     w->account_ranks = scheduling->account_ranks;
     w->time_ns = INT64_MIN;
@@ -43,7 +47,7 @@ bool witness_see(witness *w, const qd_event *event, const qd_action_list *action
                  const qd_core *core) {
     bool was_shut_down = w->shut_down;
     for (int i = 0; i < w->job_count; i++)
-        w->jobs[i].started_now = w->jobs[i].stopped_now = false;
+        w->jobs[i].started_now = w->jobs[i].stopped_now = w->jobs[i].grows_now = false;
     note_event(w, event);
     note_limits(w, core);
     /* Lets see_action tell "again" from "earlier in this event". */

@@ -17,7 +17,8 @@ enum { WITNESS_MAX_RANKS = 64, WITNESS_MAX_JOBS = 256 };
 typedef struct witness_rank {
     bool ready, lost, drained;
     qd_place place;
-    int64_t job; /* 0: serves nobody */
+    int64_t job;  /* 0: serves nobody */
+    int64_t kept; /* the job that goes on with it; 0: none */
 } witness_rank;
 
 typedef struct witness_job {
@@ -34,13 +35,18 @@ typedef struct witness_job {
     bool held;
     bool limited;    /* the core says that its account may not hold it now */
     bool makes_room; /* stopped by a policy that preempts */
+    bool resized;    /* stopped, to go on on other ranks */
+    bool shrinks;    /* for others */
+    bool grows_now;  /* by the present event, of its own */
+    int resize_to;   /* and it still can, on so many; 0: not */
     int64_t stopped_ns;
     bool cut; /* and ended since its grace was over */
     int failed_launches;
-    int64_t start_ns, run_before_ns;
-    /* As its newest attempt has told. */
-    bool told, measured;
-    int64_t first_step, first_ns, told_ns, step_ns, steps_left;
+    int64_t start_ns, run_before_ns, done_ns; /* done: as long as it takes on the least ranks */
+    bool told;                                /* by its newest attempt */
+    int64_t first_step, first_ns, told_ns, step, saved, steps;
+    int64_t step_ns; /* as measured last, on so many ranks */
+    int step_ranks;
     char first_failure[QD_EVENT_TEXT_BYTES + 64];
     int exit_code;
     bool started_now, stopped_now; /* by the present event */
@@ -52,13 +58,17 @@ typedef struct witness {
     const char *policy;
     bool preempts, by_class;
     int64_t min_run_ns, grace_ns; /* by_class */
+    bool whole_gangs;             /* by_class: not their surplus alone */
+    bool grow;
+    int64_t grow_min_run_ns, grow_cost_ns;
     int64_t account_jobs, account_ranks;
     int64_t patience_ns; /* of attained: after this, at the earliest, ranks are kept for a job */
     witness_rank ranks[WITNESS_MAX_RANKS + 1]; /* by world rank */
     witness_job jobs[WITNESS_MAX_JOBS];        /* in order of submission */
     int job_count;
     int64_t time_ns;
-    uint32_t epoch; /* last one seen */
+    const qd_event *event; /* the present one */
+    uint32_t epoch;        /* last one seen */
     bool closed, draining, shut_down;
     char broken[256]; /* the rule that was broken; "" while all is well */
 } witness;

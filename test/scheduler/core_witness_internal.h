@@ -29,12 +29,13 @@ bool is_on_its_way(const witness_rank *r);
 /* In the queue: no hold, begin or other job keeps it out. */
 bool waits_for_ranks(const witness *w, const witness_job *job);
 int step_of(const qd_submission *s);
+bool is_size_of(const qd_submission *s, int ranks);
 
 /* Whether it has run, in all its attempts, for its limit. */
 bool is_late(const witness *w, const witness_job *job);
 bool grace_is_over(const witness *w, const witness_job *job);
 
-/* Ranks that others can have when it ends. */
+/* Ranks that others can have when it ends, or, if it goes on, when it has saved. */
 uint64_t ranks_in_service(const witness *w, const witness_job *job);
 int live_in_service(const witness *w, const witness_job *job);
 bool may_start(const witness *w);
@@ -47,6 +48,33 @@ void note_event(witness *w, const qd_event *e);
 /* ---- witness_actions.c: what may come out ---- */
 
 bool see_action(witness *w, const qd_event *event, const qd_action *a);
+
+/* ---- witness_resize.c: who goes on, on other ranks ---- */
+
+/* Ranks that are kept for its next attempt. */
+uint64_t kept_ranks(const witness *w, const witness_job *job);
+
+/* It does not go on with them. */
+void unkeep(witness *w, witness_job *job);
+
+/* Its last attempt is over, and it goes on, or waits. */
+void close_attempt(const witness *w, witness_job *job);
+
+/* Under preemption by class: it has run for long enough, has something new to save, and somebody
+ * waits who is so much more important. */
+bool may_make_room(const witness *w, const witness_job *job, int lead);
+
+/* It is told with which ranks it goes on: its present members in service, or free ones. */
+bool see_resize(witness *w, witness_job *job, const qd_action *a);
+
+/* It went on with what was kept for it; the rest is free. */
+bool see_resized(witness *w, witness_job *job, const qd_action *a);
+
+/* Saved, and back in the queue. */
+bool requeue(witness *w, witness_job *job);
+
+/* Whether what has happened since it was told to save keeps it from going on. */
+bool cannot_go_on(const witness *w, const witness_job *job);
 
 /* ---- witness_queue.c: who comes first, who may pass, and what is left idle ---- */
 
@@ -93,7 +121,10 @@ int most_together(const witness *w, const witness_job *job, bool (*is)(const wit
 /* It does not take any place. */
 bool is_choosy(const witness_job *job);
 
-/* Before its ranks are noted. */
+/* Together, and with the memory. */
+bool is_as_demanded(witness *w, const witness_job *job, const qd_action *a);
+
+/* The same, and where it fits best. Before its ranks are noted. */
 bool has_its_place(witness *w, const witness_job *job, const qd_action *a);
 
 /* ---- witness_ends.c: how jobs end, and that they do ---- */

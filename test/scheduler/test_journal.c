@@ -366,9 +366,9 @@ END_TEST
 
 START_TEST(a_journal_of_a_newer_format_is_refused) {
     record_small_session();
-    meddle("PRAGMA user_version = 6");
-    assert_open_fails(QD_EDATA, "a journal of format 6; this quadrille knows format 5");
-    assert_replay_fails(0, QD_EDATA, "a journal of format 6; this quadrille knows format 5");
+    meddle("PRAGMA user_version = 7");
+    assert_open_fails(QD_EDATA, "a journal of format 7; this quadrille knows format 6");
+    assert_replay_fails(0, QD_EDATA, "a journal of format 7; this quadrille knows format 6");
 }
 END_TEST
 

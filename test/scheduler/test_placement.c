@@ -488,6 +488,31 @@ START_TEST(fragmentation_is_the_idle_part_of_broken_islands) {
 }
 END_TEST
 
+/* Two islands of 4: ranks 1-4 and 5-8. E: {2..6} within an island, beside one of 1 rank in it. */
+START_TEST(a_resized_job_stays_in_its_island_and_grows_in_it_only) {
+    open_islands(2, 4, NULL, scheduling_of("fifo"));
+    feed_at(0, submit(1, 1, 1));
+    feed_at(0, submit(2, 3, 3));
+    feed_at(1, in_island(submit(3, 2, 6)));
+    qd_job_view view = kit_job(3);
+    ck_assert_int_eq(view.rank_count, 4); /* the other island, all of it */
+    qd_event event = {.kind = QD_EVENT_RESIZE, .job = 3, .text = ""};
+    event.submit.ranks_min = 2;
+    feed_at(2, event);
+    end_at(2, 3, QD_OUTCOME_SAVED);
+    feed_at(3, submit(4, 1, 1));
+    end_at(4, 2, QD_OUTCOME_DONE); /* 3 ranks are free elsewhere, 1 beside it */
+    event.submit.ranks_min = 6;
+    feed_at(5, event);
+    end_at(5, 3, QD_OUTCOME_SAVED);
+    view = kit_job(3);
+    ck_assert_int_eq(view.rank_count, 3);
+    for (int i = 0; i < view.rank_count; i++)
+        ck_assert_int_ge(view.ranks[i], 5);
+    kit_close();
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("placement");
     TCase *tc = tcase_create("choice");
@@ -507,6 +532,7 @@ int main(void) {
     tcase_add_test(tc, those_of_one_island_make_room_for_a_job_that_needs_it);
     tcase_add_test(tc, a_claim_to_a_rank_that_is_lost_is_made_anew_elsewhere);
     tcase_add_test(tc, one_rank_takes_one_victim);
+    tcase_add_test(tc, a_resized_job_stays_in_its_island_and_grows_in_it_only);
     tcase_add_test(tc, fragmentation_is_the_idle_part_of_broken_islands);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -269,6 +269,40 @@ START_TEST(who_is_cut_off_trains_again_what_it_had_not_saved) {
 }
 END_TEST
 
+/* Two ranks; a save takes 5 s, a restart 3 s. E: {1..2}, 100 s on one, starts alone, on both. At 10
+ * a more important job comes for 10 s: E has done 20 of 100, saves until 15, and goes on on one
+ * rank at 18; the other job runs from 15 to 25. Then E, with 73 left, saves until 30, and does them
+ * on both from 33 on, in 36.5 s. It has held ranks for 15 x 2 + 15 x 1 + 39.5 x 2 rank-seconds. */
+START_TEST(an_elastic_job_shrinks_and_grows_and_pays_for_both) {
+    const int64_t s = 1000000000;
+    qd_scheduling scheduling = *scheduling_of("multifactor");
+    scheduling.preempt_by = QD_PREEMPT_SURPLUS;
+    scheduling.min_run_s = scheduling.grow_min_run_s = 0;
+    scheduling.grow = true;
+    scheduling.grow_cost_s = 8;
+    qd_trace trace = {.name = "two"};
+    qd_simulation r;
+    ck_assert_int_eq(qd_trace_add(&trace, 0, 100 * s, 1), 0);
+    ck_assert_int_eq(qd_trace_add(&trace, 10 * s, 10 * s, 1), 0);
+    trace.jobs[0].ranks_max = 2;
+    trace.jobs[1].importance = 50;
+    qd_simulation_config config = {.trace = &trace,
+                                   .ranks = 2,
+                                   .scheduling = &scheduling,
+                                   .save_ns = 5 * s,
+                                   .restart_ns = 3 * s};
+    ck_assert_int_eq(qd_simulate(&config, &r), 0);
+    ck_assert_int_eq(r.jobs[1].start_ns, 15 * s);
+    ck_assert_int_eq(r.jobs[1].end_ns, 25 * s);
+    ck_assert_int_eq(r.jobs[0].end_ns, 69 * s + s / 2);
+    ck_assert_int_eq(r.jobs[0].held_ns, 124 * s);
+    ck_assert_int_eq(r.jobs[0].wait_ns, 0);
+    ck_assert_int_eq(r.jobs[0].preemptions, 1);
+    qd_simulation_fini(&r);
+    qd_trace_fini(&trace);
+}
+END_TEST
+
 /* ---- whole traces ---- */
 
 /* Figures of an independent, exact, event-driven program, with the definitions of the four policies
@@ -358,6 +392,7 @@ int main(void) {
     tcase_add_test(tc, attained_service_lets_the_one_that_had_less_go_first);
     tcase_add_test(tc, attained_service_ends_every_job_and_loses_no_second_of_training);
     tcase_add_test(tc, who_is_cut_off_trains_again_what_it_had_not_saved);
+    tcase_add_test(tc, an_elastic_job_shrinks_and_grows_and_pays_for_both);
     tcase_add_loop_test(tc, whole_traces_give_the_published_figures, 0, PUBLISHED);
     tcase_add_test(tc, attained_service_is_far_faster_than_fifo_and_starves_nobody);
     Suite *suite = suite_create("scheduler/simulator");

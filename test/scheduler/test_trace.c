@@ -71,6 +71,14 @@ START_TEST(csv_may_tell_the_class_of_each_job) {
 }
 END_TEST
 
+START_TEST(csv_may_tell_how_many_ranks_a_job_could_have) {
+    qd_trace t = accepted("a.csv", "submit_s,duration_s,ranks,ranks_max\n0,3,2,8\n1,3,4,4\n");
+    ck_assert_int_eq(t.jobs[0].ranks_max, 8);
+    ck_assert_int_eq(t.jobs[1].ranks_max, 4);
+    qd_trace_fini(&t);
+}
+END_TEST
+
 START_TEST(jobs_are_sorted_by_submission_and_ties_keep_the_order_of_the_file) {
     qd_trace t = accepted("a.csv.gz", "submit_s,duration_s,ranks\n7,1,1\n3,2,1\n7,3,1\n3,4,1\n");
     assert_job(&t, 0, 3000000000, 2000000000, 1);
@@ -160,6 +168,7 @@ int main(void) {
     TCase *tc = tcase_create("trace");
     tcase_add_test(tc, csv_takes_columns_in_any_order_and_seconds_exactly);
     tcase_add_test(tc, csv_may_tell_the_class_of_each_job);
+    tcase_add_test(tc, csv_may_tell_how_many_ranks_a_job_could_have);
     tcase_add_test(tc, jobs_are_sorted_by_submission_and_ties_keep_the_order_of_the_file);
     tcase_add_test(tc, swf_takes_fields_2_4_and_5_and_leaves_out_what_is_unknown);
     tcase_add_test(tc, a_broken_line_is_named_with_what_is_wrong);

@@ -3,7 +3,7 @@ qd_test(scheduler test_core qd_scheduler)
 
 # Random histories, and the witness that judges them: for the property tests and the fuzzer.
 set(QD_CORE_TRIAL core_trial.c core_witness.c witness_books.c witness_events.c witness_actions.c witness_queue.c
-  witness_accounts.c witness_room.c witness_places.c witness_ends.c)
+  witness_accounts.c witness_room.c witness_places.c witness_ends.c witness_resize.c)
 list(TRANSFORM QD_CORE_TRIAL PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/scheduler/)
 
 qd_test(scheduler test_core_properties qd_scheduler)
@@ -39,3 +39,4 @@ qd_test(scheduler test_restart qd_scheduler)
 qd_test(scheduler test_starvation qd_scheduler)
 target_sources(test_starvation PRIVATE ${QD_CORE_TRIAL})
 qd_test(scheduler test_placement qd_scheduler)
+qd_test(scheduler test_elastic qd_scheduler)

@@ -2,6 +2,10 @@
 
 #include <string.h>
 
+static int widest_held(const witness_job *job) {
+    return job->resize_to > job->size ? job->resize_to : job->size;
+}
+
 /* What the others of its account hold, or wait for ranks with. */
 static void count_account(const witness *w, const witness_job *job, bool with_queue, int64_t *jobs,
                           int64_t *ranks) {
@@ -13,7 +17,7 @@ static void count_account(const witness *w, const witness_job *job, bool with_qu
             (other->live == 0 && !waits))
             continue;
         *jobs += 1;
-        *ranks += other->live > 0 ? other->size : other->submit.ranks_min;
+        *ranks += other->live > 0 ? widest_held(other) : other->submit.ranks_min;
     }
 }
 
@@ -36,7 +40,7 @@ bool accounts_keep_their_limits(witness *w) {
         const witness_job *job = &w->jobs[i];
         int64_t jobs, ranks;
         count_account(w, job, false, &jobs, &ranks);
-        if (job->live > 0 && (jobs + 1 > most_jobs || ranks + job->size > most_ranks))
+        if (job->live > 0 && (jobs + 1 > most_jobs || ranks + widest_held(job) > most_ranks))
             return broken(w, "job %lld is too much for its account", (long long)job->submit.job);
         if (job->state == QD_STATE_PENDING && job->submit.ranks_min > most_ranks)
             return broken(w, "job %lld waits for more than its account may hold",

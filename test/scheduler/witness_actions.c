@@ -19,18 +19,20 @@ static bool ranks_are_a_set(const witness *w, const qd_action *a) {
 }
 
 static bool see_start(witness *w, witness_job *job, const qd_action *a) {
-    if (job->state != QD_STATE_RUNNING || job->held)
+    bool resized = job->resize_to > 0;
+    if (resized && !see_resized(w, job, a))
+        return false;
+    if (job->state != QD_STATE_RUNNING || (job->held && !resized))
         return broken(w, "job %lld started though it is held", (long long)a->job);
     if (w->draining)
         return broken(w, "job %lld started after a drain", (long long)a->job);
     if (count_ranks(w, is_on_its_way) > 0)
         return broken(w, "job %lld started before all workers had come", (long long)a->job);
-    if (a->rank_count < job->submit.ranks_min || a->rank_count > job->submit.ranks_max ||
-        (a->rank_count - job->submit.ranks_min) % step_of(&job->submit) != 0)
+    if (!is_size_of(&job->submit, a->rank_count))
         return broken(w, "job %lld got %d ranks", (long long)a->job, a->rank_count);
     if (a->attempt != job->attempt + 1 || a->epoch <= w->epoch || job->live > 0)
         return broken(w, "job %lld: attempt %d, epoch %u", (long long)a->job, a->attempt, a->epoch);
-    if (!has_its_place(w, job, a))
+    if (!(resized ? is_as_demanded(w, job, a) : has_its_place(w, job, a)))
         return false;
     job->members = mask_of(a->ranks, a->rank_count);
     for (int i = 0; i < a->rank_count; i++) {
@@ -43,20 +45,9 @@ static bool see_start(witness *w, witness_job *job, const qd_action *a) {
     job->attempt = a->attempt;
     job->size = job->live = job->granted = a->rank_count;
     job->start_ns = w->time_ns;
-    job->told = job->measured = false;
-    job->started_now = true;
+    job->told = false;
+    job->started_now = !resized;
     return true;
-}
-
-/* Under preemption by class: it has run for long enough, has something new to save, and somebody of
- * a higher class waits. */
-static bool may_make_room(const witness *w, const witness_job *job) {
-    bool wanted = false;
-    for (int i = 0; i < w->job_count; i++)
-        wanted = wanted || (waits_for_ranks(w, &w->jobs[i]) &&
-                            w->jobs[i].submit.importance > job->submit.importance);
-    return wanted && !job->submit.keeps_ranks && (job->told || !job->submit.tells) &&
-           w->time_ns - job->start_ns >= w->min_run_ns;
 }
 
 /* STOP and ABORT go to exactly the members that have not ended, once. */
@@ -66,12 +57,13 @@ static bool see_order(witness *w, witness_job *job, const qd_action *a) {
     bool *told = a->kind == QD_ACTION_STOP ? &job->stopped : &job->aborted;
     if (*told || job->aborted)
         return broken(w, "job %lld was told twice to end", (long long)a->job);
-    if (a->kind == QD_ACTION_STOP && !w->draining && is_late(w, job))
+    if (a->kind == QD_ACTION_STOP && !w->draining && is_late(w, job) && !job->resized)
         job->timed_out = true;
-    else if (a->kind == QD_ACTION_STOP && !w->draining && w->preempts &&
-             job->state != QD_STATE_PENDING && (!w->by_class || may_make_room(w, job)))
+    else if (a->kind == QD_ACTION_STOP && !w->draining && w->preempts && job->resize_to == 0 &&
+             job->state != QD_STATE_PENDING &&
+             (!w->by_class || (w->whole_gangs && may_make_room(w, job, 1))))
         job->makes_room = true;
-    else if (a->kind == QD_ACTION_STOP && !w->draining)
+    else if (a->kind == QD_ACTION_STOP && !w->draining && job->resize_to == 0)
         return broken(w, "job %lld was stopped without a drain", (long long)a->job);
     if (a->attempt != job->attempt || count != a->rank_count ||
         mask_of(live, count) != mask_of(a->ranks, count))
@@ -88,18 +80,6 @@ static bool see_order(witness *w, witness_job *job, const qd_action *a) {
     return true;
 }
 
-/* Saved or not launched, and back in the queue. */
-static void requeue(const witness *w, witness_job *job) {
-    job->run_before_ns += w->time_ns - job->start_ns;
-    job->failed_launches += job->ended[QD_OUTCOME_FAILED] > 0;
-    job->first_failure[0] = '\0';
-    job->size = job->live = 0;
-    job->members = 0;
-    memset(job->ended, 0, sizeof job->ended);
-    job->stopped = job->aborted = job->makes_room = job->cut = false;
-    job->state = QD_STATE_PENDING;
-}
-
 static bool see_state(witness *w, witness_job *job, const qd_action *a) {
     if (over(job->state))
         return broken(w, "job %lld left its last state", (long long)a->job);
@@ -107,10 +87,13 @@ static bool see_state(witness *w, witness_job *job, const qd_action *a) {
         return broken(w, "job %lld is %s for no reason", (long long)a->job,
                       qd_job_state_names[a->state]);
     bool ended = job->size > 0 && job->live == 0;
-    if (a->state == QD_STATE_PENDING && ended && right_end(w, job) == QD_STATE_PENDING) {
-        requeue(w, job);
-        return true;
-    }
+    if (a->state == QD_STATE_PENDING && ended && right_end(w, job) == QD_STATE_PENDING)
+        return requeue(w, job);
+    if (a->state == QD_STATE_RUNNING && job->resize_to > 0 && ended &&
+        right_end(w, job) == QD_STATE_PENDING)
+        close_attempt(w, job); /* its start comes next */
+    else if (a->state == QD_STATE_RUNNING && job->state != QD_STATE_PENDING)
+        return broken(w, "job %lld runs again", (long long)a->job);
     if (a->state == job->state || (a->state == QD_STATE_PENDING && job->state != QD_STATES))
         return broken(w, "job %lld became %s", (long long)a->job, qd_job_state_names[a->state]);
     if (over(a->state) && (job->live > 0 || a->state != right_end(w, job)))
@@ -123,6 +106,8 @@ static bool see_state(witness *w, witness_job *job, const qd_action *a) {
         return broken(w, "job %lld failed with code %d: %s", (long long)a->job, a->exit_code,
                       a->reason);
     job->state = a->state;
+    if (job->state != QD_STATE_RESIZING && job->state != QD_STATE_RUNNING)
+        unkeep(w, job);
     return true;
 }
 
@@ -146,5 +131,7 @@ bool see_action(witness *w, const qd_event *event, const qd_action *a) {
     if (!ranks_are_a_set(w, a))
         return broken(w, "%s of job %lld: its ranks are no set of workers",
                       qd_action_names[a->kind], (long long)a->job);
+    if (a->kind == QD_ACTION_RESIZE)
+        return see_resize(w, job, a);
     return a->kind == QD_ACTION_START ? see_start(w, job, a) : see_order(w, job, a);
 }

@@ -66,7 +66,7 @@ bool is_alive(const witness_rank *r) {
 }
 
 bool is_free(const witness_rank *r) {
-    return r->ready && !r->lost && !r->drained && r->job == 0;
+    return r->ready && !r->lost && !r->drained && r->job == 0 && r->kept == 0;
 }
 
 bool is_in_service(const witness_rank *r) {
@@ -91,28 +91,32 @@ int step_of(const qd_submission *s) {
     return s->ranks_step > 1 ? s->ranks_step : 1;
 }
 
+bool is_size_of(const qd_submission *s, int ranks) {
+    return ranks >= s->ranks_min && ranks <= s->ranks_max &&
+           (ranks - s->ranks_min) % step_of(s) == 0;
+}
+
 bool is_late(const witness *w, const witness_job *job) {
     int64_t run = job->run_before_ns + (job->live > 0 ? w->time_ns - job->start_ns : 0);
     return job->submit.limit_ns > 0 && run >= job->submit.limit_ns;
 }
 
 bool grace_is_over(const witness *w, const witness_job *job) {
-    return w->by_class && job->makes_room && w->time_ns - job->stopped_ns >= w->grace_ns;
+    return w->by_class && (job->makes_room || job->shrinks) && job->live > 0 &&
+           w->time_ns - job->stopped_ns >= w->grace_ns;
 }
 
 uint64_t ranks_in_service(const witness *w, const witness_job *job) {
     uint64_t ranks = 0;
     for (int rank = 1; rank <= w->worker_ranks; rank++)
-        if (w->ranks[rank].job == job->submit.job && is_in_service(&w->ranks[rank]))
+        if (w->ranks[rank].job == job->submit.job && is_in_service(&w->ranks[rank]) &&
+            w->ranks[rank].kept == 0)
             ranks |= UINT64_C(1) << (rank - 1);
     return ranks;
 }
 
 int live_in_service(const witness *w, const witness_job *job) {
-    int count = 0;
-    for (int rank = 1; rank <= w->worker_ranks; rank++)
-        count += w->ranks[rank].job == job->submit.job && is_in_service(&w->ranks[rank]);
-    return count;
+    return __builtin_popcountll(ranks_in_service(w, job));
 }
 
 bool may_start(const witness *w) {
@@ -122,6 +126,6 @@ bool may_start(const witness *w) {
 bool somebody_saves(const witness *w) {
     bool saves = false;
     for (int i = 0; i < w->job_count; i++)
-        saves = saves || (w->jobs[i].makes_room && w->jobs[i].live > 0);
+        saves = saves || ((w->jobs[i].makes_room || w->jobs[i].resized) && w->jobs[i].live > 0);
     return saves;
 }

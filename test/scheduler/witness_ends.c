@@ -29,9 +29,10 @@ qd_job_state right_end(const witness *w, const witness_job *job) {
     /* Ended just now: its last attempt is not yet in run_before_ns. */
     int64_t run = job->run_before_ns + w->time_ns - job->start_ns;
     bool used_up = job->submit.limit_ns > 0 && run >= job->submit.limit_ns;
-    if (job->timed_out || (job->makes_room && used_up))
+    bool returns = job->makes_room || job->resized;
+    if (job->timed_out || (returns && used_up))
         return QD_STATE_TIMEOUT;
-    return job->makes_room && !w->draining ? QD_STATE_PENDING : QD_STATE_PREEMPTED;
+    return returns && !w->draining ? QD_STATE_PENDING : QD_STATE_PREEMPTED;
 }
 
 bool nobody_waits_for_ever(witness *w) {
@@ -58,8 +59,10 @@ bool members_know_their_orders(witness *w) {
         if (job->live > 0 && w->draining && !job->stopped && !job->aborted)
             return broken(w, "job %lld trains on after a drain", (long long)job->submit.job);
         bool part_ended = job->live < job->size || job->stopped || job->aborted;
+        bool resizes = job->resize_to > 0 && !cannot_go_on(w, job);
         qd_job_state right = job->size == 0   ? QD_STATE_PENDING
                              : job->live == 0 ? right_end(w, job)
+                             : resizes        ? QD_STATE_RESIZING
                              : part_ended     ? QD_STATE_COMPLETING
                                               : QD_STATE_RUNNING;
         if (job->state != right)

@@ -28,6 +28,11 @@ static bool after_is_known(const witness *w, const qd_event *e) {
     return true;
 }
 
+static bool expects_resize(const witness *w, const qd_event *e) {
+    const witness_job *job = witness_find(w, e->job);
+    return job && job->state == QD_STATE_RUNNING && is_size_of(&job->submit, e->submit.ranks_min);
+}
+
 bool witness_expects(const witness *w, const qd_event *e) {
     bool rank_exists = e->rank >= 1 && e->rank <= w->worker_ranks;
     if (e->time_ns < w->time_ns || !memchr(e->text, 0, sizeof e->text))
@@ -55,6 +60,8 @@ bool witness_expects(const witness *w, const qd_event *e) {
                e->submit.job > (w->job_count ? w->jobs[w->job_count - 1].submit.job : 0);
     case QD_EVENT_MEMBER_ENDED:
         return rank_exists && expects_member_ended(w, e);
+    case QD_EVENT_RESIZE:
+        return expects_resize(w, e);
     case QD_EVENT_PROGRESS:
         return expects_attempt(w, e) && e->saved >= 0 && e->saved <= e->step && e->steps >= 0;
     case QD_EVENT_LIMIT:
@@ -95,6 +102,7 @@ static void note_lost(witness *w, const qd_event *e) {
     if (w->ranks[e->rank].lost)
         return;
     w->ranks[e->rank].lost = true;
+    w->ranks[e->rank].kept = 0;
     snprintf(failure, sizeof failure, "rank %d was lost%s%s", e->rank, e->text[0] ? ": " : "",
              e->text);
     if (w->ranks[e->rank].job)
@@ -123,10 +131,13 @@ static void note_progress(witness *w, const qd_event *e) {
         job->first_step = e->step;
         job->first_ns = e->time_ns;
     }
-    if (e->step > job->first_step && e->time_ns > job->first_ns)
+    if (e->step > job->first_step && e->time_ns > job->first_ns) {
         job->step_ns = (e->time_ns - job->first_ns) / (e->step - job->first_step);
-    job->steps_left = e->steps > e->step ? e->steps - e->step : 1;
-    job->measured = e->steps > 0 && job->step_ns > 0;
+        job->step_ranks = job->size;
+    }
+    job->step = e->step;
+    job->saved = e->saved > job->saved ? e->saved : job->saved;
+    job->steps = e->steps;
     job->told_ns = e->time_ns;
 }
 
@@ -137,8 +148,15 @@ static void note_ready(witness *w, const qd_event *e) {
     rank->ready = true;
 }
 
+static void note_drained(witness *w, const qd_event *e) {
+    w->ranks[e->rank].drained = e->kind == QD_EVENT_RANK_DRAIN;
+    if (w->ranks[e->rank].drained)
+        w->ranks[e->rank].kept = 0;
+}
+
 void note_event(witness *w, const qd_event *e) {
     w->time_ns = e->time_ns;
+    w->event = e;
     if (e->kind == QD_EVENT_WORKER_READY)
         note_ready(w, e);
     else if (e->kind == QD_EVENT_WORKER_LOST)
@@ -152,7 +170,7 @@ void note_event(witness *w, const qd_event *e) {
     else if (e->kind == QD_EVENT_HOLD || e->kind == QD_EVENT_RELEASE)
         witness_find(w, e->job)->held = e->kind == QD_EVENT_HOLD;
     else if (e->kind == QD_EVENT_RANK_DRAIN || e->kind == QD_EVENT_RANK_RESUME)
-        w->ranks[e->rank].drained = e->kind == QD_EVENT_RANK_DRAIN;
+        note_drained(w, e);
     else if (e->kind == QD_EVENT_PROGRESS)
         note_progress(w, e);
     else if (e->kind == QD_EVENT_LIMIT)

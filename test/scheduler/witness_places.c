@@ -98,12 +98,18 @@ static bool another_waits_for_a_place(const witness *w, const witness_job *job) 
     return false;
 }
 
-bool has_its_place(witness *w, const witness_job *job, const qd_action *a) {
+bool is_as_demanded(witness *w, const witness_job *job, const qd_action *a) {
     for (int i = 0; i < a->rank_count; i++)
         if (w->ranks[a->ranks[i]].place.memory_bytes < job->submit.demand.memory_bytes)
             return broken(w, "job %lld got a rank without the memory", (long long)a->job);
     if (!all_at(w, a, spot_of(job)))
         return broken(w, "the gang of job %lld is torn apart", (long long)a->job);
+    return true;
+}
+
+bool has_its_place(witness *w, const witness_job *job, const qd_action *a) {
+    if (!is_as_demanded(w, job, a))
+        return false;
     same_spot levels[] = {same_island, same_host};
     for (int i = 0; i < 2 && !another_waits_for_a_place(w, job); i++) {
         int best = best_fit(w, job, a->rank_count, levels[i]);

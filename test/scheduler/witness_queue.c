@@ -9,23 +9,34 @@ static int steps_of(const witness_job *job) {
     return (job->granted - job->submit.ranks_min) / step_of(&job->submit);
 }
 
-/* Of a whole run time; 0: nobody knows. */
-static int64_t left_of(const witness_job *job, int64_t whole) {
-    int64_t left = whole - job->run_before_ns;
-    return whole == 0 ? INT64_MAX : left > 0 ? left : 1;
+/* Time for the steps that are left, on so many ranks; INT64_MAX: nothing was measured. */
+static int64_t steps_left_ns(const witness_job *job, int ranks) {
+    int64_t steps = job->steps > job->step ? job->steps - job->step : 1;
+    if (job->step_ns == 0 || job->steps == 0)
+        return INT64_MAX;
+    int64_t left = steps * job->step_ns * job->step_ranks / ranks;
+    return left > 0 ? left : 1;
 }
 
-static int64_t estimate(const witness_job *job) {
-    int64_t run = left_of(job, job->submit.estimate_ns);
-    int64_t limit = left_of(job, job->submit.limit_ns);
-    return limit < run ? limit : run;
+/* A further attempt on so many ranks; INT64_MAX: nobody knows. */
+static int64_t run_on(const witness_job *job, int ranks) {
+    const qd_submission *s = &job->submit;
+    int64_t run = steps_left_ns(job, ranks);
+    if (run == INT64_MAX && s->estimate_ns > 0) {
+        int64_t left = s->estimate_ns > job->done_ns ? s->estimate_ns - job->done_ns : 1;
+        run = left * s->ranks_min / ranks;
+        run = run > 0 ? run : 1;
+    }
+    int64_t limit = s->limit_ns > job->run_before_ns ? s->limit_ns - job->run_before_ns : 1;
+    return s->limit_ns > 0 && limit < run ? limit : run;
 }
 
 /* Whether a comes before b in the queues that nobody may pass. */
 static bool comes_before(const witness *w, const witness_job *a, const witness_job *b) {
     bool shortest = strcmp(w->policy, "sjf") == 0;
-    if (shortest && estimate(a) != estimate(b))
-        return estimate(a) < estimate(b);
+    int64_t x = run_on(a, a->submit.ranks_min), y = run_on(b, b->submit.ranks_min);
+    if (shortest && x != y)
+        return x < y;
     return a->submit.job < b->submit.job;
 }
 
@@ -46,24 +57,70 @@ bool nobody_was_passed(witness *w) {
 }
 
 /* Once a prediction has passed, it grows by half and one ns until it lies ahead. */
-static int64_t not_yet(const witness *w, int64_t start, int64_t run) {
-    if (run == INT64_MAX)
-        return run;
-    while (start + run <= w->time_ns)
+static int64_t ahead(int64_t start, int64_t run, int64_t now) {
+    while (start + run <= now)
         run += run / 2 + 1;
     return start + run;
 }
 
-/* When a job that holds ranks is predicted to end. */
-static int64_t predicted_end(const witness *w, const witness_job *job) {
-    if (job->makes_room && w->by_class)
-        return not_yet(w, job->stopped_ns, w->grace_ns);
-    int64_t run = estimate(job);
-    if (job->measured)
-        run = job->told_ns - job->start_ns + job->steps_left * job->step_ns;
-    int64_t end = not_yet(w, job->start_ns, run);
+/* From its start on, as its newest attempt has told; INT64_MAX: nobody knows. */
+static int64_t running_ns(const witness_job *job) {
+    int64_t run = job->size > 0 ? run_on(job, job->size) : INT64_MAX;
+    bool measured = run < INT64_MAX && steps_left_ns(job, job->size) < INT64_MAX;
+    if (job->told && measured)
+        run = job->told_ns - job->start_ns + steps_left_ns(job, job->size);
+    return run;
+}
+
+/* When a job that holds ranks is predicted to end, if it is not told to save. */
+static int64_t running_end(const witness *w, const witness_job *job) {
+    int64_t run = running_ns(job);
+    if (run == INT64_MAX)
+        return run;
+    int64_t end = ahead(job->start_ns, run, w->time_ns);
     int64_t limit = job->start_ns + job->submit.limit_ns - job->run_before_ns;
-    return limit > w->time_ns && limit < end ? limit : end;
+    bool capped = job->submit.limit_ns > 0 && limit > w->time_ns && limit < end;
+    return capped ? limit : end;
+}
+
+/* The same, or, if it is resized, when it is predicted to have saved. */
+static int64_t predicted_end(const witness *w, const witness_job *job) {
+    bool saves = job->resized || (job->makes_room && w->by_class);
+    return saves ? ahead(job->stopped_ns, w->grace_ns, w->time_ns) : running_end(w, job);
+}
+
+/* Ranks that jobs go on with which will have ended by then; *next: when the first one ends after
+ * that. */
+static uint64_t resized_free_at(const witness *w, int64_t at, bool without_new, int64_t *next) {
+    uint64_t ranks = 0;
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_job *job = &w->jobs[i];
+        if (job->resize_to == 0 || (without_new && job->grows_now) || running_ns(job) == INT64_MAX)
+            continue;
+        int64_t left = ahead(job->start_ns, running_ns(job), job->stopped_ns) - job->stopped_ns;
+        if (job->resize_to != job->size)
+            left = left * job->size / job->resize_to;
+        int64_t end = predicted_end(w, job) + (left > 0 ? left : 1);
+        if (end <= at)
+            ranks |= kept_ranks(w, job);
+        else if (end < *next)
+            *next = end;
+    }
+    return ranks;
+}
+
+/* As if a job that grows now did not: its new ranks are free, its own once it ends. */
+static uint64_t not_grown_free_at(const witness *w, const witness_job *job, int64_t at,
+                                  int64_t *next) {
+    uint64_t all = kept_ranks(w, job) | ranks_in_service(w, job), fresh = 0;
+    for (int rank = 1; rank <= w->worker_ranks; rank++)
+        if (w->ranks[rank].kept == job->submit.job && w->ranks[rank].job != job->submit.job)
+            fresh |= UINT64_C(1) << (rank - 1);
+    int64_t end = running_end(w, job);
+    if (end <= at)
+        return all;
+    *next = end < *next ? end : *next;
+    return fresh;
 }
 
 /* When enough ranks for the head will be free, as predicted. without_new: as if nothing behind it
@@ -73,8 +130,13 @@ static int64_t promised_start(const witness *w, const witness_job *head, bool wi
     for (;;) {
         int64_t next = INT64_MAX;
         uint64_t unused = ranks_that(w, is_free);
+        unused |= resized_free_at(w, at, without_new, &next);
         for (int i = 0; i < w->job_count; i++) {
             const witness_job *job = &w->jobs[i];
+            if (without_new && job->grows_now) {
+                unused |= not_grown_free_at(w, job, at, &next);
+                continue;
+            }
             int64_t end = predicted_end(w, job);
             bool passed = job->started_now && comes_before(w, head, job);
             if (job->live > 0 && ((without_new && passed) || end <= at))
@@ -93,7 +155,8 @@ bool the_head_is_not_delayed(witness *w) {
     const witness_job *head = find_head(w);
     bool passed = false;
     for (int i = 0; head && i < w->job_count; i++)
-        passed = passed || (w->jobs[i].started_now && comes_before(w, head, &w->jobs[i]));
+        passed = passed || w->jobs[i].grows_now ||
+                 (w->jobs[i].started_now && comes_before(w, head, &w->jobs[i]));
     if (!passed)
         return true;
     int64_t promised = promised_start(w, head, true);
@@ -182,7 +245,7 @@ static int taken_at(const witness *w, const qd_forecast *forecast, int64_t at) {
             taken += live_in_service(w, &w->jobs[i]);
     for (int i = 0; i < forecast->count; i++) {
         const witness_job *job = witness_find(w, forecast->entries[i].job);
-        int64_t start = forecast->entries[i].start_ns, run = estimate(job);
+        int64_t start = forecast->entries[i].start_ns, run = run_on(job, job->submit.ranks_min);
         if (start <= at && (run == INT64_MAX || start + run > at))
             taken += job->submit.ranks_min;
     }

@@ -4,7 +4,7 @@
 static bool helps_a_choosy_one(const witness *w, const witness_job *job) {
     uint64_t ranks = ranks_that(w, is_free);
     for (int i = 0; i < w->job_count; i++)
-        ranks |= w->jobs[i].makes_room ? ranks_in_service(w, &w->jobs[i]) : 0;
+        ranks |= w->jobs[i].makes_room || w->jobs[i].resized ? ranks_in_service(w, &w->jobs[i]) : 0;
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *other = &w->jobs[i];
         if (is_choosy(other) && waits_for_ranks(w, other) &&
@@ -18,17 +18,20 @@ static bool helps_a_choosy_one(const witness *w, const witness_job *job) {
 bool nobody_makes_room_for_nothing(witness *w) {
     int ranks = count_ranks(w, is_free);
     for (int i = 0; i < w->job_count; i++)
-        ranks += w->jobs[i].makes_room ? live_in_service(w, &w->jobs[i]) : 0;
+        if (w->jobs[i].makes_room || w->jobs[i].resized)
+            ranks += live_in_service(w, &w->jobs[i]);
     for (int i = 0; w->by_class && i < w->job_count; i++) {
         const witness_job *job = &w->jobs[i];
         int64_t wanted = 0;
-        if (!job->makes_room || job->live == 0 || !job->stopped_now)
+        /* One step of a surplus less would do. */
+        int gives = job->shrinks ? step_of(&job->submit) : live_in_service(w, job);
+        if (!(job->makes_room || job->shrinks) || job->live == 0 || !job->stopped_now)
             continue;
         for (int k = 0; k < w->job_count; k++)
             if (waits_for_ranks(w, &w->jobs[k]) &&
-                w->jobs[k].submit.importance > job->submit.importance)
+                w->jobs[k].submit.importance + job->shrinks > job->submit.importance)
                 wanted += w->jobs[k].submit.ranks_min;
-        if (wanted <= ranks - live_in_service(w, job) && !helps_a_choosy_one(w, job))
+        if (wanted <= ranks - gives && !helps_a_choosy_one(w, job))
             return broken(w, "job %lld makes room for nothing", (long long)job->submit.job);
     }
     return true;
