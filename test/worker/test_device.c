@@ -198,7 +198,7 @@ typedef struct outcome {
     float logits[SMALL_BATCH];
 } outcome;
 
-static void train(qd_engine *engine, const qd_batch *batch, outcome *o) {
+static void train(qd_engine *engine, const qd_batch *batch, int64_t samples, outcome *o) {
     for (int step = 0; step < STEPS; step++) {
         qd_engine_begin_step(engine, step + 1);
         ck_assert_msg(qd_engine_run_slot(engine, batch) == 0, "%s", qd_error_message());
@@ -208,9 +208,8 @@ static void train(qd_engine *engine, const qd_batch *batch, outcome *o) {
         o->norm[step] = qd_engine_gradient_norm(engine);
     }
     /* Not a full batch, so that the rest must be cleared. */
-    ck_assert_int_eq(qd_engine_evaluate(engine, batch, SMALL_BATCH - 1, &o->evaluated, &o->right),
-                     0);
-    ck_assert_int_eq(qd_engine_logits(engine, 1, SMALL_BATCH - 1, o->logits), 0);
+    ck_assert_int_eq(qd_engine_evaluate(engine, batch, samples - 1, &o->evaluated, &o->right), 0);
+    ck_assert_int_eq(qd_engine_logits(engine, 1, samples - 1, o->logits), 0);
 }
 
 static void assert_same_state(qd_engine *a, qd_engine *b) {
@@ -239,8 +238,8 @@ static void check_job(const char *name, qd_precision precision) {
                   qd_error_message());
     ck_assert_msg(qd_engine_create(&job, 0, 1, &backend, 1, &walled) == 0, "%s",
                   qd_error_message());
-    train(open, &batch, &expected);
-    train(walled, &batch, &got);
+    train(open, &batch, job.train.batch, &expected);
+    train(walled, &batch, job.train.batch, &got);
     ck_assert_ptr_null(device.results); /* all have been waited for */
     ck_assert_msg(isfinite(got.loss[STEPS - 1]), "%s", name);
     ck_assert_msg(memcmp(&expected, &got, sizeof got) == 0, "%s", name);

@@ -50,10 +50,14 @@ target_link_options(test_engine PRIVATE ${QD_COUNT_ALLOCATIONS})
 set_property(TEST worker/test_engine APPEND PROPERTY ENVIRONMENT ASAN_OPTIONS=allocator_may_return_null=1)
 target_link_options(test_steady PRIVATE ${QD_COUNT_ALLOCATIONS})
 
-# The same programs with less of the processor: what is computed there, too, must be right.
-file(STRINGS /proc/cpuinfo processor_flags LIMIT_COUNT 1 REGEX "^flags.* avx512bw .*avx512vl")
-set(instruction_sets avx2)
-if(processor_flags)
+# The same programs with less of the processor than it has: what is computed there, too, must be right.
+file(STRINGS /proc/cpuinfo avx512 LIMIT_COUNT 1 REGEX "^flags.* avx512bw .*avx512vl")
+file(STRINGS /proc/cpuinfo avx512_bf16 LIMIT_COUNT 1 REGEX "^flags.* avx512_bf16")
+set(instruction_sets)
+if(avx512)
+  list(APPEND instruction_sets avx2)
+endif()
+if(avx512_bf16)
   list(APPEND instruction_sets avx512)
 endif()
 foreach(isa ${instruction_sets})
