@@ -36,6 +36,11 @@ small_fashion() {
   echo "$part"
 }
 
+# steps N: of a run that lasts a while; a sanitizer makes each several times as long.
+steps() {
+  echo $(($1 / ${QD_TEST_SLOWER:-1}))
+}
+
 # job STEPS [NAME]: writes NAME.yaml, a small job of that many steps.
 job() {
   sed "s/STEPS/$1/; s#FASHION#$(small_fashion)#; s/^name: .*/name: ${2:-small}/" "$QD_TEST_DATA/jobs/small.yaml" > "${2:-small}.yaml"

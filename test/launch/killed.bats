@@ -5,13 +5,13 @@ load helpers
 # The run that nothing disturbs.
 setup_file() {
   cd "$BATS_FILE_TMPDIR"
-  job 6000
+  job $(steps 6000)
   train 1 small > whole
 }
 
 # killed_and_resumed WHOM: kills at a random moment, then continues to the same end.
 killed_and_resumed() {
-  job 6000
+  job $(steps 6000)
   local round resume=
   for round in 1 2 3; do
     begin out $((round + 1)) small $resume

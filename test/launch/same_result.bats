@@ -26,7 +26,7 @@ load helpers
 # Interrupts by signal at a step nobody chose, continues on other numbers of workers.
 interrupt_and_resume() {
   local signal=$1
-  job 3000
+  job $(steps 3000)
   train 1 small > whole
   cp runs/small/steps.jsonl one
   begin first 4 small

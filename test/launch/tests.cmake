@@ -5,6 +5,7 @@ find_program(BATS bats REQUIRED)
 if(QD_SANITIZE)
   set(QD_BATS_OPTIONS --filter-tags !release)
   set(QD_TEST_GRIDS 2)
+  set(QD_TEST_SLOWER 3)
 endif()
 
 # What a run has saved, whoever wrote which part.
@@ -16,7 +17,7 @@ target_link_libraries(checkpoint_tensors PRIVATE qd_worker)
 function(qd_bats name)
   add_test(NAME launch/${name} COMMAND ${ARGN} ${BATS} ${QD_BATS_OPTIONS} ${CMAKE_CURRENT_SOURCE_DIR}/launch/${name}.bats)
   set_tests_properties(launch/${name} PROPERTIES TIMEOUT 900 COST 100 SKIP_RETURN_CODE 77 ENVIRONMENT
-    "QUADRILLE=$<TARGET_FILE:quadrille>;CHECKPOINT_TENSORS=$<TARGET_FILE:checkpoint_tensors>;QD_TEST_DATA=${CMAKE_CURRENT_SOURCE_DIR}/data;QD_SOURCE_DIR=${CMAKE_SOURCE_DIR};QD_BUILD_DIR=${CMAKE_BINARY_DIR};QD_TEST_GRIDS=${QD_TEST_GRIDS};ASAN_OPTIONS=detect_leaks=0;${QD_MPIRUN_ENVIRONMENT}")
+    "QUADRILLE=$<TARGET_FILE:quadrille>;CHECKPOINT_TENSORS=$<TARGET_FILE:checkpoint_tensors>;QD_TEST_DATA=${CMAKE_CURRENT_SOURCE_DIR}/data;QD_SOURCE_DIR=${CMAKE_SOURCE_DIR};QD_BUILD_DIR=${CMAKE_BINARY_DIR};QD_TEST_GRIDS=${QD_TEST_GRIDS};QD_TEST_SLOWER=${QD_TEST_SLOWER};ASAN_OPTIONS=detect_leaks=0;${QD_MPIRUN_ENVIRONMENT}")
 endfunction()
 
 function(qd_alone)
