@@ -13,11 +13,16 @@ typedef struct placed {
     int64_t run_ns, start_ns;
 } placed;
 
-/* All zeros: nothing is known, so that memory is touched only where something is. */
+/* What is known of the jobs of one class of widths. */
+typedef struct row {
+    uint64_t latest[TIMES + 1]; /* Fenwick tree of maxima of rising(start), from 1, along both */
+    placed last[TIMES + 1];
+} row;
+
+/* A row is cleared when it is first written: most plans know few widths. */
 struct qd_frontier {
-    uint64_t latest[WIDTHS + 1][TIMES + 1]; /* Fenwick tree of maxima of rising(start), from 1 */
-    placed last[WIDTHS + 1][TIMES + 1];
-    bool used;
+    bool known[WIDTHS + 1];
+    row rows[WIDTHS + 1];
 };
 
 /* INT64_MIN as 0, and so on in order; and back. */
@@ -38,7 +43,10 @@ static int class_of(int64_t value, int bits, bool *exact) {
 }
 
 qd_frontier *qd_frontier_create(void) {
-    return calloc(1, sizeof(qd_frontier));
+    qd_frontier *frontier = malloc(sizeof *frontier);
+    if (frontier)
+        qd_frontier_forget(frontier);
+    return frontier;
 }
 
 void qd_frontier_destroy(qd_frontier *frontier) {
@@ -46,33 +54,46 @@ void qd_frontier_destroy(qd_frontier *frontier) {
 }
 
 void qd_frontier_forget(qd_frontier *frontier) {
-    if (frontier->used)
-        memset(frontier, 0, sizeof *frontier);
+    memset(frontier->known, 0, sizeof frontier->known);
+}
+
+static row *row_to_write(qd_frontier *frontier, int width) {
+    if (!frontier->known[width])
+        frontier->rows[width] = (row){0};
+    frontier->known[width] = true;
+    return &frontier->rows[width];
 }
 
 void qd_frontier_placed(qd_frontier *frontier, int ranks, int64_t run_ns, int64_t start_ns) {
     bool exact_width, exact_time;
     int width = class_of(ranks, WIDTH_BITS, &exact_width);
     int time = class_of(run_ns, TIME_BITS, &exact_time);
-    frontier->used = true;
-    frontier->last[width][time] = (placed){ranks, run_ns, start_ns};
+    row_to_write(frontier, width)->last[time] = (placed){ranks, run_ns, start_ns};
     /* It binds jobs of whole classes, so those that begin at it or behind it. */
-    for (int w = width + !exact_width; w <= WIDTHS; w += w & -w)
+    for (int w = width + !exact_width; w <= WIDTHS; w += w & -w) {
+        row *r = row_to_write(frontier, w);
         for (int t = time + !exact_time; t <= TIMES; t += t & -t)
-            if (rising(start_ns) > frontier->latest[w][t])
-                frontier->latest[w][t] = rising(start_ns);
+            if (rising(start_ns) > r->latest[t])
+                r->latest[t] = rising(start_ns);
+    }
+}
+
+/* rising(start) of the last job of the same class, if it is no wider and no longer; else 0. */
+static uint64_t start_of_like(const qd_frontier *frontier, int width, int time, int ranks,
+                              int64_t run_ns) {
+    const placed *like = &frontier->rows[width].last[time];
+    bool binds =
+        frontier->known[width] && like->ranks > 0 && like->ranks <= ranks && like->run_ns <= run_ns;
+    return binds ? rising(like->start_ns) : 0;
 }
 
 int64_t qd_frontier_earliest_ns(const qd_frontier *frontier, int ranks, int64_t run_ns) {
     bool ignored;
     int width = class_of(ranks, WIDTH_BITS, &ignored), time = class_of(run_ns, TIME_BITS, &ignored);
-    const placed *like = &frontier->last[width][time];
-    uint64_t earliest = 0;
-    if (like->ranks > 0 && like->ranks <= ranks && like->run_ns <= run_ns)
-        earliest = rising(like->start_ns);
+    uint64_t earliest = start_of_like(frontier, width, time, ranks, run_ns);
     for (int w = width; w > 0; w -= w & -w)
-        for (int t = time; t > 0; t -= t & -t)
-            if (frontier->latest[w][t] > earliest)
-                earliest = frontier->latest[w][t];
+        for (int t = time; t > 0 && frontier->known[w]; t -= t & -t)
+            if (frontier->rows[w].latest[t] > earliest)
+                earliest = frontier->rows[w].latest[t];
     return as_time(earliest);
 }
