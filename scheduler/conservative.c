@@ -1,16 +1,20 @@
 #include "scheduler/core_internal.h"
 #include "scheduler/policy.h"
+#include "scheduler/reservations.h"
+#include "scheduler/room.h"
 
 /* False when nobody knows when the job could start: then nothing behind it has a start either,
  * since it could delay this one for any time. */
 static bool plan(qd_core *core, qd_job_record *job) {
     int ranks = job->entry.ranks;
-    int64_t run_ns = job->entry.run_ns;
-    int64_t from = qd_frontier_earliest_ns(core->frontier, ranks, run_ns);
+    int64_t run_ns = job->entry.run_ns, from = INT64_MIN;
+    if (!job->entry.yields)
+        from = qd_frontier_earliest_ns(core->frontier, ranks, run_ns);
     from = from > core->now_ns ? from : core->now_ns;
-    int64_t start = qd_profile_earliest(&core->timetable.profile, from, ranks, run_ns);
+    int64_t start = qd_room_earliest_ns(core, &core->timetable.profile, &job->entry, from);
     qd_timetable_plan(&core->timetable, job, start);
-    qd_frontier_placed(core->frontier, ranks, run_ns, start);
+    if (!job->entry.yields)
+        qd_frontier_placed(core->frontier, ranks, run_ns, start);
     return start != QD_NEVER;
 }
 
@@ -25,9 +29,14 @@ static void plan_new(qd_core *core) {
         known = plan(core, job);
 }
 
+static void unplan_all(qd_core *core) {
+    qd_timetable_unplan_all(&core->timetable);
+    qd_reservations_lay(core, &core->timetable.profile, 1);
+}
+
 static void plan_all(qd_core *core) {
     qd_frontier_forget(core->frontier);
-    qd_timetable_unplan_all(&core->timetable);
+    unplan_all(core);
     bool known = true;
     for (const qd_queue_entry *entry = qd_queue_first(&core->queue); entry && known;
          entry = qd_queue_next(&core->queue, entry))
@@ -41,7 +50,6 @@ static void start_due(qd_core *core) {
         if (!job || job->due_ns > core->now_ns)
             return;
         qd_job_start(core, job, job->submit.ranks_min, "as planned");
-        core->timetable.profile.now_free = core->ranks.in_state[QD_RANK_FREE];
     }
 }
 
@@ -49,7 +57,7 @@ static void start_due(qd_core *core) {
  * alone is promised a start. */
 static void decide_without_plan(qd_core *core) {
     if (qd_timetable_first_start(&core->timetable))
-        qd_timetable_unplan_all(&core->timetable);
+        unplan_all(core);
     core->timetable.stale = true;
     qd_decide_easy(core);
 }

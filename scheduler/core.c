@@ -8,6 +8,7 @@
 #include "scheduler/elastic.h"
 #include "scheduler/gates.h"
 #include "scheduler/prediction.h"
+#include "scheduler/reservations.h"
 
 int qd_core_create(int worker_ranks, const qd_scheduling *scheduling, qd_core **out) {
     if (worker_ranks < 1)
@@ -86,7 +87,8 @@ static int make_room(qd_core *core, const qd_event *event) {
     size_t touched = qd_event_handlers[event->kind].whole_queue ? pending + active : blocked + 1;
     size_t starts = pending < ranks ? pending + 1 : ranks;
     bool late = qd_moves_first_ns(&core->alarms) <= event->time_ns;
-    bool many = core->policy->preempts || core->scheduling.grow || late;
+    bool reserves = core->book.count > 0 || event->kind == QD_EVENT_RESERVE;
+    bool many = core->policy->preempts || core->scheduling.grow || late || reserves;
     size_t stops = many || event->kind == QD_EVENT_LIMIT ? active : 0;
     stops += event->kind == QD_EVENT_RESIZE;
     size_t changes = touched + starts + stops + 1; /* a new job is PENDING first */
@@ -117,8 +119,10 @@ static bool may_start(const qd_core *core) {
 static void decide(qd_core *core) {
     qd_core_ring_alarms(core);
     move_overdue(core);
-    core->timetable.profile.now_free =
-        core->ranks.in_state[QD_RANK_FREE] + core->ranks.in_state[QD_RANK_CLAIMED];
+    qd_reservations_keep(core);
+    if (may_start(core))
+        qd_reservations_start(core);
+    core->timetable.profile.now_free = qd_ranks_idle(&core->ranks);
     if (may_start(core) && core->jobs.pending.count > 0)
         core->policy->decide(core);
     if (may_start(core))
@@ -126,7 +130,8 @@ static void decide(qd_core *core) {
 }
 
 int64_t qd_core_wake_ns(const qd_core *core) {
-    int64_t alarm = qd_moves_first_ns(&core->alarms);
+    int64_t alarm = qd_moves_first_ns(&core->alarms), edge = qd_reservations_wake_ns(core);
+    alarm = edge < alarm ? edge : alarm;
     if (may_start(core) && core->next_growth_ns < alarm)
         alarm = core->next_growth_ns;
     if (!may_start(core) || core->jobs.pending.count == 0 || !core->policy->wake_ns)
@@ -188,4 +193,12 @@ void qd_core_job(const qd_core *core, int i, qd_job_view *view) {
                           .preemptions = job->preemptions,
                           .lost_ranks = job->lost_ranks,
                           .resizes = job->resizes};
+}
+
+bool qd_core_reservation(const qd_core *core, int i, qd_reservation_view *view) {
+    if (i >= core->book.count)
+        return false;
+    const qd_booking *b = &core->book.bookings[i];
+    *view = (qd_reservation_view){.is = b->is, .running = b->running, .has = b->has};
+    return true;
 }

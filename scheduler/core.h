@@ -24,6 +24,7 @@
 
 #include "models/job.h"
 #include "scheduler/place.h"
+#include "scheduler/reservation_book.h"
 #include "scheduler/scheduling.h"
 
 /* States, named as Slurm names them. */
@@ -63,6 +64,8 @@ typedef enum {
     QD_EVENT_RANK_DRAIN,   /* rank, text: why: it is given to nobody any more; who has it goes on */
     QD_EVENT_RANK_RESUME,  /* rank: it may be given again */
     QD_EVENT_PROGRESS,     /* job, attempt, step, saved, steps: how far it is */
+    QD_EVENT_RESERVE,      /* reserve: ranks are kept from others (reservations.h) */
+    QD_EVENT_UNRESERVE,    /* reserve.number: that is over, or will never be */
     QD_EVENT_TIME,         /* nothing but that it is so late now */
     QD_EVENTS
 } qd_event_kind;
@@ -100,7 +103,8 @@ typedef struct qd_submission {
     char after[QD_AFTER_BYTES];
     int64_t array;  /* number of the first job of the array it belongs to; 0: none */
     int array_most; /* of the first job: so many of the array may be in the queue or run; 0: all */
-    qd_demand demand; /* of the ranks it gets */
+    qd_demand demand;    /* of the ranks it gets */
+    int64_t reservation; /* number of the one it belongs to; 0: none */
 } qd_submission;
 
 enum { QD_ACCOUNTS = 1024 };
@@ -120,6 +124,7 @@ typedef struct qd_event {
     int64_t steps;       /* PROGRESS: that the job takes in all; 0: not known */
     qd_place place;      /* WORKER_READY */
     qd_submission submit;
+    qd_reservation reserve;
     char text[QD_EVENT_TEXT_BYTES];
 } qd_event;
 
@@ -197,6 +202,15 @@ qd_free_view qd_core_free(const qd_core *core);
 
 int qd_core_job_count(const qd_core *core);
 void qd_core_job(const qd_core *core, int i, qd_job_view *view);
+
+/* A look at a reservation that is not over; false: there are no more. */
+typedef struct qd_reservation_view {
+    qd_reservation is; /* from, until: of the present occurrence, else of the next one */
+    bool running;
+    int has; /* ranks that it holds; fewer than is.ranks while it runs: it is degraded */
+} qd_reservation_view;
+
+bool qd_core_reservation(const qd_core *core, int i, qd_reservation_view *view);
 
 /* A digest of the complete state: equal states give equal digests (for replay tests). */
 uint64_t qd_core_digest(const qd_core *core);

@@ -7,6 +7,7 @@
 
 #include "runtime/error.h"
 #include "scheduler/core_internal.h"
+#include "scheduler/reservations.h"
 
 /* With room for so many ranks, if that is more than it could ever hold. */
 static qd_job_record *copy_record(const qd_core *from, const qd_job_record *job, int room) {
@@ -66,6 +67,8 @@ static void plant(qd_core *to, qd_job_record *job) {
         qd_queue_add(&to->queue, &job->entry);
     if (job->state == QD_STATE_PENDING && job->gate == QD_GATE_ARRAY)
         qd_tree_insert(&job->array->array_waiters, &job->in_array, (uint64_t)job->job);
+    if (job->waits_inside)
+        qd_reservations_wait(to, job);
     qd_limits_take_over(to, job);
     qd_timetable_take_over(&to->timetable, job);
 }
@@ -91,6 +94,8 @@ static void copy_ranks(const qd_rank_table *from, qd_rank_table *to) {
             qd_ranks_hold(to, i, rank->job, rank->attempt);
         if (rank->kept)
             qd_ranks_keep(to, i, rank->job);
+        if (rank->reservation > 0)
+            qd_ranks_reserve(to, i, rank->reservation);
         if (rank->drained)
             qd_ranks_drain(to, i, true);
         if (rank->claimed_by)
@@ -118,6 +123,10 @@ static void copy_values(const qd_core *from, qd_core *to) {
     to->draining = from->draining;
     to->shut_down = from->shut_down;
     to->fault = from->fault;
+    to->book = from->book;
+    for (int i = 0; i < to->book.count; i++)
+        to->book.bookings[i].waiting.root = NULL;
+    qd_reservations_lay(to, &to->timetable.profile, 1);
     memcpy(to->drain_reason, from->drain_reason, sizeof to->drain_reason);
 }
 

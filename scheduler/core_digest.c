@@ -24,6 +24,7 @@ static void add_ranks(uint64_t *digest, const qd_rank_table *table) {
         add_number(digest, table->rank[rank].state);
         add_number(digest, table->rank[rank].drained);
         add_number(digest, table->rank[rank].kept);
+        add_number(digest, table->rank[rank].reservation);
         add_number(digest, table->rank[rank].job);
         add_number(digest, table->rank[rank].attempt);
         add_number(digest, table->rank[rank].claimed_by);
@@ -76,6 +77,11 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
                                job->preemptions,
                                job->lost_ranks,
                                job->failed_launches,
+                               job->makes_way,
+                               job->inside,
+                               job->waits_inside,
+                               s->reservation,
+                               job->entry.yields,
                                job->claim,
                                job->claim_ranks,
                                job->claimed,
@@ -144,6 +150,20 @@ static void add_shares(uint64_t *digest, const qd_shares *shares) {
     }
 }
 
+static void add_book(uint64_t *digest, const qd_book *book) {
+    add_number(digest, book->last_number);
+    add_number(digest, book->count);
+    for (int i = 0; i < book->count; i++) {
+        const qd_booking *b = &book->bookings[i];
+        const int64_t numbers[] = {b->is.number,   b->is.kind,    b->is.ranks,
+                                   b->is.account,  b->is.from_ns, b->is.until_ns,
+                                   b->is.every_ns, b->running,    b->has};
+        for (size_t k = 0; k < sizeof numbers / sizeof numbers[0]; k++)
+            add_number(digest, numbers[k]);
+        add_text(digest, b->is.name);
+    }
+}
+
 static void add_list(uint64_t *digest, const qd_job_list *list) {
     add_number(digest, list->count);
     for (const qd_job_record *job = list->first; job; job = job->next)
@@ -161,6 +181,7 @@ uint64_t qd_core_digest(const qd_core *core) {
     add_text(&digest, core->drain_reason);
     add_ranks(&digest, &core->ranks);
     add_shares(&digest, &core->shares);
+    add_book(&digest, &core->book);
     add_number(&digest, core->timetable.stale);
     add_number(&digest, core->planned_up_to);
     add_number(&digest, core->choosy);

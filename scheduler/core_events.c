@@ -10,6 +10,7 @@
 #include "scheduler/core_internal.h"
 #include "scheduler/elastic.h"
 #include "scheduler/gates.h"
+#include "scheduler/reservations.h"
 #include "scheduler/resize.h"
 
 const char *const qd_event_names[QD_EVENTS] = {
@@ -27,6 +28,8 @@ const char *const qd_event_names[QD_EVENTS] = {
     [QD_EVENT_RANK_DRAIN] = "RANK_DRAIN",
     [QD_EVENT_RANK_RESUME] = "RANK_RESUME",
     [QD_EVENT_PROGRESS] = "PROGRESS",
+    [QD_EVENT_RESERVE] = "RESERVE",
+    [QD_EVENT_UNRESERVE] = "UNRESERVE",
     [QD_EVENT_TIME] = "TIME",
 };
 
@@ -130,12 +133,19 @@ static void apply_worker_ready(qd_core *core, const qd_event *event) {
         reconsider_waiting(core); /* only now it is known which ranks are together */
 }
 
+/* Once it serves nobody it goes to nobody, or not to everybody. */
+static bool is_spoken_for(const qd_rank *rank) {
+    return rank->drained || rank->kept || rank->reservation > 0;
+}
+
 static void set_drained(qd_core *core, int number, bool drained) {
     const qd_rank *rank = &core->ranks.rank[number];
     if (rank->state == QD_RANK_LOST || rank->drained == drained)
         return;
     if (rank->kept)
         qd_resize_rank_gone(core, number);
+    else if (rank->reservation > 0)
+        qd_reservations_rank_gone(core, rank->reservation);
     else if (rank->state == QD_RANK_HELD)
         qd_job_rank_drained(core, qd_jobs_find(&core->jobs, rank->job), drained);
     qd_ranks_drain(&core->ranks, number, drained);
@@ -159,14 +169,16 @@ static void apply_worker_lost(qd_core *core, const qd_event *event) {
         qd_resize_rank_gone(core, event->rank);
     qd_ranks_lose(&core->ranks, event->rank);
     core->timetable.stale = true;
+    if (before.reservation > 0)
+        qd_reservations_rank_gone(core, before.reservation);
     if (before.state == QD_RANK_HELD) {
         char text[QD_REASON_BYTES];
         snprintf(text, sizeof text, "rank %d was lost%s%s", event->rank, event->text[0] ? ": " : "",
                  event->text);
         qd_job_record *job = qd_jobs_find(&core->jobs, before.job);
         job->lost_ranks++;
-        qd_job_member_ended(core, job, event->rank, before.drained || before.kept,
-                            QD_OUTCOME_FAILED, QD_ELOST, text);
+        qd_job_member_ended(core, job, event->rank, is_spoken_for(&before), QD_OUTCOME_FAILED,
+                            QD_ELOST, text);
     }
     reconsider_waiting(core);
 }
@@ -217,7 +229,8 @@ static int check_submit(const qd_core *core, const qd_event *event) {
                             ".. %d, 0 or more, 0 or more",
                             (long long)s->job, d->within, (long long)d->memory_bytes, d->peers,
                             QD_WITHINS - 1);
-    return qd_gates_check(&core->jobs, s);
+    int rc = qd_reservations_check(core, s);
+    return rc ? rc : qd_gates_check(&core->jobs, s);
 }
 
 static int reserve_submit(qd_core *core, const qd_event *event) {
@@ -264,8 +277,7 @@ static void apply_member_ended(qd_core *core, const qd_event *event) {
     qd_rank before = core->ranks.rank[event->rank];
     qd_ranks_release(&core->ranks, event->rank);
     qd_job_member_ended(core, qd_jobs_find(&core->jobs, event->job), event->rank,
-                        before.drained || before.kept, event->outcome, event->exit_code,
-                        event->text);
+                        is_spoken_for(&before), event->outcome, event->exit_code, event->text);
 }
 
 static void apply_drain(qd_core *core, const qd_event *event) {
@@ -319,6 +331,11 @@ static int check_resize(const qd_core *core, const qd_event *event) {
     if (job->state != QD_STATE_RUNNING)
         return qd_error_set(QD_EPROTO, "RESIZE: job %lld is %s; accepted: one that is RUNNING",
                             (long long)event->job, qd_job_state_names[job->state]);
+    if (job->inside > 0)
+        return qd_error_set(QD_EPROTO,
+                            "RESIZE: job %lld runs in a reservation; accepted: one that "
+                            "runs outside",
+                            (long long)event->job);
     return 0;
 }
 
@@ -342,6 +359,38 @@ static void apply_progress(qd_core *core, const qd_event *event) {
     qd_job_record *job = qd_jobs_find(&core->jobs, event->job);
     if (job->attempt == event->attempt && job->gang.live > 0)
         qd_job_told(core, job, event);
+}
+
+static int check_reserve(const qd_core *core, const qd_event *event) {
+    const qd_reservation *r = &event->reserve;
+    if (r->account < -1 || r->account >= QD_ACCOUNTS)
+        return qd_error_set(QD_EPROTO, "RESERVE: account %d; accepted: -1 .. %d", r->account,
+                            QD_ACCOUNTS - 1);
+    int rc = qd_book_check(&core->book, r, core->ranks.count, event->time_ns, 0);
+    return rc ? qd_error_context(rc, "RESERVE") : 0;
+}
+
+/* There may have been no job yet. */
+static int reserve_reserve(qd_core *core, const qd_event *event) {
+    (void)event;
+    size_t open = (size_t)core->jobs.pending.count + (size_t)core->jobs.blocked.count +
+                  (size_t)core->jobs.active.count;
+    return qd_timetable_reserve(&core->timetable, open);
+}
+
+static void apply_reserve(qd_core *core, const qd_event *event) {
+    qd_reservations_add(core, &event->reserve);
+}
+
+static int check_unreserve(const qd_core *core, const qd_event *event) {
+    if (!qd_book_find((qd_book *)&core->book, event->reserve.number))
+        return qd_error_set(QD_EPROTO, "UNRESERVE: there is no reservation %lld",
+                            (long long)event->reserve.number);
+    return 0;
+}
+
+static void apply_unreserve(qd_core *core, const qd_event *event) {
+    qd_reservations_remove(core, event->reserve.number);
 }
 
 const qd_event_handler qd_event_handlers[QD_EVENTS] = {
@@ -371,5 +420,9 @@ const qd_event_handler qd_event_handlers[QD_EVENTS] = {
                               .apply = apply_rank_resume,
                               .whole_queue = true},
     [QD_EVENT_PROGRESS] = {.check = check_progress, .apply = apply_progress},
+    [QD_EVENT_RESERVE] = {.check = check_reserve,
+                          .reserve = reserve_reserve,
+                          .apply = apply_reserve},
+    [QD_EVENT_UNRESERVE] = {.check = check_unreserve, .apply = apply_unreserve},
     [QD_EVENT_TIME] = {.check = check_nothing, .apply = apply_nothing},
 };

@@ -16,6 +16,7 @@
 #include "scheduler/policy.h"
 #include "scheduler/queue.h"
 #include "scheduler/ranks.h"
+#include "scheduler/reservation_book.h"
 #include "scheduler/shares.h"
 #include "scheduler/timetable.h"
 
@@ -30,6 +31,7 @@ struct qd_core {
     qd_moves moves;           /* of pending jobs within the queue */
     qd_moves alarms;          /* when running jobs reach their limit, and blocked ones may begin */
     qd_shares shares;         /* what the accounts have used */
+    qd_book book;             /* reservations */
     qd_account_use *accounts; /* [QD_ACCOUNTS], what they hold; NULL: without limits */
     int saving_ranks;         /* that gangs give up once they have saved, as they were told to */
     int claimed_ranks;        /* free or saving, kept for those that they make room for */
@@ -77,6 +79,8 @@ extern const qd_event_handler qd_event_handlers[QD_EVENTS];
 void qd_job_submitted(qd_core *core, const qd_submission *submission);
 /* Of a PENDING job; why it is this one's turn: at most QD_REASON_WORDS_BYTES. */
 void qd_job_start(qd_core *core, qd_job_record *job, int ranks, const char *why);
+/* Likewise in a reservation, on its least ranks, which are in job->ranks. */
+void qd_job_start_inside(qd_core *core, qd_job_record *job, int64_t reservation, const char *why);
 void qd_job_stop(qd_core *core, qd_job_record *job,
                  const char *text); /* of one that has not ended */
 /* Has RUNNING jobs whose limit is reached save and end, and lets in those whose begin has come. */
@@ -94,6 +98,10 @@ void qd_job_preempt(qd_core *core, qd_job_record *job, int64_t grace_ns, const c
  * it has in service and nobody else claims. cut: one that takes longer than the grace is ended as
  * it is, and goes on from what it had saved. */
 void qd_job_resize(qd_core *core, qd_job_record *job, int ranks, bool cut, const char *text);
+/* Has a RUNNING job, or one that is RESIZING, out of the way of a reservation by by_ns: a RUNNING
+ * one goes on with so many ranks only, or (0), as any other does, back into the queue. What it
+ * gives is for nobody that room is made for. */
+void qd_job_make_way(qd_core *core, qd_job_record *job, int ranks, int64_t by_ns, const char *text);
 
 /* The time is up that something was predicted for: it is predicted anew. Of a job that holds
  * ranks. */

@@ -2,11 +2,37 @@
 
 #include "scheduler/core_internal.h"
 #include "scheduler/policy.h"
+#include "scheduler/room.h"
 #include "scheduler/together.h"
 
 static void start(qd_core *core, const qd_queue_entry *entry, const char *why) {
-    core->timetable.profile.now_free -= entry->ranks;
     qd_job_start(core, qd_job_of_entry(entry), entry->ranks, why);
+}
+
+/* What the head is promised; sign -1: takes it off again. */
+static void promise(qd_core *core, const qd_queue_entry *head, int64_t shadow, int sign) {
+    qd_profile *profile = &core->timetable.profile;
+    qd_profile_add(profile, shadow, -sign * head->ranks);
+    qd_profile_add(profile, qd_time_after(shadow, head->run_ns), sign * head->ranks);
+}
+
+/* As below, where free ranks come and go again: in several gaps, found anew after each start. */
+static void backfill_beside_reservations(qd_core *core, const qd_queue_entry *head,
+                                         int64_t now_free, int64_t shadow, const char *why) {
+    const qd_queue_entry *last = head, *next;
+    qd_queue_entry place; /* of the last one that was looked at */
+    qd_gap gaps[QD_GAPS];
+    promise(core, head, shadow, 1);
+    while ((next = qd_queue_fitting_any(&core->queue, last, gaps,
+                                        qd_room_gaps(core, now_free, gaps)))) {
+        place = *next;
+        last = &place;
+        if (!qd_fits_now(core, qd_job_of_entry(next), next->ranks))
+            continue;
+        now_free -= next->ranks;
+        start(core, next, why);
+    }
+    promise(core, head, shadow, -1);
 }
 
 void qd_backfill(qd_core *core, const qd_queue_entry *head, int64_t now_free) {
@@ -14,13 +40,19 @@ void qd_backfill(qd_core *core, const qd_queue_entry *head, int64_t now_free) {
         qd_backfill_around(core, head, now_free);
         return;
     }
-    const qd_profile *profile = &core->timetable.profile;
-    int64_t shadow = qd_profile_first_with(profile, core->now_ns, head->ranks);
+    qd_profile *profile = &core->timetable.profile;
+    int64_t shadow = core->book.count > 0
+                         ? qd_room_earliest_ns(core, profile, head, core->now_ns)
+                         : qd_profile_first_with(profile, core->now_ns, head->ranks);
     if (shadow == QD_NEVER)
         return;
-    int64_t spare = qd_profile_free_at(profile, shadow) - head->ranks;
     char why[QD_REASON_WORDS_BYTES];
     snprintf(why, sizeof why, "does not delay job %lld", (long long)head->job);
+    if (core->book.count > 0) {
+        backfill_beside_reservations(core, head, now_free, shadow, why);
+        return;
+    }
+    int64_t spare = qd_profile_free_at(profile, shadow) - head->ranks;
     const qd_queue_entry *last = head;
     qd_queue_entry place; /* of the last one that was looked at */
     for (;;) {

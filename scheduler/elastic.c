@@ -6,6 +6,7 @@
 #include "scheduler/prediction.h"
 #include "scheduler/preemption.h"
 #include "scheduler/resize.h"
+#include "scheduler/room.h"
 #include "scheduler/together.h"
 
 static const double gain_over_cost = 2;
@@ -18,9 +19,23 @@ static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
+/* It ends then, as predicted, if it grows now; QD_NEVER: nobody knows. */
+static int64_t grown_end_ns(const qd_core *core, const qd_job_record *job, int ranks) {
+    int64_t saved_ns = qd_time_after(core->now_ns, qd_preemption_grace_ns(core));
+    return qd_time_after(saved_ns, qd_predicted_rest_ns(job, ranks, core->now_ns));
+}
+
+/* Ranks that are promised to no reservation before it ends, even if it gains nothing. */
+static int64_t room_beside_reservations(const qd_core *core, const qd_job_record *job) {
+    int64_t until_ns = grown_end_ns(core, job, job->gang.size);
+    return qd_room_for_ns(core, until_ns == QD_NEVER ? QD_NEVER : until_ns - core->now_ns);
+}
+
 /* Ranks that it could have beyond its own in service; one that demands a place, in that place. */
 static int64_t more_ranks(const qd_core *core, const qd_job_record *job) {
     int64_t more = least(qd_unclaimed_ranks(core), qd_limits_room(core, job));
+    if (core->book.count > 0)
+        more = least(more, room_beside_reservations(core, job));
     if (!qd_is_choosy(job) || more <= 0)
         return more;
     return least(more, qd_placement_beside(&core->ranks, &job->submit.demand, job->ranks[0]));
@@ -28,6 +43,7 @@ static int64_t more_ranks(const qd_core *core, const qd_job_record *job) {
 
 void qd_elastic_resize(qd_core *core, qd_job_record *job, int ranks, const char *text) {
     int64_t has = job->planned_ranks;
+    core->timetable.profile.now_free = qd_ranks_idle(&core->ranks);
     job->most_ranks = ranks;
     if (ranks > job->gang.size)
         has += more_ranks(core, job);
@@ -37,12 +53,6 @@ void qd_elastic_resize(qd_core *core, qd_job_record *job, int ranks, const char 
 }
 
 /* ---- growing by itself ---- */
-
-/* It ends then, as predicted, if it grows now; QD_NEVER: nobody knows. */
-static int64_t grown_end_ns(const qd_core *core, const qd_job_record *job, int ranks) {
-    int64_t saved_ns = qd_time_after(core->now_ns, qd_preemption_grace_ns(core));
-    return qd_time_after(saved_ns, qd_predicted_rest_ns(job, ranks, core->now_ns));
-}
 
 static bool is_worth_it(const qd_core *core, const qd_job_record *job, int ranks) {
     if (job->due_ns == QD_NEVER)
@@ -77,7 +87,7 @@ static bool is_harmless(const qd_core *core, int more, int64_t until_ns) {
 
 /* From when on it may grow; QD_NEVER: once it has made a step, or not at all. */
 static int64_t ready_ns(const qd_core *core, const qd_job_record *job) {
-    if (job->state != QD_STATE_RUNNING || job->submit.keeps_ranks ||
+    if (job->state != QD_STATE_RUNNING || job->submit.keeps_ranks || job->inside > 0 ||
         (job->submit.tells && !job->progress.told) || job->gang.size >= job->most_ranks)
         return QD_NEVER;
     int64_t least_ns = ns(core->scheduling.grow_min_run_s);
@@ -96,9 +106,12 @@ static int grown_ranks(qd_core *core, const qd_job_record *job) {
         return 0;
     }
     int64_t until_ns = grown_end_ns(core, job, ranks);
-    bool harmless =
-        core->jobs.pending.count == 0 ||
-        (until_ns <= job->due_ns && is_harmless(core, ranks - job->gang.size, until_ns));
+    bool nobody_waits = core->jobs.pending.count == 0;
+    if (nobody_waits && core->book.count == 0)
+        return ranks;
+    if (until_ns > job->due_ns)
+        return 0;
+    bool harmless = nobody_waits || is_harmless(core, ranks - job->gang.size, until_ns);
     return harmless ? ranks : 0;
 }
 
@@ -106,8 +119,7 @@ void qd_elastic_grow(qd_core *core) {
     core->next_growth_ns = QD_NEVER;
     if (!core->scheduling.grow)
         return;
-    core->timetable.profile.now_free =
-        core->ranks.in_state[QD_RANK_FREE] + core->ranks.in_state[QD_RANK_CLAIMED];
+    core->timetable.profile.now_free = qd_ranks_idle(&core->ranks);
     while (qd_unclaimed_ranks(core) > 0) {
         qd_job_record *first = NULL;
         for (qd_job_record *job = core->jobs.active.first; job; job = job->next) {
@@ -123,7 +135,7 @@ void qd_elastic_grow(qd_core *core) {
     }
 }
 
-int qd_elastic_start_ranks(const qd_core *core, const qd_job_record *job, int ranks) {
+int qd_elastic_start_ranks(qd_core *core, const qd_job_record *job, int ranks) {
     if (!core->scheduling.grow || core->jobs.pending.count != 1)
         return ranks;
     int64_t others_claim = core->claimed_ranks - job->claim_ranks;
@@ -132,5 +144,7 @@ int qd_elastic_start_ranks(const qd_core *core, const qd_job_record *job, int ra
     int64_t more = least(idle, qd_limits_room(core, job));
     if (qd_is_choosy(job))
         more = least(more, qd_most_ranks(core, job, QD_MEASURE_FREE) - ranks);
+    if (core->book.count > 0)
+        more = least(more, qd_room_for_job(core, job) - ranks);
     return qd_resize_widest(job, more > 0 ? ranks + more : ranks);
 }

@@ -9,11 +9,13 @@
  *   - if it is then predicted to end earlier by more than twice what a save and a restart take,
  *   - not before it has run for min_run_s and, if it tells of its steps, has made one,
  *   - if it may be told to save at all (request.preemptible),
+ *   - if no reservation is promised the new ranks before it ends (reservations.h),
  *   - if it ends no later even should the save take all of its grace, and who waits first still
  *     starts when it was predicted to (EASY's rule, with the growing job as the one that passes),
  *     and no plan is in the way. Under a policy that is blind to run times, and where somebody
  *     waits for ranks that are together (together.h): if nobody waits.
- * A job that demands a place (together.h) grows into the ranks of the place where it is.
+ * A job in a reservation does not grow. One that demands a place (together.h) grows into the ranks
+ * of the place where it is.
  */
 #ifndef QD_SCHEDULER_ELASTIC_H
 #define QD_SCHEDULER_ELASTIC_H
@@ -28,7 +30,8 @@ void qd_elastic_resize(qd_core *core, qd_job_record *job, int ranks, const char 
 /* Has running jobs grow. Called when all starts have been decided. */
 void qd_elastic_grow(qd_core *core);
 
-/* With how many ranks a pending job that was to start with so many should. */
-int qd_elastic_start_ranks(const qd_core *core, const qd_job_record *job, int ranks);
+/* With how many ranks a pending job that was to start with so many should: no more than it has room
+ * for beside reservations. */
+int qd_elastic_start_ranks(qd_core *core, const qd_job_record *job, int ranks);
 
 #endif

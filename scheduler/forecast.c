@@ -4,6 +4,8 @@
 
 #include "runtime/error.h"
 #include "scheduler/core_internal.h"
+#include "scheduler/reservations.h"
+#include "scheduler/room.h"
 #include "scheduler/together.h"
 
 /* The profile and the frontier of a plan of its own. */
@@ -15,30 +17,34 @@ typedef struct forecaster {
 } forecaster;
 
 static void add_running(forecaster *f) {
-    f->profile.now_free =
-        f->core->ranks.in_state[QD_RANK_FREE] + f->core->ranks.in_state[QD_RANK_CLAIMED];
+    f->profile.now_free = qd_ranks_idle(&f->core->ranks);
     for (const qd_job_record *job = f->core->jobs.active.first; job; job = job->next) {
         qd_profile_add(&f->profile, job->due_ns, job->planned_ranks);
         qd_profile_add(&f->profile, job->kept_ns, job->kept_ranks);
     }
+    qd_reservations_lay(f->core, &f->profile, 1);
 }
 
 /* What ranks those that start before it will get, nobody knows: only the head's is predicted. */
-static int64_t start_of_choosy(const forecaster *f, const qd_job_record *job, bool is_head) {
+static int64_t start_of_choosy(forecaster *f, const qd_job_record *job, bool is_head) {
     if (!is_head)
         return QD_NEVER;
-    if (qd_most_ranks(f->core, job, QD_MEASURE_FREE) >= job->entry.ranks)
-        return f->from_ns;
-    return qd_find_opening(f->core, job).at_ns;
+    bool fits = qd_most_ranks(f->core, job, QD_MEASURE_FREE) >= job->entry.ranks;
+    int64_t from = fits ? f->from_ns : qd_find_opening(f->core, job).at_ns;
+    if (from == QD_NEVER || f->core->book.count == 0)
+        return from;
+    return qd_room_earliest_ns(f->core, &f->profile, &job->entry, from);
 }
 
-static int64_t start_of(const forecaster *f, const qd_queue_entry *entry) {
+static int64_t start_of(forecaster *f, const qd_queue_entry *entry) {
     const qd_job_record *job = qd_job_of_entry(entry);
-    int64_t from = qd_frontier_earliest_ns(f->frontier, entry->ranks, entry->run_ns);
     if (qd_is_choosy(job))
         return start_of_choosy(f, job, entry == qd_queue_first(&f->core->queue));
+    int64_t from = INT64_MIN;
+    if (!entry->yields)
+        from = qd_frontier_earliest_ns(f->frontier, entry->ranks, entry->run_ns);
     from = from > f->from_ns ? from : f->from_ns;
-    return qd_profile_earliest(&f->profile, from, entry->ranks, entry->run_ns);
+    return qd_room_earliest_ns(f->core, &f->profile, entry, from);
 }
 
 static int64_t place(forecaster *f, const qd_queue_entry *entry) {
@@ -51,7 +57,8 @@ static int64_t place(forecaster *f, const qd_queue_entry *entry) {
         return QD_NEVER;
     qd_profile_add(&f->profile, start, -entry->ranks);
     qd_profile_add(&f->profile, qd_time_after(start, entry->run_ns), entry->ranks);
-    qd_frontier_placed(f->frontier, entry->ranks, entry->run_ns, start);
+    if (!entry->yields)
+        qd_frontier_placed(f->frontier, entry->ranks, entry->run_ns, start);
     return start;
 }
 
@@ -67,7 +74,7 @@ int qd_forecast_create(const qd_core *core, qd_forecast *out) {
     qd_forecast forecast = {.entries = calloc(pending + 1, sizeof *forecast.entries)};
     forecaster f = {.core = core, .frontier = qd_frontier_create(), .from_ns = core->now_ns};
     qd_profile_init(&f.profile);
-    int rc = qd_profile_reserve(&f.profile, 2 * pending + 2 * active);
+    int rc = qd_profile_reserve(&f.profile, 2 * (pending + active + QD_RESERVATIONS));
     if (!rc && (!forecast.entries || !f.frontier))
         rc = qd_error_set(QD_ENOMEM, "no memory to forecast %zu jobs", pending);
     if (!rc) {

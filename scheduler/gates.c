@@ -6,6 +6,7 @@
 
 #include "runtime/error.h"
 #include "scheduler/core_internal.h"
+#include "scheduler/reservations.h"
 #include "scheduler/together.h"
 
 /* ---- after ---- */
@@ -162,14 +163,20 @@ qd_gate qd_gates_of(const qd_core *core, const qd_job_record *job) {
         return QD_GATE_NODES;
     if (throttled(job))
         return QD_GATE_ARRAY;
+    if (qd_reservations_keep_out(core, job))
+        return QD_GATE_RESERVATION;
     return qd_limits_exceeded(core, job) ? QD_GATE_ACCOUNT : QD_GATE_OPEN;
 }
 
 void qd_gates_set(qd_core *core, qd_job_record *job, qd_gate gate) {
     stop_waiting_in_array(job);
+    qd_reservations_stop_waiting(core, job);
     qd_jobs_set_gate(&core->jobs, job, gate);
     wait_in_array(job);
-    bool past_array = gate == QD_GATE_OPEN || gate == QD_GATE_ACCOUNT;
+    if (gate == QD_GATE_RESERVATION)
+        qd_reservations_wait(core, job);
+    bool past_array =
+        gate == QD_GATE_OPEN || gate == QD_GATE_RESERVATION || gate == QD_GATE_ACCOUNT;
     if (past_array && job->array && !job->counts) {
         job->counts = true;
         job->array->array_open++;
@@ -181,6 +188,7 @@ void qd_gates_set(qd_core *core, qd_job_record *job, qd_gate gate) {
 
 void qd_gates_note_end(qd_core *core, qd_job_record *job) {
     stop_waiting_in_array(job);
+    qd_reservations_stop_waiting(core, job);
     qd_limits_note_end(core, job);
     job->gate = QD_GATE_OPEN;
     *(core->last_ended ? &core->last_ended->next : &core->first_ended) = job;

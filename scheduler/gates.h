@@ -1,8 +1,8 @@
 /*
  * gates.h: what keeps a pending job from being considered at all, whatever ranks are free: a hold,
- * a begin time, jobs it comes after, drained ranks, the throttle of its array, the limits of its
- * account. Such a job is not in the queue: it claims nothing of the future, does not age and costs
- * nothing until its gate opens.
+ * a begin time, jobs it comes after, drained ranks, the throttle of its array, the reservation it
+ * belongs to, the limits of its account. Such a job is not in the queue: it claims nothing of the
+ * future, does not age and costs nothing until its gate opens.
  *
  * A job that comes after others is told of their ends: one that cannot come true any more ends it
  * at once. Whether they are met follows Flux: any by every end, ok by COMPLETED, notok by every

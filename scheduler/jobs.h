@@ -26,6 +26,7 @@ typedef enum {
     QD_GATE_AFTER,
     QD_GATE_NODES,
     QD_GATE_ARRAY,
+    QD_GATE_RESERVATION,
     QD_GATE_ACCOUNT,
 } qd_gate;
 
@@ -75,8 +76,9 @@ typedef struct qd_job_record {
     struct qd_job_record *previous, *next; /* in the list of its state */
     bool
         preempted; /* told to save, and to come back into the queue; or, with resize_to, to go on */
-    int resize_to; /* RESIZING: on so many ranks, or what is left of them; else 0 */
-    int reserved;  /* RESIZING: so many of them it does not have yet; behind the gang in ranks */
+    bool makes_way; /* and that for a reservation: nobody claims what it gives */
+    int resize_to;  /* RESIZING: on so many ranks, or what is left of them; else 0 */
+    int reserved;   /* RESIZING: so many of them it does not have yet; behind the gang in ranks */
     int most_ranks; /* it may grow up to so many */
     int resizes;
     int64_t told_ns, grace_ns;   /* when it was told to, and how long it may take for it */
@@ -89,7 +91,7 @@ typedef struct qd_job_record {
     double lost_rank_s;          /* scratch of preemption.c */
     int room;                    /* scratch of preemption_together.c, 0 between its calls */
     bool chosen;                 /* the same */
-    int gives;                   /* likewise */
+    int gives, surplus;          /* likewise */
     bool timed_out;              /* told to save since its limit is reached */
     int64_t limit_ns;            /* the newest; 0: none */
 
@@ -122,7 +124,10 @@ typedef struct qd_job_record {
     int array_open;              /* of its first job: members past this gate that have not ended */
     qd_tree array_waiters;       /* of its first job: those at gate ARRAY, by number */
     qd_tree_node in_array;       /* at gate ARRAY */
-    int counted_ranks;           /* of its account's use (limits.h); 0: it does not count there */
+    int64_t inside;              /* holds ranks of this reservation; 0: of none */
+    bool waits_inside;           /* at gate RESERVATION, in the tree of its reservation */
+    qd_tree_node in_reservation;
+    int counted_ranks; /* of its account's use (limits.h); 0: it does not count there */
     qd_account_place account_place;
     qd_tree_node in_account; /* in that tree */
     double charged_rank_s;   /* for its newest attempt; shares.h */

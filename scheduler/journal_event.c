@@ -43,6 +43,15 @@ enum {
     STEP,
     SAVED,
     STEPS,
+    RESERVATION,
+    RESERVED,
+    RESERVED_NAME,
+    RESERVED_KIND,
+    RESERVED_RANKS,
+    RESERVED_ACCOUNT,
+    FROM_NS,
+    UNTIL_NS,
+    EVERY_NS,
     TEXT
 };
 
@@ -54,7 +63,7 @@ static const uint64_t columns_of[QD_EVENTS] = {
                         BIT(ESTIMATE_NS) | BIT(LIMIT_NS) | BIT(DEADLINE_NS) | BIT(IMPORTANCE) |
                         BIT(NICE) | BIT(ACCOUNT) | BIT(HELD) | BIT(BEGIN_NS) | BIT(AFTER) |
                         BIT(ARRAY) | BIT(ARRAY_MOST) | BIT(KEEPS_RANKS) | BIT(TELLS) | BIT(WITHIN) |
-                        BIT(DEMAND_BYTES) | BIT(PEERS),
+                        BIT(DEMAND_BYTES) | BIT(PEERS) | BIT(RESERVATION),
     [QD_EVENT_CLOSED] = 0,
     [QD_EVENT_MEMBER_ENDED] =
         BIT(JOB) | BIT(ATTEMPT) | BIT(RANK) | BIT(OUTCOME) | BIT(EXIT_CODE) | BIT(TEXT),
@@ -67,6 +76,10 @@ static const uint64_t columns_of[QD_EVENTS] = {
     [QD_EVENT_RANK_DRAIN] = BIT(RANK) | BIT(TEXT),
     [QD_EVENT_RANK_RESUME] = BIT(RANK),
     [QD_EVENT_PROGRESS] = BIT(JOB) | BIT(ATTEMPT) | BIT(STEP) | BIT(SAVED) | BIT(STEPS),
+    [QD_EVENT_RESERVE] = BIT(RESERVED) | BIT(RESERVED_NAME) | BIT(RESERVED_KIND) |
+                         BIT(RESERVED_RANKS) | BIT(RESERVED_ACCOUNT) | BIT(FROM_NS) |
+                         BIT(UNTIL_NS) | BIT(EVERY_NS),
+    [QD_EVENT_UNRESERVE] = BIT(RESERVED),
     [QD_EVENT_TIME] = 0,
 };
 
@@ -109,6 +122,15 @@ static const field plain_columns[] = {
     [STEP] = {"step", FIELD(step), 0, true},
     [SAVED] = {"saved", FIELD(saved), 0, true},
     [STEPS] = {"steps", FIELD(steps), 0, true},
+    [RESERVATION] = {"reservation", FIELD(submit.reservation), 0, true},
+    [RESERVED] = {"reserved", FIELD(reserve.number), 0, true},
+    [RESERVED_NAME] = {"reserved_name", FIELD(reserve.name), QD_RESERVATION_NAME_BYTES, false},
+    [RESERVED_KIND] = {"reserved_kind", FIELD(reserve.kind), 0, false},
+    [RESERVED_RANKS] = {"reserved_ranks", FIELD(reserve.ranks), 0, false},
+    [RESERVED_ACCOUNT] = {"reserved_account", FIELD(reserve.account), 0, false},
+    [FROM_NS] = {"from_ns", FIELD(reserve.from_ns), 0, true},
+    [UNTIL_NS] = {"until_ns", FIELD(reserve.until_ns), 0, true},
+    [EVERY_NS] = {"every_ns", FIELD(reserve.every_ns), 0, true},
     [TEXT] = {"text", FIELD(text), QD_EVENT_TEXT_BYTES, false},
 };
 enum { PLAIN_COLUMNS = sizeof plain_columns / sizeof plain_columns[0] };

@@ -16,7 +16,9 @@
 #include "scheduler/preemption.h"
 #include "scheduler/progress.h"
 #include "scheduler/reason.h"
+#include "scheduler/reservations.h"
 #include "scheduler/resize.h"
+#include "scheduler/room.h"
 #include "scheduler/together.h"
 
 enum { MOST_FAILED_LAUNCHES = 3 }; /* in a row, after each of which it is tried again */
@@ -58,6 +60,7 @@ static void enter_queue(qd_core *core, qd_job_record *job) {
     job->entry.job = job->job;
     job->entry.ranks = job->submit.ranks_min;
     job->entry.run_ns = qd_predicted_run_ns(job);
+    job->entry.yields = qd_room_yields(core, job);
     core->choosy += qd_is_choosy(job);
     if (core->policy->enters)
         core->policy->enters(core, job);
@@ -94,6 +97,7 @@ static const struct {
     [QD_GATE_NODES] = {QD_REASON_NODES, "waits for drained ranks"},
     [QD_GATE_AFTER] = {QD_REASON_DEPENDENCY, "waits for the jobs it comes after"},
     [QD_GATE_ARRAY] = {QD_REASON_ARRAY, "waits for others of its array"},
+    [QD_GATE_RESERVATION] = {QD_REASON_RESERVATION, "waits for its reservation"},
     [QD_GATE_ACCOUNT] = {QD_REASON_ACCOUNT_RANKS, "waits for others of its account"},
 };
 
@@ -276,9 +280,17 @@ void qd_job_start(qd_core *core, qd_job_record *job, int ranks, const char *why)
     int wide = qd_elastic_start_ranks(core, job, ranks);
     if (wide > ranks)
         qd_limits_take(core, job, wide - ranks);
-    ranks = wide;
-    qd_placement_choose(&core->ranks, &job->submit.demand, ranks, job->ranks);
-    begin_attempt(core, job, ranks, why);
+    core->timetable.profile.now_free -= wide;
+    qd_placement_choose(&core->ranks, &job->submit.demand, wide, job->ranks);
+    begin_attempt(core, job, wide, why);
+}
+
+void qd_job_start_inside(qd_core *core, qd_job_record *job, int64_t reservation, const char *why) {
+    job->inside = reservation;
+    job->entry.ranks = job->submit.ranks_min;
+    job->entry.run_ns = qd_predicted_run_ns(job);
+    job->attained.counted_ns = core->now_ns; /* it comes from no queue */
+    begin_attempt(core, job, job->submit.ranks_min, why);
 }
 
 /* It will end, as its members have been told already, and not go on. */
@@ -356,6 +368,7 @@ void qd_job_revised(qd_core *core, qd_job_record *job) {
     qd_queue_remove(&core->queue, &job->entry);
     job->entry.ranks = job->submit.ranks_min;
     job->entry.run_ns = qd_predicted_run_ns(job);
+    job->entry.yields = qd_room_yields(core, job);
     if (core->policy->revised)
         core->policy->revised(core, job);
     take_place(core, job);
@@ -402,20 +415,23 @@ void qd_job_preempt(qd_core *core, qd_job_record *job, int64_t grace_ns, const c
     job->preemptions++;
     job->told_ns = core->now_ns;
     job->grace_ns = grace_ns;
-    core->saving_ranks += job->planned_ranks;
+    if (!job->makes_way)
+        core->saving_ranks += job->planned_ranks;
     qd_job_stop(core, job, text);
     qd_moves_set(&core->alarms, job, qd_time_after(core->now_ns, grace_ns));
     if (grace_ns != QD_NEVER)
         qd_job_predict_end(core, job);
 }
 
-void qd_job_resize(qd_core *core, qd_job_record *job, int ranks, bool cut, const char *text) {
+static void resize(qd_core *core, qd_job_record *job, int ranks, int64_t grace_ns, bool cut,
+                   const char *text) {
     job->preempted = job->gang.stopped = true;
     job->told_ns = core->now_ns;
-    job->grace_ns = qd_preemption_grace_ns(core);
+    job->grace_ns = grace_ns;
     bool shrinks = ranks < job->gang.size;
     qd_resize_keep(core, job, ranks);
-    core->saving_ranks += job->planned_ranks;
+    if (!job->makes_way)
+        core->saving_ranks += job->planned_ranks;
     set_reason(job, "%s to %d rank%s%s%s", shrinks ? "shrinks" : "grows", ranks, qd_plural(ranks),
                text[0] ? ": " : "", text);
     change_state(core, job, QD_STATE_RESIZING);
@@ -424,6 +440,39 @@ void qd_job_resize(qd_core *core, qd_job_record *job, int ranks, bool cut, const
     int64_t until_ns = qd_time_after(core->now_ns, job->grace_ns);
     qd_moves_set(&core->alarms, job, cut ? until_ns : QD_NEVER);
     qd_job_predict_end(core, job);
+}
+
+void qd_job_resize(qd_core *core, qd_job_record *job, int ranks, bool cut, const char *text) {
+    int64_t grace_ns = cut ? qd_reservations_grace_ns(core) : qd_preemption_grace_ns(core);
+    resize(core, job, ranks, grace_ns, cut, text);
+}
+
+/* It saves already, and what it gives may have been for somebody. */
+static void go_on_no_more(qd_core *core, qd_job_record *job, int64_t by_ns, const char *text) {
+    set_reason(job, "%s", text);
+    cancel_resize(core, job);
+    if (!job->makes_way)
+        core->saving_ranks -= job->planned_ranks;
+    job->makes_way = true;
+    job->preemptions++;
+    job->grace_ns = by_ns - job->told_ns;
+    qd_moves_set(&core->alarms, job, by_ns);
+    qd_job_predict_end(core, job);
+}
+
+void qd_job_make_way(qd_core *core, qd_job_record *job, int ranks, int64_t by_ns,
+                     const char *text) {
+    if (job->state == QD_STATE_RESIZING) {
+        go_on_no_more(core, job, by_ns, text);
+        return;
+    }
+    job->makes_way = true;
+    if (ranks == 0) {
+        qd_job_preempt(core, job, by_ns - core->now_ns, text);
+        return;
+    }
+    job->preemptions++;
+    resize(core, job, ranks, by_ns - core->now_ns, true, text);
 }
 
 void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text) {
@@ -489,7 +538,7 @@ static bool go_on(qd_core *core, qd_job_record *job) {
     if (core->policy->resizes)
         core->policy->resizes(core, job);
     qd_limits_resize(core, job, ranks);
-    job->preempted = job->cut_off = false;
+    job->preempted = job->cut_off = job->makes_way = false;
     job->resizes++;
     begin_attempt(core, job, ranks, "goes on, on other ranks");
     return true;
@@ -511,6 +560,7 @@ static void end_job(qd_core *core, qd_job_record *job) {
         set_limit_reason(job);
         state = QD_STATE_TIMEOUT;
     }
+    job->inside = 0;
     bool returns = comes_back(core, job, state);
     if (returns && state == QD_STATE_PREEMPTED && job->resize_to > 0 && go_on(core, job))
         return;
@@ -535,13 +585,15 @@ static void end_job(qd_core *core, qd_job_record *job) {
         qd_job_cancel_if_too_wide(core, job); /* ranks were lost meanwhile */
         qd_limits_settle(core, job);          /* it waits with less than it held */
     }
-    qd_preemption_returned(core, job);
+    if (!job->makes_way)
+        qd_preemption_returned(core, job);
+    job->makes_way = false;
 }
 
 void qd_job_rank_drained(qd_core *core, qd_job_record *job, bool drained) {
     int change = drained ? -1 : 1;
     qd_timetable_give_back(&core->timetable, job, change);
-    if (job->preempted)
+    if (job->preempted && !job->makes_way)
         core->saving_ranks += change;
 }
 
@@ -550,7 +602,7 @@ void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, bool spoke
     qd_gang_member_ended(&job->gang, outcome);
     if (!spoken_for) {
         qd_timetable_rank_left(&core->timetable, job, core->now_ns);
-        core->saving_ranks -= job->preempted;
+        core->saving_ranks -= job->preempted && !job->makes_way;
     }
     note_outcome(job, rank, outcome, exit_code, text);
     if (job->gang.live == 0) {

@@ -177,11 +177,13 @@ int64_t qd_limits_room(const qd_core *core, const qd_job_record *job) {
     int64_t most = core->scheduling.account_ranks;
     if (!core->accounts || most == 0)
         return INT64_MAX;
+    if (job->counted_ranks == 0)
+        return 0; /* it has started in a reservation */
     return most > account_of(core, job)->ranks ? most - account_of(core, job)->ranks : 0;
 }
 
 void qd_limits_resize(qd_core *core, qd_job_record *job, int ranks) {
-    if (!core->accounts || ranks == job->counted_ranks)
+    if (!core->accounts || job->counted_ranks == 0 || ranks == job->counted_ranks)
         return;
     set_ranks(core, job, ranks);
     let_in(core, account_of(core, job));

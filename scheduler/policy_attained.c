@@ -22,6 +22,7 @@
 
 #include "scheduler/core_internal.h"
 #include "scheduler/policy.h"
+#include "scheduler/room.h"
 #include "scheduler/together.h"
 
 enum { CLAIM_KEY = -1, QUEUE_SHIFT = 61 }; /* claims come before all queues */
@@ -127,7 +128,7 @@ static int find_running(qd_core *core) {
     int64_t quantum = ns(core->scheduling.quantum_s);
     int n = 0;
     for (qd_job_record *job = core->jobs.active.first; job; job = job->next) {
-        if (job->state != QD_STATE_RUNNING)
+        if (job->state != QD_STATE_RUNNING || job->inside > 0)
             continue;
         count(&job->attained, core->now_ns, job->gang.size);
         sink(core, job);
@@ -193,7 +194,7 @@ static void look(qd_core *core) {
         last = &place;
     }
     for (int i = 0;;) {
-        qd_gap gap = {.ranks = left, .beyond = left};
+        qd_gap gap = {.ranks = left, .beyond = left, .open = left};
         qd_queue_entry *pending = qd_queue_fitting(&core->queue, last, &gap);
         if (i == running && !pending)
             return;
@@ -223,8 +224,10 @@ static void give_up_claim(qd_core *core, qd_job_record *job) {
 }
 
 static void start(qd_core *core) {
-    int64_t free_ranks = core->ranks.in_state[QD_RANK_FREE];
-    int64_t unclaimed = free_ranks + core->saving_ranks;
+    int64_t unclaimed = core->ranks.in_state[QD_RANK_FREE] + core->saving_ranks;
+    /* Nobody starts without time for a run and a save before a reservation. */
+    int64_t free_ranks = core->book.count > 0 ? qd_room_for_ns(core, qd_room_least_ns(core))
+                                              : core->ranks.in_state[QD_RANK_FREE];
     qd_queue_entry place;
     const qd_queue_entry *last = NULL;
     for (;;) {
@@ -232,7 +235,7 @@ static void start(qd_core *core) {
         const qd_queue_entry *entry =
             last ? qd_queue_next(&core->queue, last) : qd_queue_first(&core->queue);
         bool claims = entry && entry->key == CLAIM_KEY;
-        qd_gap gap = {.ranks = most, .beyond = most};
+        qd_gap gap = {.ranks = most, .beyond = most, .open = most};
         if (!claims)
             entry = qd_queue_fitting(&core->queue, last, &gap);
         if (!entry)

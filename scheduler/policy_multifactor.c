@@ -142,7 +142,6 @@ static void decide(qd_core *core) {
                 continue;
             break;
         }
-        core->timetable.profile.now_free -= head->ranks;
         qd_give_back_claimed(core, job); /* the placement may choose them */
         qd_job_start(core, job, head->ranks, job->claim ? "room was made for it" : "its turn");
     }

@@ -74,3 +74,8 @@ int64_t qd_limit_end_ns(const qd_job_record *job) {
     return job->limit_ns > 0 ? qd_time_after(job->start_ns, job->limit_ns - job->run_before_ns)
                              : QD_NEVER;
 }
+
+bool qd_prediction_is_overdue(const qd_job_record *job) {
+    return job->gang.live > 0 && !job->preempted &&
+           job->due_ns > qd_time_after(job->start_ns, job->run_ns);
+}

@@ -38,6 +38,10 @@ int64_t qd_predicted_rest_ns(const qd_job_record *job, int ranks, int64_t now_ns
  * of one that makes room, the end of its grace. */
 int64_t qd_predicted_job_end_ns(const qd_job_record *job, int64_t now_ns);
 
+/* Whether a job that holds ranks has run for longer than was predicted: then its predicted end says
+ * little. */
+bool qd_prediction_is_overdue(const qd_job_record *job);
+
 /* When the newest attempt of a job reaches the job's limit; QD_NEVER: it has none. */
 int64_t qd_limit_end_ns(const qd_job_record *job);
 

@@ -5,9 +5,13 @@
 #include <stdlib.h>
 
 #include "scheduler/core_internal.h"
+#include "scheduler/placement.h"
+#include "scheduler/prediction.h"
 #include "scheduler/preemption_together.h"
 #include "scheduler/progress.h"
+#include "scheduler/reservations.h"
 #include "scheduler/resize.h"
+#include "scheduler/room.h"
 #include "scheduler/together.h"
 
 enum { MOST_CLAIMS = 1023, KEY_SHIFT = 41 }; /* steps beyond the offsets of lanes (queue.h) */
@@ -20,8 +24,7 @@ static bool is_on(const qd_core *core) {
 
 /* Those that are being saved, too. */
 static int64_t ranks_without_claim(const qd_core *core) {
-    int64_t free = core->ranks.in_state[QD_RANK_FREE] + core->ranks.in_state[QD_RANK_CLAIMED];
-    return free + core->saving_ranks - core->claimed_ranks;
+    return qd_ranks_idle(&core->ranks) + core->saving_ranks - core->claimed_ranks;
 }
 
 bool qd_claim_is_met(const qd_core *core, const qd_job_record *job) {
@@ -80,7 +83,7 @@ void qd_preemption_forget(qd_core *core, qd_job_record *job) {
     drop_claim(core, job);
     /* Those that save in vain. */
     for (qd_job_record *other = core->jobs.active.first; other; other = other->next)
-        if (other->preempted && other->resize_to == 0 && other->claim == 0 &&
+        if (other->preempted && !other->makes_way && other->resize_to == 0 && other->claim == 0 &&
             !qd_is_choosy(other) && other->submit.ranks_min <= ranks_without_claim(core))
             take_claim(core, other, other->submit.ranks_min);
 }
@@ -108,11 +111,17 @@ static int find_claims(const qd_core *core, qd_job_record **jobs) {
     return n;
 }
 
-/* Of ranks one by one, of which some were lost or drained. */
+/* Of ranks one by one, of which some were lost or drained; or of a job that a reservation has come
+ * into the way of. */
+static bool is_broken(const qd_core *core, const qd_job_record *job) {
+    bool pending = job->state == QD_STATE_PENDING;
+    return !qd_claimed_are_whole(core, job) || (pending && !qd_room_beside(core, &job->entry, 0));
+}
+
 static void drop_broken_claims(qd_core *core) {
     int n = core->claims > 0 ? find_claims(core, core->running) : 0;
     for (int i = 0; i < n; i++)
-        if (!qd_claimed_are_whole(core, core->running[i]))
+        if (is_broken(core, core->running[i]))
             give_up(core, core->running[i]);
 }
 
@@ -127,6 +136,12 @@ void qd_preemption_settle(qd_core *core) {
 
 /* ---- who makes room ---- */
 
+/* What ranks are needed for. */
+typedef struct need {
+    const qd_job_record *job; /* NULL: a reservation */
+    int64_t by_ns;            /* which begins then */
+} need;
+
 /* From when on it may be told to; QD_NEVER: once it has made a step. */
 static int64_t ready_ns(const qd_core *core, const qd_job_record *job) {
     if (job->submit.tells && !job->progress.told)
@@ -139,13 +154,19 @@ static int64_t ready_ns(const qd_core *core, const qd_job_record *job) {
 /* Ranks that a running job can give and still go on. */
 static int surplus_of(const qd_job_record *job) {
     int surplus = job->planned_ranks - job->submit.ranks_min;
-    return job->claim == 0 && surplus > 0 ? surplus : 0;
+    return job->state == QD_STATE_RUNNING && job->claim == 0 && surplus > 0 ? surplus : 0;
+}
+
+/* All that is to be had of it. */
+static int whole_of(const qd_job_record *candidate) {
+    if (candidate->claim > 0)
+        return candidate->claim_ranks;
+    return candidate->resize_to > 0 ? candidate->kept_ranks : candidate->planned_ranks;
 }
 
 /* What is to be had of it beyond its surplus, which is taken anyway. */
 static int64_t ranks_of(const qd_job_record *candidate) {
-    return candidate->claim > 0 ? candidate->claim_ranks
-                                : candidate->planned_ranks - surplus_of(candidate);
+    return whole_of(candidate) - (candidate->claim > 0 ? 0 : candidate->surplus);
 }
 
 /* Claims first: nothing is lost with them. */
@@ -163,7 +184,7 @@ static int compare(const void *a, const void *b) {
 }
 
 static bool may_ever_be_told(const qd_job_record *other) {
-    return other->state == QD_STATE_RUNNING && !other->submit.keeps_ranks;
+    return other->state == QD_STATE_RUNNING && !other->submit.keeps_ranks && other->inside == 0;
 }
 
 static bool may_be_told(const qd_core *core, const qd_job_record *other) {
@@ -181,19 +202,45 @@ bool qd_preemption_may_make_room(const qd_core *core, const qd_job_record *job,
     return qd_preemption_may_ask(core, job, other) && may_be_told(core, other);
 }
 
-/* Some of its ranks, which are a loan: to its equals, too. */
-static bool may_shrink(const qd_core *core, const qd_job_record *job, const qd_job_record *other) {
-    return other->submit.importance <= job->submit.importance && surplus_of(other) > 0 &&
-           may_be_told(core, other);
+/* It would hold ranks beyond that time, and may be told. Blind to run times a policy does not ask
+ * who may be, so a reservation need not either. */
+static bool is_in_the_way(const qd_core *core, const qd_job_record *other, int64_t by_ns) {
+    bool keeps = other->submit.keeps_ranks && core->policy->passing != QD_PASSING_BLIND;
+    if (keeps || other->inside > 0)
+        return false;
+    if (other->resize_to > 0)
+        return other->kept_ranks > 0 && other->kept_ns > by_ns;
+    return other->state == QD_STATE_RUNNING &&
+           (other->due_ns > by_ns || qd_prediction_is_overdue(other));
 }
 
-static int add_running(qd_core *core, const qd_job_record *job, int n,
-                       bool (*may)(const qd_core *core, const qd_job_record *job,
+static bool may_give_all(const qd_core *core, const need *what, const qd_job_record *other) {
+    return what->job ? qd_preemption_may_make_room(core, what->job, other)
+                     : is_in_the_way(core, other, what->by_ns);
+}
+
+/* Some of its ranks, which are a loan: to its equals, too. */
+static bool may_shrink(const qd_core *core, const need *what, const qd_job_record *other) {
+    if (surplus_of(other) == 0)
+        return false;
+    if (!what->job)
+        return is_in_the_way(core, other, what->by_ns);
+    return other->submit.importance <= what->job->submit.importance && may_be_told(core, other) &&
+           !qd_reservations_meet_narrower(core, other);
+}
+
+/* Nothing more if it saves already. */
+static double loss_of(const qd_core *core, const qd_job_record *other) {
+    return other->resize_to > 0 ? 0 : qd_progress_unsaved_rank_s(other, core->now_ns);
+}
+
+static int add_running(qd_core *core, const need *what, int n,
+                       bool (*may)(const qd_core *core, const need *what,
                                    const qd_job_record *other)) {
     for (qd_job_record *other = core->jobs.active.first; other; other = other->next) {
-        if (!may(core, job, other))
+        if (!may(core, what, other))
             continue;
-        other->lost_rank_s = qd_progress_unsaved_rank_s(other, core->now_ns);
+        other->lost_rank_s = loss_of(core, other);
         other->gives = 0;
         core->running[n++] = other;
     }
@@ -201,10 +248,10 @@ static int add_running(qd_core *core, const qd_job_record *job, int n,
     return n;
 }
 
-/* Claims of lower classes. */
+/* Claims of lower classes than a job's. */
 static int find_lower_claims(qd_core *core, const qd_job_record *job) {
-    int n = 0;
-    for (int i = 0, claims = find_claims(core, core->running); i < claims; i++) {
+    int n = 0, claims = job ? find_claims(core, core->running) : 0;
+    for (int i = 0; i < claims; i++) {
         qd_job_record *other = core->running[i];
         if (other->submit.importance >= job->submit.importance)
             continue;
@@ -269,23 +316,22 @@ static int choose(qd_job_record **candidates, int n, int64_t ranks) {
     return let_off(candidates, count, sum_of(candidates, 0, count) - ranks);
 }
 
-static int64_t all_surplus(qd_core *core, const qd_job_record *job) {
+static int64_t all_surplus(qd_core *core, const need *what) {
     int64_t ranks = 0;
-    for (int i = 0, n = add_running(core, job, 0, may_shrink); i < n; i++)
-        ranks += surplus_of(core->running[i]);
+    for (int i = 0, n = add_running(core, what, 0, may_shrink); i < n; i++)
+        ranks += core->running[i]->surplus;
     return ranks;
 }
 
 /* Claims and whole gangs, as few as will do beside all that others can spare: into running; returns
  * how many, -1: too few. */
-static int choose_whole(qd_core *core, const qd_job_record *job, int64_t missing) {
-    int64_t surplus = all_surplus(core, job);
-    int claims = find_lower_claims(core, job);
+static int choose_whole(qd_core *core, const need *what, int64_t missing) {
+    int64_t surplus = all_surplus(core, what);
+    int claims = find_lower_claims(core, what->job);
     int64_t claimed = sum_of(core->running, 0, claims);
     if (missing - surplus <= claimed)
         return choose(core->running, claims, missing < claimed ? missing : claimed);
-    return choose(core->running, add_running(core, job, claims, qd_preemption_may_make_room),
-                  missing - surplus);
+    return choose(core->running, add_running(core, what, claims, may_give_all), missing - surplus);
 }
 
 /* It gives as much as it can of what is missing: whole steps. */
@@ -307,13 +353,13 @@ static void let_off_surplus(qd_job_record **candidates, int n, int64_t excess) {
 
 /* Behind count chosen ones, those that give of their surplus what is still missing; returns how
  * many there are then. */
-static int choose_surplus(qd_core *core, const qd_job_record *job, int count, int64_t missing) {
+static int choose_surplus(qd_core *core, const need *what, int count, int64_t missing) {
     qd_job_record **candidates = core->running + core->ranks.count;
     int n = 0;
     for (qd_job_record *other = core->jobs.active.first; other; other = other->next) {
-        if (other->gives > 0 || !may_shrink(core, job, other))
+        if (other->gives > 0 || !may_shrink(core, what, other))
             continue;
-        other->lost_rank_s = qd_progress_unsaved_rank_s(other, core->now_ns);
+        other->lost_rank_s = loss_of(core, other);
         candidates[n++] = other;
     }
     qsort(candidates, (size_t)n, sizeof *candidates, compare);
@@ -330,25 +376,27 @@ static int choose_surplus(qd_core *core, const qd_job_record *job, int count, in
 }
 
 /* Who makes room, in running, each with what it gives; returns how many, 0: it is not enough. */
-static int choose_all(qd_core *core, const qd_job_record *job, int64_t missing) {
-    for (qd_job_record *other = core->jobs.active.first; other; other = other->next)
+static int choose_all(qd_core *core, const need *what, int64_t missing) {
+    for (qd_job_record *other = core->jobs.active.first; other; other = other->next) {
         other->gives = 0;
-    int count = choose_whole(core, job, missing);
+        other->surplus = may_shrink(core, what, other) ? surplus_of(other) : 0;
+    }
+    int count = choose_whole(core, what, missing);
     if (count < 0)
         return 0;
     for (int i = 0; i < count; i++) {
         qd_job_record *other = core->running[i];
-        other->gives = other->claim > 0 ? other->claim_ranks : other->planned_ranks;
+        other->gives = whole_of(other);
         missing -= other->gives;
     }
-    return missing > 0 ? choose_surplus(core, job, count, missing) : count;
+    return missing > 0 ? choose_surplus(core, what, count, missing) : count;
 }
 
 static void tell(qd_core *core, qd_job_record *job, const char *text) {
     if (job->claim > 0) {
         give_up(core, job);
     } else if (job->gives == job->planned_ranks) {
-        qd_job_preempt(core, job, qd_preemption_grace_ns(core), text);
+        qd_job_preempt(core, job, qd_reservations_grace_ns(core), text);
     } else {
         job->preemptions++;
         qd_job_resize(core, job, job->planned_ranks - job->gives, true, text);
@@ -360,9 +408,8 @@ static void note_next_room(qd_core *core, const qd_job_record *job) {
     for (const qd_job_record *other = core->jobs.active.first; other; other = other->next) {
         int64_t ready = ready_ns(core, other);
         int lead = job->submit.importance - other->submit.importance;
-        if (other->state == QD_STATE_RUNNING && !other->submit.keeps_ranks &&
-            (lead > 0 || (lead == 0 && surplus_of(other) > 0)) && ready > core->now_ns &&
-            ready < core->next_room_ns)
+        if (may_ever_be_told(other) && (lead > 0 || (lead == 0 && surplus_of(other) > 0)) &&
+            ready > core->now_ns && ready < core->next_room_ns)
             core->next_room_ns = ready;
     }
 }
@@ -370,17 +417,25 @@ static void note_next_room(qd_core *core, const qd_job_record *job) {
 /* Somebody of a lower class saves: what it frees is the job's before others'. */
 static bool outranks_one_that_saves(const qd_core *core, const qd_job_record *job) {
     for (const qd_job_record *other = core->jobs.active.first; other; other = other->next)
-        if (other->preempted && other->submit.importance < job->submit.importance)
+        if (other->preempted && !other->makes_way &&
+            other->submit.importance < job->submit.importance)
             return true;
     return false;
 }
 
+/* Then it is a reservation that is in its way. */
+static bool is_free_for(qd_core *core, const qd_job_record *job) {
+    return job->entry.ranks <= qd_unclaimed_ranks(core) &&
+           qd_placement_fits(&core->ranks, &job->submit.demand, job->entry.ranks);
+}
+
 bool qd_preemption_make_room(qd_core *core, qd_job_record *job) {
     char text[QD_REASON_WORDS_BYTES];
-    if (!is_on(core))
+    if (!is_on(core) || is_free_for(core, job) ||
+        !qd_room_beside(core, &job->entry, qd_preemption_grace_ns(core)))
         return false;
     if (qd_is_choosy(job)) {
-        if (qd_make_room_together(core, job, qd_preemption_grace_ns(core))) {
+        if (qd_make_room_together(core, job, qd_reservations_grace_ns(core))) {
             claim(core, job);
             return true;
         }
@@ -390,7 +445,7 @@ bool qd_preemption_make_room(qd_core *core, qd_job_record *job) {
     int64_t missing = job->entry.ranks - ranks_without_claim(core);
     int count = 0;
     if (missing > 0) {
-        count = choose_all(core, job, missing);
+        count = choose_all(core, &(need){.job = job}, missing);
         if (count == 0) {
             note_next_room(core, job);
             return false;
@@ -403,4 +458,18 @@ bool qd_preemption_make_room(qd_core *core, qd_job_record *job) {
         tell(core, core->running[i], text);
     claim(core, job);
     return true;
+}
+
+void qd_preemption_clear(qd_core *core, int64_t ranks, int64_t by_ns, const char *text) {
+    need what = {.by_ns = by_ns};
+    int count = choose_all(core, &what, ranks);
+    if (count == 0) {
+        count = add_running(core, &what, 0, may_give_all);
+        for (int i = 0; i < count; i++)
+            core->running[i]->gives = whole_of(core->running[i]);
+    }
+    for (int i = 0; i < count; i++) {
+        qd_job_record *other = core->running[i];
+        qd_job_make_way(core, other, whole_of(other) - other->gives, by_ns, text);
+    }
 }

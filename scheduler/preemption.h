@@ -44,12 +44,18 @@ bool qd_preemption_may_make_room(const qd_core *core, const qd_job_record *job,
 /* Whether the ranks that a job has a claim to are free. */
 bool qd_claim_is_met(const qd_core *core, const qd_job_record *job);
 
-/* Gives a pending job, which the unclaimed free ranks are too few for, a claim, and tells whom it
- * takes to make room. False, with nothing changed: that would not be enough, or
- * nobody makes room for anybody here. */
+/* Gives a pending job, which cannot start now, a claim, and tells whom it takes to make room.
+ * False, with nothing changed: that would not be enough, a reservation is in its way, or nobody
+ * makes room for anybody here. */
 bool qd_preemption_make_room(qd_core *core, qd_job_record *job);
 
-/* Claims that can't be met any more, since ranks were lost, are given up, the last one first. */
+/* Has so many ranks be free by by_ns, when a reservation begins: those who would hold theirs beyond
+ * that shrink or save by then, as few as will do, the cheapest, as above; all of them, whole, if
+ * that is not enough. */
+void qd_preemption_clear(qd_core *core, int64_t ranks, int64_t by_ns, const char *text);
+
+/* Claims that can't be met any more, since ranks were lost, are given up, the last one first; and
+ * those that a reservation has come into the way of. */
 void qd_preemption_settle(qd_core *core);
 
 /* A job that made room is back, or has ended: if nobody needs its ranks, they are its again. */

@@ -1,5 +1,6 @@
 #include "scheduler/queue.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -26,15 +27,19 @@ static int class_of(int64_t ranks) {
 static void sum_up(qd_tree_node *node) {
     qd_queue_entry *entry = entry_of(node);
     entry->narrowest = entry->ranks;
+    entry->narrowest_yielding = entry->yields ? entry->ranks : INT_MAX;
     for (int c = 0; c < QD_WIDTH_CLASSES; c++)
         entry->shortest[c] = INT64_MAX;
-    entry->shortest[class_of(entry->ranks)] = entry->run_ns;
+    if (!entry->yields)
+        entry->shortest[class_of(entry->ranks)] = entry->run_ns;
     const qd_queue_entry *below[] = {entry_of(node->left), entry_of(node->right)};
     for (int i = 0; i < 2; i++) {
         if (!below[i])
             continue;
         if (below[i]->narrowest < entry->narrowest)
             entry->narrowest = below[i]->narrowest;
+        if (below[i]->narrowest_yielding < entry->narrowest_yielding)
+            entry->narrowest_yielding = below[i]->narrowest_yielding;
         for (int c = 0; c < QD_WIDTH_CLASSES; c++)
             if (below[i]->shortest[c] < entry->shortest[c])
                 entry->shortest[c] = below[i]->shortest[c];
@@ -85,6 +90,8 @@ void qd_queue_remove(qd_queue *queue, qd_queue_entry *entry) {
 }
 
 static bool fits(const qd_queue_entry *entry, const qd_gap *gap) {
+    if (entry->yields)
+        return entry->ranks <= gap->open;
     return entry->ranks <= gap->ranks &&
            (entry->ranks <= gap->beyond || entry->run_ns <= gap->window_ns);
 }
@@ -93,7 +100,7 @@ static bool fits(const qd_queue_entry *entry, const qd_gap *gap) {
 static bool may_hold_one(const qd_queue_entry *entry, const qd_gap *gap) {
     if (entry->narrowest > gap->ranks)
         return false;
-    if (entry->narrowest <= gap->beyond)
+    if (entry->narrowest <= gap->beyond || entry->narrowest_yielding <= gap->open)
         return true;
     for (int c = class_of(gap->ranks); c >= 0; c--)
         if (entry->shortest[c] <= gap->window_ns)
@@ -144,8 +151,26 @@ qd_queue_entry *qd_queue_fitting(const qd_queue *queue, const qd_queue_entry *af
     return best;
 }
 
+qd_queue_entry *qd_queue_fitting_any(const qd_queue *queue, const qd_queue_entry *after,
+                                     const qd_gap *gaps, int count) {
+    qd_queue_entry *best = NULL;
+    for (int i = 0; i < count; i++) {
+        qd_queue_entry *found = qd_queue_fitting(queue, after, &gaps[i]);
+        if (comes_before(queue, found, best))
+            best = found;
+    }
+    return best;
+}
+
+void qd_queue_set_yields(qd_queue *queue, qd_queue_entry *entry, bool yields) {
+    if (entry->yields == yields)
+        return;
+    entry->yields = yields;
+    qd_tree_changed(&queue->lanes[entry->lane].tree, &entry->node);
+}
+
 qd_queue_entry *qd_queue_next(const qd_queue *queue, const qd_queue_entry *entry) {
-    const qd_gap anything = {.ranks = INT64_MAX, .beyond = INT64_MAX};
+    const qd_gap anything = {.ranks = INT64_MAX, .beyond = INT64_MAX, .open = INT64_MAX};
     return qd_queue_fitting(queue, entry, &anything);
 }
 

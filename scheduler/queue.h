@@ -11,6 +11,7 @@
 #ifndef QD_SCHEDULER_QUEUE_H
 #define QD_SCHEDULER_QUEUE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "scheduler/tree.h"
@@ -25,8 +26,9 @@ typedef struct qd_queue_entry {
     int64_t job;
     int64_t run_ns; /* predicted run time; QD_NEVER: unknown */
     int ranks;      /* the least it needs */
+    bool yields;    /* its run time does not count, since it can be told to save (room.h) */
     /* Of this entry and those below. */
-    int narrowest;
+    int narrowest, narrowest_yielding;
     int64_t shortest[QD_WIDTH_CLASSES];
 } qd_queue_entry;
 
@@ -44,9 +46,10 @@ typedef struct qd_queue {
     int used_count;
 } qd_queue;
 
-/* A hole in the plan: `ranks` are free for window_ns; `beyond` of them (<= ranks) for good. */
+/* A hole in the plan: `ranks` are free for window_ns; `beyond` of them (<= ranks) for good, and
+ * `open` (beyond <= open <= ranks) for jobs that yield, which only these are for. */
 typedef struct qd_gap {
-    int64_t ranks, beyond;
+    int64_t ranks, beyond, open;
     int64_t window_ns;
 } qd_gap;
 
@@ -70,5 +73,12 @@ qd_queue_entry *qd_queue_next(const qd_queue *queue, const qd_queue_entry *entry
  * none. */
 qd_queue_entry *qd_queue_fitting(const qd_queue *queue, const qd_queue_entry *after,
                                  const qd_gap *gap);
+
+/* The first that fits into one of several gaps. */
+qd_queue_entry *qd_queue_fitting_any(const qd_queue *queue, const qd_queue_entry *after,
+                                     const qd_gap *gaps, int count);
+
+/* The entry, which is in the queue, yields or does not from now on. */
+void qd_queue_set_yields(qd_queue *queue, qd_queue_entry *entry, bool yields);
 
 #endif

@@ -34,6 +34,10 @@ bool qd_ranks_held_by(const qd_rank_table *table, int rank, int64_t job, int att
     return r->state == QD_RANK_HELD && r->job == job && r->attempt == attempt;
 }
 
+int qd_ranks_idle(const qd_rank_table *table) {
+    return table->in_state[QD_RANK_FREE] + table->in_state[QD_RANK_CLAIMED];
+}
+
 int qd_ranks_in_service(const qd_rank_table *table) {
     return qd_ranks_alive(table) - table->drained;
 }
@@ -60,10 +64,22 @@ static void set(qd_rank_table *table, int rank, qd_rank entry) {
         settle_places(table);
 }
 
+static qd_rank_state idle_state(const qd_rank *rank) {
+    if (rank->drained)
+        return QD_RANK_DRAINED;
+    if (rank->reservation)
+        return QD_RANK_RESERVED;
+    return rank->claimed_by ? QD_RANK_CLAIMED : QD_RANK_FREE;
+}
+
 static void serve_nobody(qd_rank_table *table, int rank, bool drained) {
-    int64_t claimed_by = drained ? 0 : table->rank[rank].claimed_by;
-    qd_rank_state state = drained ? QD_RANK_DRAINED : claimed_by ? QD_RANK_CLAIMED : QD_RANK_FREE;
-    set(table, rank, (qd_rank){.state = state, .drained = drained, .claimed_by = claimed_by});
+    qd_rank entry = {.drained = drained};
+    if (!drained) {
+        entry.reservation = table->rank[rank].reservation;
+        entry.claimed_by = table->rank[rank].claimed_by;
+    }
+    entry.state = idle_state(&entry);
+    set(table, rank, entry);
 }
 
 void qd_ranks_ready(qd_rank_table *table, int rank, qd_place place) {
@@ -74,7 +90,11 @@ void qd_ranks_ready(qd_rank_table *table, int rank, qd_place place) {
 }
 
 void qd_ranks_hold(qd_rank_table *table, int rank, int64_t job, int attempt) {
-    set(table, rank, (qd_rank){.state = QD_RANK_HELD, .job = job, .attempt = attempt});
+    set(table, rank,
+        (qd_rank){.state = QD_RANK_HELD,
+                  .job = job,
+                  .attempt = attempt,
+                  .reservation = table->rank[rank].reservation});
 }
 
 void qd_ranks_release(qd_rank_table *table, int rank) {
@@ -108,8 +128,14 @@ void qd_ranks_drain(qd_rank_table *table, int rank, bool drained) {
     }
     entry.drained = drained;
     entry.kept &= !drained;
-    entry.claimed_by = 0;
+    entry.claimed_by = entry.reservation = 0;
     set(table, rank, entry);
+}
+
+void qd_ranks_reserve(qd_rank_table *table, int rank, int64_t reservation) {
+    table->rank[rank].reservation = reservation;
+    if (table->rank[rank].state != QD_RANK_HELD)
+        serve_nobody(table, rank, false);
 }
 
 void qd_ranks_claim(qd_rank_table *table, int rank, int64_t job) {

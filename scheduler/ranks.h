@@ -12,24 +12,26 @@
 #include "scheduler/places.h"
 
 typedef enum {
-    QD_RANK_ABSENT,  /* has not spoken yet */
-    QD_RANK_FREE,    /* ready, serves nobody */
-    QD_RANK_CLAIMED, /* ready, serves nobody, and is for a job that waits */
-    QD_RANK_DRAINED, /* ready, serves nobody, and is given to nobody */
-    QD_RANK_HELD,    /* member of (job, attempt) that has not acknowledged its end */
-    QD_RANK_KEPT,    /* ready, serves nobody, and is for a job that is resized */
-    QD_RANK_LOST,    /* fenced: nothing it says counts any more */
+    QD_RANK_ABSENT,   /* has not spoken yet */
+    QD_RANK_FREE,     /* ready, serves nobody */
+    QD_RANK_CLAIMED,  /* ready, serves nobody, and is for a job that waits */
+    QD_RANK_DRAINED,  /* ready, serves nobody, and is given to nobody */
+    QD_RANK_RESERVED, /* ready, serves nobody, and is a reservation's that runs */
+    QD_RANK_HELD,     /* member of (job, attempt) that has not acknowledged its end */
+    QD_RANK_KEPT,     /* ready, serves nobody, and is for a job that is resized */
+    QD_RANK_LOST,     /* fenced: nothing it says counts any more */
     QD_RANK_STATES
 } qd_rank_state;
 
 typedef struct qd_rank {
     qd_rank_state state;
-    bool drained;       /* of any state but LOST: is given to nobody once it is free */
-    bool kept;          /* HELD: becomes KEPT once it has acknowledged its end; KEPT */
-    int attempt;        /* HELD */
-    int64_t job;        /* HELD, KEPT */
-    int64_t claimed_by; /* a job that waits, which gets it once it is free; 0: nobody. Neither if
-                           drained nor if kept */
+    bool drained;        /* of any state but LOST: is given to nobody once it is free */
+    bool kept;           /* HELD: becomes KEPT once it has acknowledged its end; KEPT */
+    int attempt;         /* HELD */
+    int64_t job;         /* HELD, KEPT */
+    int64_t reservation; /* RESERVED, HELD: number of the one that has it; 0: none */
+    int64_t claimed_by;  /* a job that waits, which gets it once it is free; 0: nobody. Nobody's if
+                            drained, kept or reserved */
 } qd_rank;
 
 /* Readable by all of scheduler/, changed by the functions below only. */
@@ -53,13 +55,16 @@ int qd_ranks_alive(const qd_rank_table *table);
 /* Of them, those that are not drained. */
 int qd_ranks_in_service(const qd_rank_table *table);
 
+/* Of those that serve nobody, such as are for jobs outside reservations: FREE and CLAIMED. */
+int qd_ranks_idle(const qd_rank_table *table);
+
 /* Whether a rank serves this attempt, its end not acknowledged. 1 <= rank <= count. */
 bool qd_ranks_held_by(const qd_rank_table *table, int rank, int64_t job, int attempt);
 
 /* ABSENT to FREE; any other state stays, so that a fenced worker cannot come back. */
 void qd_ranks_ready(qd_rank_table *table, int rank, qd_place place);
 
-/* FREE or KEPT to HELD, and back when the member has acknowledged its end. */
+/* FREE, KEPT or RESERVED to HELD, and back when the member has acknowledged its end. */
 void qd_ranks_hold(qd_rank_table *table, int rank, int64_t job, int attempt);
 void qd_ranks_release(qd_rank_table *table, int rank);
 
@@ -74,6 +79,9 @@ void qd_ranks_drain(qd_rank_table *table, int rank, bool drained);
 
 /* A FREE or HELD rank is for a job that waits, or (0) for nobody in particular any more. */
 void qd_ranks_claim(qd_rank_table *table, int rank, int64_t job);
+
+/* From now on a reservation has it (0: none any more). Of a FREE, RESERVED or HELD one. */
+void qd_ranks_reserve(qd_rank_table *table, int rank, int64_t reservation);
 
 /* Any state to LOST. */
 void qd_ranks_lose(qd_rank_table *table, int rank);

@@ -10,6 +10,8 @@ typedef enum {
     QD_REASON_BEGIN,         /* BeginTime */
     QD_REASON_DEPENDENCY,    /* Dependency */
     QD_REASON_ARRAY,         /* JobArrayTaskLimit */
+    QD_REASON_RESERVATION,   /* Reservation: the one it belongs to, or one in its way */
+    QD_REASON_MAINTENANCE,   /* ReqNodeNotAvail, Reserved for maintenance */
     QD_REASON_ACCOUNT_JOBS,  /* AssocGrpJobsLimit: its account holds as many as it may */
     QD_REASON_ACCOUNT_RANKS, /* AssocGrpNodeLimit: likewise of ranks */
     QD_REASON_NODES,         /* ReqNodeNotAvail: workers have not come yet */

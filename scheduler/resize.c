@@ -84,5 +84,6 @@ void qd_resize_give_up(qd_core *core, qd_job_record *job) {
     if (held == 0)
         return;
     qd_timetable_give_back(&core->timetable, job, held);
-    core->saving_ranks += held;
+    if (!job->makes_way)
+        core->saving_ranks += held;
 }

@@ -23,13 +23,15 @@ void qd_timetable_fini(qd_timetable *table) {
 }
 
 int qd_timetable_reserve(qd_timetable *table, size_t jobs) {
-    /* A start and an end each; one more, since a job that moves is added before it is taken off. */
-    return qd_profile_reserve(&table->profile, 2 * jobs + 1);
+    /* A start and an end each, and those of reservations; one more, since a job that moves is added
+     * before it is taken off. */
+    return qd_profile_reserve(&table->profile, 2 * (jobs + QD_RESERVATIONS) + 1);
 }
 
 void qd_timetable_started(qd_timetable *table, qd_job_record *job, int64_t end_ns) {
     job->due_ns = end_ns;
-    job->planned_ranks = job->gang.size;
+    /* What it frees in a reservation is nobody else's. */
+    job->planned_ranks = job->inside > 0 ? 0 : job->gang.size;
     qd_tree_insert(&table->ends, &job->due, (uint64_t)job->job);
     qd_profile_add(&table->profile, end_ns, job->planned_ranks);
 }

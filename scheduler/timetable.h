@@ -20,7 +20,7 @@ typedef struct qd_timetable {
 void qd_timetable_init(qd_timetable *table);
 void qd_timetable_fini(qd_timetable *table);
 
-/* Room for so many jobs that have not ended. QD_ENOMEM. */
+/* Room for so many jobs that have not ended, and all reservations. QD_ENOMEM. */
 int qd_timetable_reserve(qd_timetable *table, size_t jobs);
 
 /* A job has started on job->gang.size ranks and is predicted to end at end_ns. */
@@ -51,7 +51,8 @@ void qd_timetable_plan(qd_timetable *table, qd_job_record *job, int64_t start_ns
 /* It gives its claim up, if it has one. */
 void qd_timetable_unplan(qd_timetable *table, qd_job_record *job);
 
-/* All of them give up their claims. O(p + r log r) for p planned and r running jobs. */
+/* All of them give up their claims, and reservations theirs: they have to be laid again. O(p + r
+ * log r) for p planned and r running jobs. */
 void qd_timetable_unplan_all(qd_timetable *table);
 
 /* The running job that is predicted to end first, the pending one that is planned to start first;

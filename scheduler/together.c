@@ -7,13 +7,15 @@
 #include "runtime/text.h"
 #include "scheduler/core_internal.h"
 #include "scheduler/preemption.h"
+#include "scheduler/room.h"
 
 bool qd_is_choosy(const qd_job_record *job) {
     return job->submit.demand.within != QD_WITHIN_ANYTHING || job->submit.demand.memory_bytes > 0;
 }
 
 bool qd_fits_now(qd_core *core, const qd_job_record *job, int ranks) {
-    return qd_placement_fits(&core->ranks, &job->submit.demand, ranks);
+    return qd_placement_fits(&core->ranks, &job->submit.demand, ranks) &&
+           qd_room_fits(core, job, ranks);
 }
 
 int qd_most_ranks(const qd_core *core, const qd_job_record *job, qd_measure measure) {
@@ -80,8 +82,9 @@ static const qd_job_record *job_due(const qd_tree_node *node) {
 /* Ranks that others can have once it has ended. */
 static bool frees(const qd_core *core, const qd_job_record *job, int i) {
     int rank = job->ranks[i];
-    return qd_ranks_held_by(&core->ranks, rank, job->job, job->attempt) &&
-           !core->ranks.rank[rank].drained && !core->ranks.rank[rank].kept;
+    const qd_rank *r = &core->ranks.rank[rank];
+    return qd_ranks_held_by(&core->ranks, rank, job->job, job->attempt) && !r->drained &&
+           !r->kept && !r->reservation;
 }
 
 /* Adds its ranks to the counts of their spots. */
@@ -178,10 +181,8 @@ static bool start_beside(qd_core *core, qd_job_record *job, const int *kept, int
                          const char *why) {
     hide(core, kept, count, true);
     bool fits = qd_fits_now(core, job, job->entry.ranks);
-    if (fits) {
-        core->timetable.profile.now_free -= job->entry.ranks;
+    if (fits)
         qd_job_start(core, job, job->entry.ranks, why);
-    }
     hide(core, kept, count, false);
     return fits;
 }
@@ -199,6 +200,7 @@ void qd_backfill_around(qd_core *core, const qd_queue_entry *head, int64_t now_f
     for (;;) {
         qd_gap gap = {.ranks = now_free,
                       .beyond = now_free > kept ? now_free - kept : 0,
+                      .open = now_free,
                       .window_ns = opening.at_ns - core->now_ns};
         qd_queue_entry *next = qd_queue_fitting(&core->queue, last, &gap);
         if (!next)

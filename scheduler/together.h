@@ -12,7 +12,10 @@
 
 bool qd_is_choosy(const qd_job_record *job);
 
-/* Whether the free ranks that everybody may have are enough for it, and together. */
+/* Whether a pending job could start now on so many ranks: they are free, together if it demands
+ * that, and promised to no reservation that begins before it is out (room.h). Everybody asks here
+ * before he starts a job outside reservations; how many of the free ranks are for claims is another
+ * question (preemption.h). */
 bool qd_fits_now(qd_core *core, const qd_job_record *job, int ranks);
 
 /* The most ranks of those that it could have together, such being the case; all there are while

@@ -2,6 +2,7 @@
 
 #include "runtime/error.h"
 #include "scheduler/core_internal.h"
+#include "scheduler/reservations.h"
 #include "scheduler/together.h"
 #include "scheduler/why.h"
 
@@ -45,8 +46,11 @@ int qd_why_if(const qd_core *core, int64_t number, const qd_what_if *what_if, qd
     if (rc)
         return rc;
     qd_job_record *job = qd_jobs_find(&copy->jobs, number);
-    qd_limits_note_end(copy, job); /* the order within its account changes */
+    qd_limits_note_end(copy, job);           /* the order within its account changes */
+    qd_reservations_stop_waiting(copy, job); /* and within its reservation */
     change(what_if, job);
+    if (job->gate == QD_GATE_RESERVATION)
+        qd_reservations_wait(copy, job);
     qd_limits_revise(copy, job);
     qd_job_revised(copy, job);
     qd_job_reconsider(copy, job);

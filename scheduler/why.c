@@ -9,6 +9,7 @@
 #include "scheduler/forecast.h"
 #include "scheduler/gates.h"
 #include "scheduler/preemption.h"
+#include "scheduler/reservations.h"
 #include "scheduler/together.h"
 
 static qd_why_reason *add(qd_why *why, qd_reason reason, int64_t since_ns) {
@@ -87,6 +88,26 @@ static void add_account(const qd_core *core, const qd_job_record *job, qd_why *w
     why->start_ns = reason->until_ns;
 }
 
+/* Its own, which has not begun, or has no room for it. */
+static void add_own_reservation(const qd_core *core, const qd_job_record *job, qd_why *why) {
+    const qd_booking *b = qd_book_find((qd_book *)&core->book, job->submit.reservation);
+    qd_why_reason *reason = add(why, QD_REASON_RESERVATION, job->changed_ns);
+    snprintf(reason->reservation, sizeof reason->reservation, "%s", b->is.name);
+    reason->until_ns = b->running ? QD_NEVER : b->is.from_ns;
+    why->start_ns = reason->until_ns;
+}
+
+static void add_reservation_in_the_way(const qd_core *core, const qd_job_record *job, qd_why *why) {
+    const qd_booking *b = qd_reservations_in_the_way(core, job);
+    if (!b)
+        return;
+    bool maintenance = b->is.kind == QD_RESERVATION_MAINTENANCE;
+    qd_why_reason *reason =
+        add(why, maintenance ? QD_REASON_MAINTENANCE : QD_REASON_RESERVATION, job->pending_ns);
+    snprintf(reason->reservation, sizeof reason->reservation, "%s", b->is.name);
+    reason->until_ns = b->is.until_ns;
+}
+
 static void look_at_gates(const qd_core *core, const qd_job_record *job, qd_why *why) {
     if (job->held)
         add(why, QD_REASON_HELD, job->held_ns);
@@ -97,6 +118,8 @@ static void look_at_gates(const qd_core *core, const qd_job_record *job, qd_why 
         add(why, QD_REASON_NODES, job->changed_ns)->ranks = core->ranks.drained;
     if (job->gate == QD_GATE_ARRAY)
         add_array(core, job, why);
+    if (job->gate == QD_GATE_RESERVATION)
+        add_own_reservation(core, job, why);
     if (job->gate == QD_GATE_ACCOUNT)
         add_account(core, job, why);
 }
@@ -143,6 +166,7 @@ static void look_at_queue(const qd_core *core, const qd_job_record *job, qd_why 
     int absent = core->ranks.in_state[QD_RANK_ABSENT];
     if (absent > 0)
         add(why, QD_REASON_NODES, job->pending_ns)->ranks = absent;
+    add_reservation_in_the_way(core, job, why);
     add_resources(core, job, why);
     add_place(core, job, why);
     add_priority(core, job, why);

@@ -10,6 +10,7 @@
 #include "runtime/text.h"
 #include "scheduler/core.h"
 #include "scheduler/reason.h"
+#include "scheduler/reservation_book.h"
 
 /* A job that stands in the way. */
 typedef struct qd_blocker {
@@ -29,6 +30,7 @@ typedef struct qd_why_reason {
     int most;  /* PLACE: that could be together if all made room that may be told to */
     int blocker_count; /* all; the first of them are in blockers */
     qd_blocker blockers[QD_WHY_BLOCKERS];
+    char reservation[QD_RESERVATION_NAME_BYTES]; /* RESERVATION, MAINTENANCE: its name */
 } qd_why_reason;
 
 typedef struct qd_why {

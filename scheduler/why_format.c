@@ -38,6 +38,8 @@ static void add_reason(const qd_why *why, const qd_why_reason *reason, qd_text *
                     qd_plural(why->ranks), reason->ranks);
     else if (reason->reason == QD_REASON_CLEANING)
         qd_text_add(out, "; members that have not answered: %d", reason->ranks);
+    else if (reason->reason == QD_REASON_RESERVATION || reason->reason == QD_REASON_MAINTENANCE)
+        qd_text_add(out, "; reservation %s", reason->reservation);
     else if (reason->reason == QD_REASON_RESOURCES)
         qd_text_add(out, "; needs %d rank%s, free: %d", why->ranks, qd_plural(why->ranks),
                     reason->ranks);

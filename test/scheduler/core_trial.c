@@ -50,6 +50,7 @@ bool trial_begin(trial *t, trial_source source) {
     t->has_places = draw(t, 2);
     choose_policy(t);
     witness_init(&t->witness, workers, &t->scheduling);
+    t->reserves = draw(t, 2);
     return qd_core_create(workers, &t->scheduling, &t->core) == 0 &&
            qd_core_create(workers, &t->scheduling, &t->twin) == 0;
 }
@@ -128,6 +129,8 @@ static void draw_submit(trial *t, qd_event *e) {
         e->submit.ranks_step = 1 + (int)draw(t, 3);
         e->submit.ranks_max -= (e->submit.ranks_max - e->submit.ranks_min) % e->submit.ranks_step;
     }
+    if (t->witness.reservation_count > 0 && draw(t, 3) == 0)
+        e->submit.reservation = 1 + draw(t, (uint32_t)t->witness.reservation_count + 1);
     snprintf(e->submit.name, sizeof e->submit.name, "j%lld", (long long)e->submit.job);
 }
 
@@ -188,6 +191,31 @@ static void draw_progress(trial *t, qd_event *e) {
     e->steps = draw(t, 4) ? 20 + draw(t, 100) : 0;
 }
 
+/* Soon and short; some come again, some do not fit. Half of the histories do without. */
+static void draw_reserve(trial *t, qd_event *e) {
+    static const int64_t every[] = {0, 0, 25, 50};
+    if (!t->reserves || t->witness.reservation_count == WITNESS_MAX_RESERVATIONS) {
+        e->kind = QD_EVENT_TIME;
+        return;
+    }
+    qd_reservation *r = &e->reserve;
+    r->number = 1 + t->witness.reservation_count;
+    r->kind = draw(t, 6) == 0;
+    r->ranks = r->kind == QD_RESERVATION_MAINTENANCE
+                   ? 0
+                   : 1 + (int)draw(t, (uint32_t)t->witness.worker_ranks + draw(t, 2));
+    r->account = (int)draw(t, 5) - 1;
+    r->account = r->account > 2 ? -1 : r->account;
+    r->from_ns = e->time_ns + draw(t, 30) * (int64_t)TICK_NS;
+    r->until_ns = r->from_ns + (1 + draw(t, 12)) * (int64_t)TICK_NS;
+    r->every_ns = every[draw(t, 4)] * (int64_t)TICK_NS;
+    snprintf(r->name, sizeof r->name, "r%lld", (long long)r->number);
+}
+
+static void draw_unreserve(trial *t, qd_event *e) {
+    e->reserve.number = 1 + draw(t, (uint32_t)t->witness.reservation_count + 1);
+}
+
 /* Late or impossible: any job, any attempt, any rank, any kind. */
 static void draw_nonsense(trial *t, qd_event *e) {
     e->kind = (qd_event_kind)(draw(t, QD_EVENTS + 2) - 1);
@@ -231,9 +259,11 @@ static const struct {
     {6, QD_EVENT_RANK_RESUME, draw_lost},
     {4, QD_EVENT_RELEASE, draw_cancel},
     {2, QD_EVENT_HOLD, draw_cancel},
+    {6, QD_EVENT_RESERVE, draw_reserve},
+    {2, QD_EVENT_UNRESERVE, draw_unreserve},
     {15, QD_EVENT_CLOSED, draw_nonsense},
 };
-enum { WEIGHTS = 191, KINDS = sizeof kinds / sizeof kinds[0] };
+enum { WEIGHTS = 199, KINDS = sizeof kinds / sizeof kinds[0] };
 
 qd_event trial_draw_event(trial *t) {
     int64_t now = t->witness.time_ns < 0 ? 0 : t->witness.time_ns;
@@ -332,6 +362,17 @@ bool trial_step(trial *t, const qd_event *e) {
     return draw(t, 16) > 0 || ask_why(t, e);
 }
 
+/* Nobody waits for a reservation. */
+static bool unreserve(trial *t, int64_t time_ns) {
+    qd_event e = {.kind = QD_EVENT_UNRESERVE, .time_ns = time_ns};
+    for (int i = 0; i < t->witness.reservation_count; i++) {
+        e.reserve.number = t->witness.reservations[i].is.number;
+        if (!t->witness.reservations[i].over && !trial_step(t, &e))
+            return false;
+    }
+    return true;
+}
+
 /* Nothing is held or drained, and every begin has come. */
 static bool open_gates(trial *t, int64_t time_ns) {
     qd_event e = {.kind = QD_EVENT_RELEASE, .time_ns = time_ns, .more = true};
@@ -359,7 +400,7 @@ bool trial_finish(trial *t, bool by_drain) {
     if (!trial_step(t, &e))
         return false;
     e.time_ns += 20 * (int64_t)TICK_NS;
-    if (!open_gates(t, e.time_ns))
+    if (!unreserve(t, e.time_ns) || !open_gates(t, e.time_ns))
         return false;
     /* Each answer frees a rank of a job; each job runs once, on all workers at most, and is seldom
      * preempted as time stands still. */

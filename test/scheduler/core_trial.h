@@ -23,6 +23,7 @@ typedef struct trial {
     witness witness;
     qd_scheduling scheduling;
     bool has_places; /* ranks are on different hosts and islands */
+    bool reserves;   /* this history has reservations */
     qd_core *core, *twin;
     qd_action_list actions; /* of the last event, from core */
     bool taken;             /* the last event was not refused */

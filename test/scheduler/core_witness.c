@@ -17,6 +17,7 @@ void witness_init(witness *w, int worker_ranks, const qd_scheduling *scheduling)
     w->grow = scheduling->grow;
     w->grow_min_run_ns = (int64_t)(scheduling->grow_min_run_s * 1e9);
     w->grow_cost_ns = (int64_t)(scheduling->grow_cost_s * 1e9);
+    w->reservation_grace_ns = w->grace_ns;
     w->account_jobs = scheduling->account_jobs;
     w->account_ranks = scheduling->account_ranks;
     w->time_ns = INT64_MIN;
@@ -36,6 +37,8 @@ static const struct {
 };
 
 static bool decided_rightly(witness *w) {
+    if (w->reservation_count > 0)
+        return the_next_reservations_get_their_ranks(w);
     for (size_t i = 0; i < sizeof promises / sizeof promises[0]; i++)
         for (int k = 0; strcmp(promises[i].policy, w->policy) == 0 && promises[i].promises[k]; k++)
             if (!promises[i].promises[k](w))
@@ -50,6 +53,8 @@ bool witness_see(witness *w, const qd_event *event, const qd_action_list *action
         w->jobs[i].started_now = w->jobs[i].stopped_now = w->jobs[i].grows_now = false;
     note_event(w, event);
     note_limits(w, core);
+    if (!event->more)
+        pass_edges(w);
     /* Lets see_action tell "again" from "earlier in this event". */
     w->shut_down = false;
     for (int i = 0; i < actions->count; i++) {
@@ -59,8 +64,8 @@ bool witness_see(witness *w, const qd_event *event, const qd_action_list *action
             return false;
     }
     w->shut_down = w->shut_down || was_shut_down;
-    return (event->more || (decided_rightly(w) && nobody_runs_past_its_limit(w) &&
-                            nobody_saves_past_the_grace(w))) &&
+    return (event->more || (decided_rightly(w) && running_reservations_have_their_ranks(w, core) &&
+                            nobody_runs_past_its_limit(w) && nobody_saves_past_the_grace(w))) &&
            accounts_keep_their_limits(w) && nobody_waits_for_ever(w) &&
            members_know_their_orders(w) && shutdown_comes_when_due(w) && views_agree(w, core);
 }

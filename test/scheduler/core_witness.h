@@ -12,7 +12,17 @@
 #include "scheduler/core.h"
 #include "scheduler/scheduling.h"
 
-enum { WITNESS_MAX_RANKS = 64, WITNESS_MAX_JOBS = 256 };
+enum {
+    WITNESS_MAX_RANKS = 64,
+    WITNESS_MAX_JOBS = 256,
+    WITNESS_MAX_RESERVATIONS = 128,
+    WITNESS_OUTSTAYED = -1
+};
+
+typedef struct witness_reservation {
+    qd_reservation is; /* from, until: of the present occurrence, else of the next one */
+    bool over, running;
+} witness_reservation;
 
 typedef struct witness_rank {
     bool ready, lost, drained;
@@ -33,14 +43,19 @@ typedef struct witness_job {
     bool stopped, aborted;
     bool timed_out; /* stopped since its limit was reached */
     bool held;
-    bool limited;    /* the core says that its account may not hold it now */
-    bool makes_room; /* stopped by a policy that preempts */
-    bool resized;    /* stopped, to go on on other ranks */
-    bool shrinks;    /* for others */
-    bool grows_now;  /* by the present event, of its own */
-    int resize_to;   /* and it still can, on so many; 0: not */
+    bool limited;      /* the core says that its account may not hold it now */
+    bool makes_room;   /* stopped by a policy that preempts, or for a reservation */
+    bool resized;      /* stopped, to go on on other ranks */
+    bool shrinks;      /* for others */
+    bool grows_now;    /* by the present event, of its own */
+    int resize_to;     /* and it still can, on so many; 0: not */
+    int64_t way_by_ns; /* for a reservation, and has to be out by then, or what it gives; 0: not */
+    /* Its newest start from the queue was in this reservation; WITNESS_OUTSTAYED: in one that is
+     * over since, 0: in none. */
+    int64_t inside;
     int64_t stopped_ns;
-    bool cut; /* and ended since its grace was over */
+    int64_t grace_ns; /* from then on, if it makes room under preemption by class, or shrinks */
+    bool cut;         /* and ended since its grace was over */
     int failed_launches;
     int64_t start_ns, run_before_ns, done_ns; /* done: as long as it takes on the least ranks */
     bool told;                                /* by its newest attempt */
@@ -66,6 +81,10 @@ typedef struct witness {
     witness_rank ranks[WITNESS_MAX_RANKS + 1]; /* by world rank */
     witness_job jobs[WITNESS_MAX_JOBS];        /* in order of submission */
     int job_count;
+    witness_reservation reservations[WITNESS_MAX_RESERVATIONS];
+    int reservation_count; /* over or not */
+    int judged;            /* times at which ranks were to be kept for one, and were */
+    int64_t reservation_grace_ns;
     int64_t time_ns;
     const qd_event *event; /* the present one */
     uint32_t epoch;        /* last one seen */

@@ -41,6 +41,33 @@ int live_in_service(const witness *w, const witness_job *job);
 bool may_start(const witness *w);
 bool somebody_saves(const witness *w);
 
+/* ---- witness_reservations.c: whose ranks are whose, and who has to be out of the way ---- */
+
+/* One that is not over; NULL. */
+witness_reservation *find_reservation(const witness *w, int64_t number);
+bool expects_reserve(const witness *w, const qd_event *e);
+bool reservation_takes(const witness *w, const qd_submission *s);
+
+/* Jobs that are still inside hold their ranks as others do from now on. */
+void outstay(witness *w, const witness_reservation *r);
+
+/* At the end of an instant. */
+void pass_edges(witness *w);
+
+/* By when a job that is told to save has to be out of the way of a reservation, or of its own; 0:
+ * that is no reason. */
+int64_t way_by(const witness *w, const witness_job *job, const char *reason);
+
+/* For who makes room from now on: until a reservation begins, at most. */
+int64_t grace_from_now(const witness *w);
+
+/* Whoever runs has what it needs, or all that is free; jobs outside take only of the rest. */
+bool running_reservations_have_their_ranks(witness *w, const qd_core *core);
+
+/* A job whose end is known starts only where it leaves the ranks in time; one grace before a
+ * reservation begins nobody stays in its way. */
+bool the_next_reservations_get_their_ranks(witness *w);
+
 /* ---- witness_events.c: what may come in, and what an event means by itself ---- */
 
 void note_event(witness *w, const qd_event *e);
@@ -79,6 +106,14 @@ bool cannot_go_on(const witness *w, const witness_job *job);
 /* ---- witness_queue.c: who comes first, who may pass, and what is left idle ---- */
 
 bool nobody_was_passed(witness *w);
+
+/* Run time of a further attempt on so many ranks; INT64_MAX: nobody knows. */
+int64_t run_on(const witness_job *job, int ranks);
+
+/* When a job that holds ranks is predicted to end, or to have saved if it has been told to; when
+ * one that is resized is predicted to end once it goes on. INT64_MAX: nobody knows. */
+int64_t predicted_end(const witness *w, const witness_job *job);
+int64_t resized_end(const witness *w, const witness_job *job);
 
 /* Backfill: what starts behind the head leaves it the start that it was promised. Only jobs behind
  * the present head can have started without it: those before it are not pending any more. */

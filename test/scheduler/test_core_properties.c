@@ -19,6 +19,7 @@ enum { PARTS = 4, EVENTS = 100 };
 static struct {
     int64_t histories, events, taken, starts, shutdowns, forecasts;
     int64_t states[QD_STATES];
+    int64_t judged; /* reservations ahead */
     int64_t kinds[QD_EVENTS];
 } seen;
 
@@ -48,6 +49,7 @@ static void run_history(uint64_t number) {
         if (fine)
             count(&t, &e);
     }
+    seen.judged += t.witness.judged;
     fine = fine && trial_finish(&t, number % 2 == 0);
     ck_assert_msg(fine, "history %llu: %s", (unsigned long long)number, t.broken);
     seen.histories++;
@@ -75,6 +77,7 @@ START_TEST(the_histories_reach_every_state_and_kind_of_event) {
         ck_assert_msg(seen.kinds[kind] >= 100, "%s: %lld", qd_event_names[kind],
                       (long long)seen.kinds[kind]);
     ck_assert_int_ge(seen.starts, 1000);
+    ck_assert_int_ge(seen.judged, 1000);
     ck_assert_int_ge(seen.shutdowns, 100);
     ck_assert_int_ge(seen.events - seen.taken, 1000);
 }

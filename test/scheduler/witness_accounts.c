@@ -13,7 +13,7 @@ static void count_account(const witness *w, const witness_job *job, bool with_qu
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *other = &w->jobs[i];
         bool waits = with_queue && waits_for_ranks(w, other);
-        if (other == job || other->submit.account != job->submit.account ||
+        if (other == job || other->submit.account != job->submit.account || other->inside != 0 ||
             (other->live == 0 && !waits))
             continue;
         *jobs += 1;
@@ -40,7 +40,8 @@ bool accounts_keep_their_limits(witness *w) {
         const witness_job *job = &w->jobs[i];
         int64_t jobs, ranks;
         count_account(w, job, false, &jobs, &ranks);
-        if (job->live > 0 && (jobs + 1 > most_jobs || ranks + widest_held(job) > most_ranks))
+        if (job->live > 0 && job->inside == 0 &&
+            (jobs + 1 > most_jobs || ranks + widest_held(job) > most_ranks))
             return broken(w, "job %lld is too much for its account", (long long)job->submit.job);
         if (job->state == QD_STATE_PENDING && job->submit.ranks_min > most_ranks)
             return broken(w, "job %lld waits for more than its account may hold",

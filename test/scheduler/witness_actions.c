@@ -32,6 +32,12 @@ static bool see_start(witness *w, witness_job *job, const qd_action *a) {
         return broken(w, "job %lld got %d ranks", (long long)a->job, a->rank_count);
     if (a->attempt != job->attempt + 1 || a->epoch <= w->epoch || job->live > 0)
         return broken(w, "job %lld: attempt %d, epoch %u", (long long)a->job, a->attempt, a->epoch);
+    const witness_reservation *r = resized ? NULL : find_reservation(w, job->submit.reservation);
+    if (r && !r->running)
+        return broken(w, "job %lld started before its reservation", (long long)a->job);
+    if (!resized)
+        job->inside = r ? r->is.number : 0;
+    job->way_by_ns = 0;
     if (!(resized ? is_as_demanded(w, job, a) : has_its_place(w, job, a)))
         return false;
     job->members = mask_of(a->ranks, a->rank_count);
@@ -57,14 +63,22 @@ static bool see_order(witness *w, witness_job *job, const qd_action *a) {
     bool *told = a->kind == QD_ACTION_STOP ? &job->stopped : &job->aborted;
     if (*told || job->aborted)
         return broken(w, "job %lld was told twice to end", (long long)a->job);
-    if (a->kind == QD_ACTION_STOP && !w->draining && is_late(w, job) && !job->resized)
+    bool stops = a->kind == QD_ACTION_STOP && !w->draining;
+    bool late = is_late(w, job) && !job->resized;
+    int64_t by_ns = stops && !late && job->resize_to == 0 ? way_by(w, job, a->reason) : 0;
+    if (stops && late) {
         job->timed_out = true;
-    else if (a->kind == QD_ACTION_STOP && !w->draining && w->preempts && job->resize_to == 0 &&
-             job->state != QD_STATE_PENDING &&
-             (!w->by_class || (w->whole_gangs && may_make_room(w, job, 1))))
+    } else if (by_ns > 0) {
         job->makes_room = true;
-    else if (a->kind == QD_ACTION_STOP && !w->draining && job->resize_to == 0)
+        job->way_by_ns = by_ns;
+    } else if (stops && w->preempts && job->resize_to == 0 && job->state != QD_STATE_PENDING &&
+               !find_reservation(w, job->inside) &&
+               (!w->by_class || (w->whole_gangs && may_make_room(w, job, 1)))) {
+        job->makes_room = true;
+        job->grace_ns = grace_from_now(w);
+    } else if (stops && job->resize_to == 0) {
         return broken(w, "job %lld was stopped without a drain", (long long)a->job);
+    }
     if (a->attempt != job->attempt || count != a->rank_count ||
         mask_of(live, count) != mask_of(a->ranks, count))
         return broken(w, "job %lld: %s to others than its live members", (long long)a->job,
@@ -78,6 +92,16 @@ static bool see_order(witness *w, witness_job *job, const qd_action *a) {
         job->ended[QD_OUTCOME_FAILED] || job->ended[QD_OUTCOME_ABORTED] || job->cancelled;
     job->cut = a->kind == QD_ACTION_ABORT && !hopeless && grace_is_over(w, job);
     return true;
+}
+
+/* It saves already, and is not to go on, since it, or what has happened, is in the way. */
+static bool see_it_go_on_no_more(witness *w, witness_job *job, const qd_action *a) {
+    if (cannot_go_on(w, job))
+        return true;
+    job->way_by_ns = way_by(w, job, a->reason);
+    job->makes_room = true;
+    return job->way_by_ns > 0 ||
+           broken(w, "job %lld does not go on, for nothing", (long long)a->job);
 }
 
 static bool see_state(witness *w, witness_job *job, const qd_action *a) {
@@ -105,6 +129,9 @@ static bool see_state(witness *w, witness_job *job, const qd_action *a) {
          (job->first_failure[0] && strcmp(a->reason, job->first_failure) != 0)))
         return broken(w, "job %lld failed with code %d: %s", (long long)a->job, a->exit_code,
                       a->reason);
+    if (job->state == QD_STATE_RESIZING && a->state == QD_STATE_COMPLETING &&
+        !see_it_go_on_no_more(w, job, a))
+        return false;
     job->state = a->state;
     if (job->state != QD_STATE_RESIZING && job->state != QD_STATE_RUNNING)
         unkeep(w, job);

@@ -83,7 +83,8 @@ bool waits_for_ranks(const witness *w, const witness_job *job) {
         return false;
     look_at_after(w, job, &waits, &forbid);
     bool too_wide = job->submit.ranks_min > most_together(w, job, is_in_service);
-    return !job->held && !job->limited && !too_wide && job->submit.begin_ns <= w->time_ns &&
+    return !job->held && !job->limited && !too_wide &&
+           !find_reservation(w, job->submit.reservation) && job->submit.begin_ns <= w->time_ns &&
            waits == 0;
 }
 
@@ -102,8 +103,12 @@ bool is_late(const witness *w, const witness_job *job) {
 }
 
 bool grace_is_over(const witness *w, const witness_job *job) {
-    return w->by_class && (job->makes_room || job->shrinks) && job->live > 0 &&
-           w->time_ns - job->stopped_ns >= w->grace_ns;
+    if (job->live == 0)
+        return false;
+    if (job->way_by_ns > 0)
+        return w->time_ns >= job->way_by_ns;
+    return w->by_class && (job->makes_room || job->shrinks) &&
+           w->time_ns - job->stopped_ns >= job->grace_ns;
 }
 
 uint64_t ranks_in_service(const witness *w, const witness_job *job) {

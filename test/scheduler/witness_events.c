@@ -54,14 +54,14 @@ bool witness_expects(const witness *w, const qd_event *e) {
                (unsigned)e->submit.held <= 1 && (unsigned)e->submit.tells <= 1 &&
                (unsigned)e->submit.demand.within < QD_WITHINS &&
                e->submit.demand.memory_bytes >= 0 && e->submit.demand.peers >= 0 &&
-               e->submit.array == 0 && after_is_known(w, e) && abs(e->submit.importance) <= 100 &&
-               abs(e->submit.nice) <= 1000000 && e->submit.account >= 0 &&
-               e->submit.account < QD_ACCOUNTS &&
+               e->submit.array == 0 && after_is_known(w, e) && reservation_takes(w, &e->submit) &&
+               abs(e->submit.importance) <= 100 && abs(e->submit.nice) <= 1000000 &&
+               e->submit.account >= 0 && e->submit.account < QD_ACCOUNTS &&
                e->submit.job > (w->job_count ? w->jobs[w->job_count - 1].submit.job : 0);
     case QD_EVENT_MEMBER_ENDED:
         return rank_exists && expects_member_ended(w, e);
     case QD_EVENT_RESIZE:
-        return expects_resize(w, e);
+        return expects_resize(w, e) && witness_find(w, e->job)->inside <= 0;
     case QD_EVENT_PROGRESS:
         return expects_attempt(w, e) && e->saved >= 0 && e->saved <= e->step && e->steps >= 0;
     case QD_EVENT_LIMIT:
@@ -70,6 +70,10 @@ bool witness_expects(const witness *w, const qd_event *e) {
     case QD_EVENT_RELEASE:
     case QD_EVENT_CANCEL:
         return witness_find(w, e->job) != NULL;
+    case QD_EVENT_RESERVE:
+        return expects_reserve(w, e);
+    case QD_EVENT_UNRESERVE:
+        return find_reservation(w, e->reserve.number) != NULL;
     case QD_EVENT_CLOSED:
     case QD_EVENT_DRAIN:
     case QD_EVENT_TIME:
@@ -154,6 +158,12 @@ static void note_drained(witness *w, const qd_event *e) {
         w->ranks[e->rank].kept = 0;
 }
 
+static void note_unreserve(witness *w, const qd_event *e) {
+    witness_reservation *r = find_reservation(w, e->reserve.number);
+    outstay(w, r);
+    r->over = true;
+}
+
 void note_event(witness *w, const qd_event *e) {
     w->time_ns = e->time_ns;
     w->event = e;
@@ -175,6 +185,10 @@ void note_event(witness *w, const qd_event *e) {
         note_progress(w, e);
     else if (e->kind == QD_EVENT_LIMIT)
         witness_find(w, e->job)->submit.limit_ns = e->submit.limit_ns;
+    else if (e->kind == QD_EVENT_RESERVE)
+        w->reservations[w->reservation_count++].is = e->reserve;
+    else if (e->kind == QD_EVENT_UNRESERVE)
+        note_unreserve(w, e);
     else if (e->kind == QD_EVENT_CLOSED)
         w->closed = true;
     else if (e->kind == QD_EVENT_DRAIN)

@@ -111,6 +111,8 @@ bool has_its_place(witness *w, const witness_job *job, const qd_action *a) {
     if (!is_as_demanded(w, job, a))
         return false;
     same_spot levels[] = {same_island, same_host};
+    if (w->reservation_count > 0)
+        return true; /* which of the free ranks are kept for reservations, nobody says */
     for (int i = 0; i < 2 && !another_waits_for_a_place(w, job); i++) {
         int best = best_fit(w, job, a->rank_count, levels[i]);
         if (best == 0)

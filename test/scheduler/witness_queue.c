@@ -18,8 +18,7 @@ static int64_t steps_left_ns(const witness_job *job, int ranks) {
     return left > 0 ? left : 1;
 }
 
-/* A further attempt on so many ranks; INT64_MAX: nobody knows. */
-static int64_t run_on(const witness_job *job, int ranks) {
+int64_t run_on(const witness_job *job, int ranks) {
     const qd_submission *s = &job->submit;
     int64_t run = steps_left_ns(job, ranks);
     if (run == INT64_MAX && s->estimate_ns > 0) {
@@ -83,10 +82,20 @@ static int64_t running_end(const witness *w, const witness_job *job) {
     return capped ? limit : end;
 }
 
-/* The same, or, if it is resized, when it is predicted to have saved. */
-static int64_t predicted_end(const witness *w, const witness_job *job) {
+int64_t predicted_end(const witness *w, const witness_job *job) {
+    if (job->way_by_ns > 0)
+        return ahead(job->stopped_ns, job->way_by_ns - job->stopped_ns, w->time_ns);
     bool saves = job->resized || (job->makes_room && w->by_class);
-    return saves ? ahead(job->stopped_ns, w->grace_ns, w->time_ns) : running_end(w, job);
+    return saves ? ahead(job->stopped_ns, job->grace_ns, w->time_ns) : running_end(w, job);
+}
+
+int64_t resized_end(const witness *w, const witness_job *job) {
+    if (running_ns(job) == INT64_MAX)
+        return INT64_MAX;
+    int64_t left = ahead(job->start_ns, running_ns(job), job->stopped_ns) - job->stopped_ns;
+    if (job->resize_to != job->size)
+        left = left * job->size / job->resize_to;
+    return predicted_end(w, job) + (left > 0 ? left : 1);
 }
 
 /* Ranks that jobs go on with which will have ended by then; *next: when the first one ends after
@@ -95,12 +104,9 @@ static uint64_t resized_free_at(const witness *w, int64_t at, bool without_new, 
     uint64_t ranks = 0;
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *job = &w->jobs[i];
-        if (job->resize_to == 0 || (without_new && job->grows_now) || running_ns(job) == INT64_MAX)
+        if (job->resize_to == 0 || (without_new && job->grows_now))
             continue;
-        int64_t left = ahead(job->start_ns, running_ns(job), job->stopped_ns) - job->stopped_ns;
-        if (job->resize_to != job->size)
-            left = left * job->size / job->resize_to;
-        int64_t end = predicted_end(w, job) + (left > 0 ? left : 1);
+        int64_t end = resized_end(w, job);
         if (end <= at)
             ranks |= kept_ranks(w, job);
         else if (end < *next)
@@ -240,9 +246,12 @@ bool spare_ranks_are_dealt_fairly(witness *w) {
 /* Ranks that are taken at an instant, if all that is predicted comes true. */
 static int taken_at(const witness *w, const qd_forecast *forecast, int64_t at) {
     int taken = 0;
-    for (int i = 0; i < w->job_count; i++)
-        if (w->jobs[i].live > 0 && predicted_end(w, &w->jobs[i]) > at)
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_reservation *in = find_reservation(w, w->jobs[i].inside);
+        int64_t end = in ? in->is.until_ns : predicted_end(w, &w->jobs[i]);
+        if (w->jobs[i].live > 0 && end > at)
             taken += live_in_service(w, &w->jobs[i]);
+    }
     for (int i = 0; i < forecast->count; i++) {
         const witness_job *job = witness_find(w, forecast->entries[i].job);
         int64_t start = forecast->entries[i].start_ns, run = run_on(job, job->submit.ranks_min);

@@ -45,6 +45,7 @@ void close_attempt(const witness *w, witness_job *job) {
     job->size = job->live = 0;
     job->members = 0;
     memset(job->ended, 0, sizeof job->ended);
+    job->way_by_ns = 0;
     job->stopped = job->aborted = job->makes_room = false;
     job->resized = job->shrinks = job->cut = false;
 }
@@ -78,6 +79,7 @@ static bool may_grow(const witness *w, const witness_job *job) {
 
 bool see_resize(witness *w, witness_job *job, const qd_action *a) {
     const qd_event *e = w->event;
+    bool by_hand = e->kind == QD_EVENT_RESIZE && e->job == a->job;
     if (job->state != QD_STATE_RESIZING || job->resize_to > 0 || a->attempt != job->attempt ||
         job->stopped || !is_size_of(&job->submit, a->rank_count) || a->rank_count == job->size)
         return broken(w, "job %lld is resized to %d ranks", (long long)a->job, a->rank_count);
@@ -97,16 +99,20 @@ bool see_resize(witness *w, witness_job *job, const qd_action *a) {
         return broken(w, "job %lld gives back ranks and gets others", (long long)a->job);
     job->resize_to = a->rank_count;
     job->resized = true;
-    if (a->rank_count < job->size && e->kind != QD_EVENT_RESIZE) {
+    job->way_by_ns = a->rank_count < job->size ? way_by(w, job, a->reason) : 0;
+    job->grace_ns = w->grace_ns;
+    if (job->way_by_ns > 0)
+        return true;
+    if (a->rank_count < job->size && !by_hand) {
         job->shrinks = true;
+        job->grace_ns = grace_from_now(w);
         return may_make_room(w, job, 0) ||
                broken(w, "job %lld shrinks for nobody", (long long)a->job);
     }
-    job->grows_now = e->kind != QD_EVENT_RESIZE || e->job != a->job;
+    job->grows_now = !by_hand;
     if (job->grows_now)
         return may_grow(w, job) || broken(w, "job %lld grows too early", (long long)a->job);
-    bool asked = e->kind == QD_EVENT_RESIZE && e->job == a->job &&
-                 (a->rank_count - job->size > 0) == (e->submit.ranks_min - job->size > 0) &&
+    bool asked = (a->rank_count - job->size > 0) == (e->submit.ranks_min - job->size > 0) &&
                  a->rank_count <= e->submit.ranks_min;
     return asked || broken(w, "nobody asked job %lld to be resized", (long long)a->job);
 }
@@ -116,6 +122,7 @@ bool requeue(witness *w, witness_job *job) {
         return broken(w, "job %lld waits though it could go on", (long long)job->submit.job);
     unkeep(w, job);
     close_attempt(w, job);
+    job->inside = 0;
     job->state = QD_STATE_PENDING;
     return true;
 }
