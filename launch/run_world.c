@@ -90,6 +90,8 @@ static int schedule(const qd_run_options *options, const qd_world *world, qd_wir
     if (!rc)
         rc = qd_run_options_load(options, &cluster, &jobs);
     if (!rc)
+        rc = qd_cluster_check_ranks(options->cluster_file, &cluster, world->size - 1);
+    if (!rc)
         rc = qd_run_layouts_settle(options, &cluster, world->size - 1, count_hosts(world), jobs,
                                    reports);
     if (!rc)

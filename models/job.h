@@ -195,18 +195,19 @@ typedef struct qd_job {
     int64_t slots_data;           /* divides train.batch; see DESIGN 3.4 */
     int64_t ranks_min, ranks_max; /* bounds of the gang; ranks_max <= slots_data layout_tp */
     /* What the scheduler goes by; none of it changes the result. Seconds; 0: none. */
-    double request_estimate_s;               /* run time on ranks_min, a guess */
-    double request_limit_s;                  /* run time, enforced */
-    double request_deadline_s;               /* when it is wanted, from its submission on */
-    double request_begin_s;                  /* not before, from its submission on */
-    bool request_preemptible;                /* may be told to save and wait */
-    qd_job_within request_within;            /* what its gang must lie in */
-    double request_memory_gib;               /* that each rank must have */
-    int64_t request_importance;              /* class; higher is more important */
-    int64_t request_nice;                    /* points off its priority */
-    char request_account[QD_JOB_NAME_BYTES]; /* whose share it uses */
-    int64_t layout_dp;                       /* 0: auto, within the bounds */
-    int64_t layout_tp;                       /* <= slots_tensor */
+    double request_estimate_s;                   /* run time on ranks_min, a guess */
+    double request_limit_s;                      /* run time, enforced */
+    double request_deadline_s;                   /* when it is wanted, from its submission on */
+    double request_begin_s;                      /* not before, from its submission on */
+    bool request_preemptible;                    /* may be told to save and wait */
+    qd_job_within request_within;                /* what its gang must lie in */
+    double request_memory_gib;                   /* that each rank must have */
+    int64_t request_importance;                  /* class; higher is more important */
+    int64_t request_nice;                        /* points off its priority */
+    char request_account[QD_JOB_NAME_BYTES];     /* whose share it uses */
+    char request_reservation[QD_JOB_NAME_BYTES]; /* that it belongs to; "none" */
+    int64_t layout_dp;                           /* 0: auto, within the bounds */
+    int64_t layout_tp;                           /* <= slots_tensor */
     bool layout_sequence_parallel; /* tensor ranks share the rows of the residual stream, too */
     int64_t layout_pp;             /* stages of a pipeline; times layout_chunks <= slots_pipeline */
     int64_t layout_chunks;         /* of each stage */

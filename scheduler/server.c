@@ -60,6 +60,39 @@ static int open_journal(qd_server *server) {
                            &server->journal);
 }
 
+/* QD_ECONFIG: the cluster file has none of that name, or it cannot take the job. */
+static int find_reservation(const qd_server_config *config, const qd_job *job, int64_t *number) {
+    const qd_cluster_reservation *r = config->cluster->reservations;
+    int i = 0, count = config->cluster->reservation_count;
+    *number = 0;
+    if (strcmp(job->request_reservation, "none") == 0)
+        return 0;
+    while (i < count && strcmp(r[i].name, job->request_reservation) != 0)
+        i++;
+    if (i == count || r[i].kind == QD_RESERVATION_MAINTENANCE)
+        return qd_error_set(QD_ECONFIG, "job %s: request.reservation %s: %s", job->name,
+                            job->request_reservation,
+                            i == count ? "the cluster file (--conf) has none of that name"
+                                       : "it is for maintenance");
+    if (job->ranks_min > r[i].ranks)
+        return qd_error_set(QD_ECONFIG, "job %s: needs %lld ranks, reservation %s has %lld",
+                            job->name, (long long)job->ranks_min, r[i].name, (long long)r[i].ranks);
+    if (strcmp(r[i].account, "any") != 0 && strcmp(r[i].account, job->request_account) != 0)
+        return qd_error_set(QD_ECONFIG, "job %s: reservation %s is for account %s, not for %s",
+                            job->name, r[i].name, r[i].account, job->request_account);
+    *number = i + 1;
+    return 0;
+}
+
+/* Before anything of earlier runs is touched. */
+static int check_reservations(const qd_server_config *config) {
+    int64_t number;
+    int rc = 0;
+    for (int i = 0; !rc && i < config->job_count; i++)
+        rc = find_reservation(config, &config->jobs[i], &number);
+    return rc;
+}
+
 static int set_up(qd_server *server) {
     const qd_server_config *config = server->config;
     server->jobs = calloc((size_t)config->job_count, sizeof *server->jobs);
@@ -71,7 +104,9 @@ static int set_up(qd_server *server) {
     for (int rank = 1; rank < config->world->size; rank++)
         server->workers[rank].silence = qd_deadline_in(hello_deadline_s);
     /* Earlier runs are moved aside last, when nothing else can stand in the way. */
-    int rc = open_journal(server);
+    int rc = check_reservations(config);
+    if (!rc)
+        rc = open_journal(server);
     for (int i = 0; !rc && i < config->job_count; i++)
         rc = open_job(server, i);
     if (!rc)
@@ -129,13 +164,39 @@ static qd_submission submission_of(const qd_job *job, int64_t number) {
     return submit;
 }
 
-static int submit_jobs(qd_server *server) {
+/* The number of the account a reservation is for; -1: anybody's. One that no job has gets a number
+ * that no job has either. */
+static int reserved_account(const qd_server_config *config, const char *account) {
+    if (strcmp(account, "any") == 0)
+        return -1;
+    for (int i = 0; i < config->job_count && i < QD_ACCOUNTS; i++)
+        if (strcmp(config->jobs[i].request_account, account) == 0)
+            return i;
+    return QD_ACCOUNTS - 1;
+}
+
+static int reserve(qd_server *server) {
+    const qd_server_config *config = server->config;
+    int64_t zero_ns = qd_clock_now_ns();
     int rc = 0;
+    for (int i = 0; !rc && i < config->cluster->reservation_count; i++) {
+        qd_event event = {.kind = QD_EVENT_RESERVE};
+        int account = reserved_account(config, config->cluster->reservations[i].account);
+        event.reserve = qd_cluster_reservation_at(config->cluster, i, zero_ns, account);
+        rc = qd_server_feed(server, &event);
+    }
+    return rc;
+}
+
+static int submit_jobs(qd_server *server) {
+    int rc = reserve(server);
     for (int i = 0; !rc && i < server->config->job_count; i++) {
         const qd_job *job = &server->config->jobs[i];
         qd_event event = {.kind = QD_EVENT_SUBMIT};
         event.submit = submission_of(job, i + 1);
         rc = find_account(server->config, job, &event.submit.account);
+        if (!rc)
+            rc = find_reservation(server->config, job, &event.submit.reservation);
         if (!rc)
             rc = qd_journal_record_job(server->journal, i + 1, server->jobs[i].text);
         if (!rc)

@@ -286,10 +286,22 @@ static int bring_workers(simulator *s) {
     return rc;
 }
 
+static int reserve(simulator *s) {
+    int rc = 0;
+    s->event.kind = QD_EVENT_RESERVE;
+    for (int i = 0; !rc && i < s->config->reservation_count; i++) {
+        s->event.reserve = s->config->reservations[i];
+        rc = feed(s, true);
+    }
+    return rc;
+}
+
 static int run(simulator *s) {
     const qd_trace *trace = s->config->trace;
     s->now_ns = trace->jobs[0].submit_ns;
     int rc = bring_workers(s);
+    if (!rc)
+        rc = reserve(s);
     for (int64_t told = 0; !rc && s->ended < trace->count; told++) {
         int64_t from_ns = s->now_ns;
         s->now_ns = next_instant(s);

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "scheduler/reservation_book.h"
 #include "scheduler/scheduling.h"
 #include "scheduler/trace.h"
 
@@ -21,6 +22,8 @@ typedef struct qd_simulation_config {
     int ranks;
     int island_ranks; /* of each island, on a host of its own; 0: all ranks are in one */
     const qd_scheduling *scheduling;
+    const qd_reservation *reservations; /* [reservation_count], on the trace's clock */
+    int reservation_count;
     int64_t save_ns;    /* from being told to make room until the ranks are free */
     int64_t restart_ns; /* from the start of a later attempt until it trains again */
     /* Called now and then, with the jobs that have ended. NULL: not. */

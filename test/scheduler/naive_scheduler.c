@@ -88,7 +88,7 @@ static void decide(naive_job *jobs, int count, int ranks, const char *policy, in
     }
     for (;;) {
         int h = head(jobs, count, now, strcmp(policy, "sjf") == 0);
-        if (h >= 0 && jobs[h].ranks <= free_at(jobs, count, ranks, now)) {
+        if (h >= 0 && fits_from(jobs, count, ranks, &jobs[h], now)) {
             jobs[h].start = now;
             continue;
         }
@@ -100,7 +100,7 @@ static void decide(naive_job *jobs, int count, int ranks, const char *policy, in
 
 void naive_schedule(naive_job *jobs, int count, int ranks, const char *policy) {
     for (int i = 0; i < count; i++)
-        jobs[i].start = -1;
+        jobs[i].start = jobs[i].reserved ? jobs[i].start : -1;
     for (int64_t now = jobs[0].submit; now >= 0; now = next_instant(jobs, count, now))
         decide(jobs, count, ranks, policy, now);
 }

@@ -6,12 +6,14 @@
 #ifndef QD_TEST_SCHEDULER_NAIVE_SCHEDULER_H
 #define QD_TEST_SCHEDULER_NAIVE_SCHEDULER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct naive_job {
     int64_t submit, duration;
     int ranks;
     int64_t start; /* out */
+    bool reserved; /* start is given: nobody else has these ranks; not for "easy" */
 } naive_job;
 
 /* jobs: by submission; none wider than ranks. policy: "fifo", "sjf", "easy", "conservative". */

@@ -60,6 +60,61 @@ static void assert_as_naive(const qd_trace *trace, int ranks, const char *policy
     free(jobs);
 }
 
+/* A reservation is a job that starts when it says, whatever the policy. */
+static void assert_as_naive_beside_reservations(uint64_t seed, const char *policy) {
+    enum { JOBS = 20, RESERVATIONS = 3, RANKS = 8 };
+    static const int64_t s = 1000000000;
+    qd_trace_job submitted[JOBS];
+    qd_reservation reservations[RESERVATIONS];
+    naive_job jobs[JOBS + RESERVATIONS];
+    qd_simulation simulation;
+    qd_book book = {0};
+    qd_trace trace = {.jobs = submitted, .count = JOBS};
+    int count = JOBS, reserved = 0;
+    for (int i = 0; i < JOBS; i++) {
+        jobs[i] = (naive_job){.submit = 10 * i * s,
+                              .duration = (1 + (int64_t)trial_draw_splitmix(&seed, 60)) * s,
+                              .ranks = 1 + (int)trial_draw_splitmix(&seed, RANKS)};
+        submitted[i] = (qd_trace_job){
+            .submit_ns = jobs[i].submit, .duration_ns = jobs[i].duration, .ranks = jobs[i].ranks};
+    }
+    for (int i = 0; i < RESERVATIONS; i++) {
+        int64_t from = (1 + (int64_t)trial_draw_splitmix(&seed, 300)) * s;
+        int64_t length = (1 + (int64_t)trial_draw_splitmix(&seed, 50)) * s;
+        int ranks = 1 + (int)trial_draw_splitmix(&seed, RANKS);
+        qd_reservation r = {.number = i + 1,
+                            .ranks = ranks,
+                            .account = -1,
+                            .from_ns = from,
+                            .until_ns = from + length};
+        snprintf(r.name, sizeof r.name, "r%d", i);
+        if (qd_book_add(&book, &r, RANKS, 0, 0) != 0)
+            continue;
+        reservations[reserved++] = r;
+        jobs[count++] = (naive_job){
+            .submit = from, .duration = length, .ranks = ranks, .start = from, .reserved = true};
+    }
+    naive_schedule(jobs, count, RANKS, policy);
+    qd_simulation_config config = {.trace = &trace,
+                                   .ranks = RANKS,
+                                   .scheduling = scheduling_of(policy),
+                                   .reservations = reservations,
+                                   .reservation_count = reserved};
+    ck_assert_msg(qd_simulate(&config, &simulation) == 0, "%s", qd_error_message());
+    for (int i = 0; i < JOBS; i++)
+        ck_assert_msg(simulation.jobs[i].start_ns == jobs[i].start, "%s: job %d at %lld, not %lld",
+                      policy, i, (long long)simulation.jobs[i].start_ns, (long long)jobs[i].start);
+    qd_simulation_fini(&simulation);
+}
+
+START_TEST(beside_reservations_jobs_start_when_a_plain_scheduler_starts_them) {
+    static const char *const plain[] = {"fifo", "sjf", "conservative"};
+    for (uint64_t seed = 1; seed <= DRAWN_TRACES / 10; seed++)
+        for (int i = 0; i < 3; i++)
+            assert_as_naive_beside_reservations(seed, plain[i]);
+}
+END_TEST
+
 START_TEST(recorded_samples_run_as_a_plain_scheduler_runs_them) {
     qd_trace philly = load(QD_TEST_DATA "/traces/philly-sample.csv");
     qd_trace lublin = load(QD_TEST_DATA "/traces/lublin-sample.swf.gz");
@@ -385,6 +440,7 @@ END_TEST
 int main(void) {
     TCase *tc = tcase_create("simulator");
     tcase_set_timeout(tc, 240);
+    tcase_add_test(tc, beside_reservations_jobs_start_when_a_plain_scheduler_starts_them);
     tcase_add_test(tc, recorded_samples_run_as_a_plain_scheduler_runs_them);
     tcase_add_test(tc, drawn_traces_run_as_a_plain_scheduler_runs_them);
     tcase_add_test(tc, a_forecast_comes_true_when_all_goes_as_predicted);
