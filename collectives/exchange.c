@@ -65,13 +65,6 @@ int qd_all_gather(qd_group *group, void *vector, const int64_t *bounds) {
     return rc ? rc : qd_operation_run(op);
 }
 
-int qd_broadcast_start(qd_group *group, void *vector, int64_t bytes, int root, qd_operation **out) {
-    int rc = new_broadcast(group, vector, bytes, root, out);
-    if (!rc)
-        qd_operation_begin(*out, true);
-    return rc;
-}
-
 int qd_broadcast(qd_group *group, void *vector, int64_t bytes, int root) {
     qd_operation *op = NULL;
     int rc = new_broadcast(group, vector, bytes, root, &op);
@@ -131,14 +124,6 @@ static int new_transfer(qd_group *group, qd_call_kind kind, int peer, const void
     qd_streams_add(op, kind == QD_CALL_SEND, peer, (void *)bytes, (size_t)count);
     *out = op;
     return 0;
-}
-
-int qd_all_to_all_start(qd_group *group, const void *from, const int64_t *from_bounds, void *to,
-                        const int64_t *to_bounds, qd_operation **out) {
-    int rc = new_all_to_all(group, from, from_bounds, to, to_bounds, out);
-    if (!rc)
-        qd_operation_begin(*out, true);
-    return rc;
 }
 
 int qd_all_to_all(qd_group *group, const void *from, const int64_t *from_bounds, void *to,

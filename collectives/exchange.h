@@ -1,6 +1,7 @@
 /*
  * exchange.h: bytes between members of a group, unchanged: all-gather, broadcast, all-to-all, send
- * and receive. Each waits; its _start does not (operation.h). Errors as in allreduce.h.
+ * and receive. Each waits; its _start, where it has one, does not (operation.h). Errors as in
+ * allreduce.h.
  */
 #ifndef QD_COLLECTIVES_EXCHANGE_H
 #define QD_COLLECTIVES_EXCHANGE_H
@@ -18,8 +19,6 @@ int qd_all_gather_start(qd_group *group, void *vector, const int64_t *bounds,
 
 /* The root's (a member's index) bytes to all. */
 int qd_broadcast(qd_group *group, void *vector, int64_t bytes, int root);
-int qd_broadcast_start(qd_group *group, void *vector, int64_t bytes, int root,
-                       qd_operation **operation);
 
 /*
  * Bytes [from_bounds[i], from_bounds[i+1]) of `from` go to member i; what comes from member i goes
@@ -28,8 +27,6 @@ int qd_broadcast_start(qd_group *group, void *vector, int64_t bytes, int root,
  */
 int qd_all_to_all(qd_group *group, const void *from, const int64_t *from_bounds, void *to,
                   const int64_t *to_bounds);
-int qd_all_to_all_start(qd_group *group, const void *from, const int64_t *from_bounds, void *to,
-                        const int64_t *to_bounds, qd_operation **operation);
 
 /*
  * To and from another member. The receiver names the size that the sender sends, else QD_EPROTO.

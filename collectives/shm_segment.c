@@ -141,7 +141,3 @@ qd_shm_address qd_shm_segment_address(const qd_shm_segment *s) {
 void *qd_shm_segment_memory(const qd_shm_segment *s) {
     return s->map + HEAD_BYTES;
 }
-
-size_t qd_shm_segment_bytes(const qd_shm_segment *s) {
-    return s->bytes;
-}

@@ -44,6 +44,5 @@ qd_shm_address qd_shm_segment_address(const qd_shm_segment *segment);
 
 /* The memory, 64-byte aligned. */
 void *qd_shm_segment_memory(const qd_shm_segment *segment);
-size_t qd_shm_segment_bytes(const qd_shm_segment *segment);
 
 #endif

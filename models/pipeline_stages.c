@@ -275,18 +275,6 @@ void qd_pipeline_flops(const qd_graph *graph, const qd_timeline *timeline, doubl
             cost[timeline->passes[i].node] += pass_flops(graph, &timeline->passes[i]);
 }
 
-void qd_pipeline_bytes(const qd_graph *graph, int in_flight, int state_vectors, double *cost) {
-    for (int n = 0; n < graph->node_count; n++) {
-        const qd_node *node = &graph->nodes[n];
-        double saved = node->op->saved ? (double)node->op->saved(graph, node) : 0;
-        double kept = value_bytes(&graph->values[node->output]) + saved * (double)sizeof(float);
-        cost[n] = in_flight * kept;
-        for (int i = 0; i < node->param_count; i++)
-            cost[n] += (double)qd_shape_elements(&graph->params[node->params[i]].shape) *
-                       (double)sizeof(float) * (2 + state_vectors);
-    }
-}
-
 /* The part of a node's backward pass that is for its parameters. */
 static double weight_share(const qd_graph *graph, const qd_node *node) {
     bool inputs = false;

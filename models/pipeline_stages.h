@@ -59,11 +59,6 @@ bool qd_pipeline_part_reads(const qd_graph *graph, const qd_pipeline_nodes *part
 /* FLOPs of all passes over a node. */
 void qd_pipeline_flops(const qd_graph *graph, const qd_timeline *timeline, double *cost);
 
-/* Bytes: what a micro-batch keeps for backward, in_flight times, and of the parameters weight,
- * gradient and state_vectors floats each (models/optimizer.h). One that several nodes read is
- * counted at each. */
-void qd_pipeline_bytes(const qd_graph *graph, int in_flight, int state_vectors, double *cost);
-
 /*
  * What a part takes, in FLOPs, for the simulation. The backward pass of a node without parameters
  * is all for its inputs, of one whose inputs have no gradient all for its parameters, else half and

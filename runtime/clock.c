@@ -20,11 +20,6 @@ bool qd_deadline_passed(qd_deadline deadline) {
     return qd_clock_now_ns() >= deadline;
 }
 
-double qd_deadline_left_s(qd_deadline deadline) {
-    int64_t left = deadline - qd_clock_now_ns();
-    return left > 0 ? (double)left * 1e-9 : 0;
-}
-
 void qd_backoff_pause(qd_backoff *backoff, unsigned max_sleep_us) {
     unsigned n = backoff->polls++;
     if (n < SPIN_POLLS)

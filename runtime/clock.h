@@ -20,9 +20,6 @@ qd_deadline qd_deadline_in(double seconds);
 
 bool qd_deadline_passed(qd_deadline deadline);
 
-/* Seconds until deadline; 0 when it has passed. */
-double qd_deadline_left_s(qd_deadline deadline);
-
 /*
  * Waiting politely in a polling loop: start at {0}, call qd_backoff_pause once for each fruitless
  * poll. First it spins, then yields the processor, then sleeps twice as long each time, up to

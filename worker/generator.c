@@ -18,8 +18,7 @@ typedef struct candidate {
 } candidate;
 
 struct qd_generator {
-    qd_job job; /* as trained */
-    int64_t step;
+    qd_job job;        /* as trained */
     qd_engine *engine; /* of one sample */
     int64_t context, vocabulary;
     int32_t *tokens;       /* [context] the end of the sequence; zeros behind it */
@@ -85,8 +84,6 @@ int qd_generator_open(const char *run_folder, int threads, qd_generator **genera
         return rc;
     qd_generator *g = calloc(1, sizeof *g);
     rc = g ? open_engine(g, &info, threads) : qd_error_set(QD_ENOMEM, "no memory to generate");
-    if (g)
-        g->step = info.step;
     qd_checkpoint_info_fini(&info);
     if (rc) {
         qd_generator_close(g);
@@ -109,10 +106,6 @@ void qd_generator_close(qd_generator *generator) {
 
 const qd_job *qd_generator_job(const qd_generator *generator) {
     return &generator->job;
-}
-
-int64_t qd_generator_step(const qd_generator *generator) {
-    return generator->step;
 }
 
 int qd_generator_append(qd_generator *g, int32_t token) {

@@ -23,9 +23,8 @@ typedef struct qd_sampling {
 int qd_generator_open(const char *run_folder, int threads, qd_generator **generator);
 void qd_generator_close(qd_generator *generator);
 
-/* The job that was trained, and after how many steps. */
+/* The job that was trained. */
 const qd_job *qd_generator_job(const qd_generator *generator);
-int64_t qd_generator_step(const qd_generator *generator);
 
 /* Appends a token to the sequence. QD_EDATA where the model knows no such token. Of a sequence
  * longer than the context the end counts. */

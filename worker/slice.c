@@ -100,16 +100,6 @@ void qd_slice_copy(const qd_slice *from, const float *source, const qd_slice *to
     } while (next_run(&walk));
 }
 
-void qd_slice_take(const qd_slice *slice, const float *whole, float *part) {
-    qd_slice all = qd_slice_whole(&slice->whole);
-    qd_slice_copy(&all, whole, slice, part);
-}
-
-void qd_slice_put(const qd_slice *slice, const float *part, float *whole) {
-    qd_slice all = qd_slice_whole(&slice->whole);
-    qd_slice_copy(slice, part, &all, whole);
-}
-
 bool qd_slice_is_of(const qd_slice *slice, const qd_shape *shape) {
     return qd_shape_equals(&slice->whole, shape);
 }

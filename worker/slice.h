@@ -38,12 +38,6 @@ bool qd_slice_overlaps(const qd_slice *a, const qd_slice *b);
  * in its own slice. The rest of target is left alone. */
 void qd_slice_copy(const qd_slice *from, const float *source, const qd_slice *to, float *target);
 
-/* Copies the slice out of the whole tensor, to part [qd_slice_elements]. */
-void qd_slice_take(const qd_slice *slice, const float *whole, float *part);
-
-/* Copies part back to its place in the whole tensor. */
-void qd_slice_put(const qd_slice *slice, const float *part, float *whole);
-
 /* Whether the whole has this shape. */
 bool qd_slice_is_of(const qd_slice *slice, const qd_shape *shape);
 

@@ -88,10 +88,8 @@ END_TEST
 START_TEST(a_deadline_passes_when_its_time_has_come) {
     qd_deadline deadline = qd_deadline_in(0.02);
     ck_assert(!qd_deadline_passed(deadline));
-    ck_assert_double_gt(qd_deadline_left_s(deadline), 0);
     sleep_ms(25);
     ck_assert(qd_deadline_passed(deadline));
-    ck_assert_double_eq(qd_deadline_left_s(deadline), 0);
 }
 END_TEST
 

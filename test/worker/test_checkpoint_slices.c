@@ -94,7 +94,7 @@ static void store_slices(const char *run, const qd_shape *shape, const qd_slice 
         qd_text content = {0};
         memcpy(tensor.shape.dim, slices[f].extent, sizeof tensor.shape.dim);
         ck_assert_int_eq(qd_safetensors_write_header(&tensor, 1, &content), 0);
-        qd_slice_take(&slices[f], whole, part);
+        qd_slice_copy(&all, whole, &slices[f], part);
         qd_text_add_bytes(&content, (const char *)part, bytes);
         snprintf(name, sizeof name, "writer-%03d.safetensors", f);
         qd_path_join(path, sizeof path, folder, name);
