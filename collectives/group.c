@@ -253,6 +253,15 @@ static void leave_word(qd_group *group, int rc) {
     atomic_store_explicit(&me->failed, rc, memory_order_release);
 }
 
+int qd_group_word_of(const qd_group *group, int member) {
+    qd_shm_member *m = group->shm[member];
+    int failed = atomic_load_explicit(&m->failed, memory_order_acquire);
+    if (!failed)
+        return 0;
+    return qd_error_set(failed, "group %u: rank %d found: %.*s", group->config.id,
+                        qd_group_rank(group, member), QD_SHM_FAILURE_BYTES - 1, m->failure);
+}
+
 void qd_group_fail(qd_group *group, int rc) {
     if (group->failed)
         return;

@@ -96,6 +96,10 @@ bool qd_group_has_work(const qd_group *group);
 /* Breaks the group with rc and the message just set: ends all its operations. */
 void qd_group_fail(qd_group *group, int rc);
 
+/* The error with which a member of this host broke it for those who wait for that member, and its
+ * message; 0: none. */
+int qd_group_word_of(const qd_group *group, int member);
+
 /* Whether an operation that waits for its release (injected delay) is the next to end. */
 bool qd_group_held_back(const qd_group *group, int64_t *until_ns);
 

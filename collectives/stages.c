@@ -57,26 +57,21 @@ static void unpack(const qd_operation *op, size_t begin, const void *wire, size_
 
 typedef enum { COUNTER_IN, COUNTER_OUT, COUNTER_DONE } counter_kind;
 
-static bool has_come(const qd_group *g, int member, counter_kind kind, uint64_t number) {
+static _Atomic uint64_t *counter_of(const qd_group *g, int member, counter_kind kind) {
     qd_shm_member *m = g->shm[member];
-    _Atomic uint64_t *counter = kind == COUNTER_IN    ? &m->in
-                                : kind == COUNTER_OUT ? &m->out
-                                                      : &m->done;
-    return atomic_load_explicit(counter, memory_order_acquire) >= number;
+    return kind == COUNTER_IN ? &m->in : kind == COUNTER_OUT ? &m->out : &m->done;
+}
+
+static bool has_come(const qd_group *g, int member, counter_kind kind, uint64_t number) {
+    return atomic_load_explicit(counter_of(g, member, kind), memory_order_acquire) >= number;
 }
 
 /* 1, 0, or the error that a member left behind for those who wait for it. */
 static int all_have_come(const qd_group *g, counter_kind kind, uint64_t number) {
     for (int i = 0; i < locals(g); i++) {
         int member = local(g, i);
-        if (has_come(g, member, kind, number))
-            continue;
-        qd_shm_member *m = g->shm[member];
-        int failed = atomic_load_explicit(&m->failed, memory_order_acquire);
-        if (failed)
-            return qd_error_set(failed, "group %u: rank %d found: %.*s", g->config.id,
-                                qd_group_rank(g, member), QD_SHM_FAILURE_BYTES - 1, m->failure);
-        return 0;
+        if (!has_come(g, member, kind, number))
+            return qd_group_word_of(g, member);
     }
     return 1;
 }
@@ -93,13 +88,8 @@ static void mark_busy(qd_group *g, const qd_ticket *t, qd_lane lane) {
 }
 
 static void publish(qd_group *g, counter_kind kind, uint64_t number) {
-    if (!shares(g))
-        return;
-    qd_shm_member *me = g->shm[g->index];
-    _Atomic uint64_t *counter = kind == COUNTER_IN    ? &me->in
-                                : kind == COUNTER_OUT ? &me->out
-                                                      : &me->done;
-    atomic_store_explicit(counter, number, memory_order_release);
+    if (shares(g))
+        atomic_store_explicit(counter_of(g, g->index, kind), number, memory_order_release);
 }
 
 /* ---- messages between hosts ---- */

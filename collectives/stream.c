@@ -195,15 +195,6 @@ static ring *find_ring(qd_group *group, int from, int to) {
     return (ring *)(void *)(after + (size_t)h->position[to] * ring_bytes(locals));
 }
 
-static int peer_failed(qd_group *group, int peer) {
-    qd_shm_member *m = group->shm[peer];
-    int failed = atomic_load_explicit(&m->failed, memory_order_acquire);
-    if (!failed)
-        return 0;
-    return qd_error_set(failed, "group %u: rank %d found: %.*s", group->config.id,
-                        qd_group_rank(group, peer), QD_SHM_FAILURE_BYTES - 1, m->failure);
-}
-
 static int move_shared(qd_group *group, channel *c, direction d) {
     qd_transfer *t = c->first;
     bool sending = d == SEND;
@@ -215,7 +206,7 @@ static int move_shared(qd_group *group, channel *c, direction d) {
         uint64_t head = atomic_load_explicit(&r->head, memory_order_acquire);
         uint64_t tail = atomic_load_explicit(&r->tail, memory_order_acquire);
         if (head - tail == (sending ? SLOTS : 0))
-            return moved ? 1 : peer_failed(group, t->peer);
+            return moved ? 1 : qd_group_word_of(group, t->peer);
         unsigned char *at = r->slots + (sending ? head : tail) % SLOTS * stride;
         int rc = 0;
         if (sending)
