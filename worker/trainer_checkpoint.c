@@ -8,6 +8,8 @@
 /* Longest wait for one's own disk before a blocking save is given up. */
 static const double write_deadline_s = 600;
 static const double listen_every_s = 0.1;
+/* Of the longest wait for a peer: what a member waits for its disk before it meets the others. */
+static const double share_of_deadline = 0.25;
 
 /* Steps are whole numbers beyond what a float sum keeps exact: they are agreed on in two halves. */
 static const int64_t half_step = 1 << 12;
@@ -147,9 +149,9 @@ int qd_trainer_checkpoint_step(qd_trainer *t) {
     return rc ? qd_error_context(rc, "checkpoint of step %lld", (long long)t->step) : 0;
 }
 
-/* Waits for one's own part, listening to the scheduler meanwhile. */
-static int wait_written(qd_trainer *t) {
-    qd_deadline deadline = qd_deadline_in(write_deadline_s);
+/* Waits for one's own part, listening to the scheduler meanwhile. QD_ETIMEDOUT: not yet. */
+static int wait_written(qd_trainer *t, double wait_s) {
+    qd_deadline deadline = qd_deadline_in(wait_s);
     for (;;) {
         int rc = qd_checkpoint_wait(t->writer, listen_every_s);
         if (rc != QD_ETIMEDOUT || qd_deadline_passed(deadline))
@@ -159,24 +161,41 @@ static int wait_written(qd_trainer *t) {
     }
 }
 
+/* Waits for the parts of all members; fails on all of them, and gives up, where one fails. A disk
+ * may take longer than its peers may wait for a member: they meet in between. */
+static int wait_all_written(qd_trainer *t) {
+    qd_deadline deadline = qd_deadline_in(write_deadline_s);
+    for (;;) {
+        int rc = wait_written(t, t->a->deadline_s * share_of_deadline);
+        if (rc == QD_ECANCELLED)
+            return rc;
+        bool unfinished = rc == QD_ETIMEDOUT && !qd_deadline_passed(deadline);
+        if (rc == QD_ETIMEDOUT && !unfinished)
+            qd_error_set(rc, "not on disk after %g s", write_deadline_s);
+        float sums[] = {rc && !unfinished ? 1 : 0, unfinished ? 1 : 0};
+        int sum_rc = qd_trainer_sum(t, sums, 2);
+        if (sum_rc)
+            return sum_rc;
+        if (sums[0] != 0) {
+            if (!rc || unfinished)
+                rc = qd_error_set(QD_EIO, "another member could not write its part");
+            qd_checkpoint_forget(t->writer);
+            return rc;
+        }
+        if (sums[1] == 0)
+            return 0;
+    }
+}
+
 /* Waits for the pending checkpoint of all members and commits it, or fails on all of them. */
 static int finish_pending(qd_trainer *t) {
-    int rc = wait_written(t);
-    if (rc == QD_ECANCELLED)
+    int rc = wait_all_written(t);
+    if (rc)
         return rc;
+    rc = commit(t);
+    /* Nobody goes on before the folder stands under its final name. */
     float failed = rc ? 1 : 0;
     int sum_rc = qd_trainer_sum(t, &failed, 1);
-    if (sum_rc)
-        return sum_rc;
-    if (failed == 0)
-        rc = commit(t);
-    else if (!rc)
-        rc = qd_error_set(QD_EIO, "another member could not write its part");
-    if (failed != 0)
-        qd_checkpoint_forget(t->writer);
-    /* Nobody goes on before the folder stands under its final name. */
-    failed = rc ? 1 : 0;
-    sum_rc = qd_trainer_sum(t, &failed, 1);
     if (rc || sum_rc)
         return rc ? rc : sum_rc;
     return failed == 0 ? 0 : qd_error_set(QD_EIO, "the first member could not complete it");
@@ -188,7 +207,7 @@ int qd_trainer_checkpoint_now(qd_trainer *t) {
     int64_t pending = qd_checkpoint_pending(t->writer);
     if (pending >= 0) {
         rc = finish_pending(t);
-        if (rc && pending != t->step)
+        if (rc && rc != QD_ECANCELLED && pending != t->step)
             rc = 0; /* the one that is about to be written matters more */
     }
     if (!rc && t->saved_step != t->step) {

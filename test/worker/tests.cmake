@@ -104,6 +104,15 @@ foreach(group ${QD_TENSOR_GROUPS})
     ENVIRONMENT "${QD_MPI_TEST_ENVIRONMENT}")
 endforeach()
 
+# A gang that saves, with a slow disk made of fsync.
+add_executable(test_save_mpi worker/test_save_mpi.c)
+target_include_directories(test_save_mpi PRIVATE ${CMAKE_SOURCE_DIR}/test/collectives)
+target_link_libraries(test_save_mpi PRIVATE qd_worker -Wl,--wrap=fsync)
+add_test(NAME worker/test_save_mpi COMMAND mpirun --oversubscribe -mca btl self,vader -n 2
+  $<TARGET_FILE:test_save_mpi> shm)
+set_tests_properties(worker/test_save_mpi PROPERTIES TIMEOUT 120 PROCESSORS 2
+  ENVIRONMENT "${QD_MPI_TEST_ENVIRONMENT}")
+
 # Pipelines whose stages sleep: as many processes as the widest has stages.
 add_executable(test_pipeline_driver worker/test_pipeline_driver.c)
 target_include_directories(test_pipeline_driver PRIVATE ${CMAKE_SOURCE_DIR}/test/collectives)
