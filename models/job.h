@@ -190,10 +190,11 @@ typedef struct qd_job {
      * layout dp, pp and tp, ranks_max and micro_batches, -1 in layout_zero and recompute: the
      * planner's. */
     qd_grid_choice layout_grid;
-    int64_t slots_tensor;         /* parts that layers are cut into; see DESIGN 3.4 */
-    int64_t slots_pipeline;       /* parts that the model is cut into; see models/part_graph.h */
-    int64_t slots_data;           /* divides train.batch; see DESIGN 3.4 */
-    int64_t ranks_min, ranks_max; /* bounds of the gang; ranks_max <= slots_data layout_tp */
+    int64_t slots_tensor;   /* parts that layers are cut into; see DESIGN 3.4 */
+    int64_t slots_pipeline; /* parts that the model is cut into; see models/part_graph.h */
+    int64_t slots_data;     /* divides train.batch; see DESIGN 3.4 */
+    int64_t ranks_min;      /* of the gang */
+    int64_t ranks_max;      /* at most slots_data times qd_job_copy_ranks */
     /* What the scheduler goes by; none of it changes the result. Seconds; 0: none. */
     double request_estimate_s;                   /* run time on ranks_min, a guess */
     double request_limit_s;                      /* run time, enforced */

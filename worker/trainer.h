@@ -21,9 +21,9 @@ typedef struct qd_assignment {
     const qd_world *world;
     const qd_job *job;
     int attempt;
-    uint32_t epoch;   /* id of the gang's group */
-    const int *ranks; /* world ranks of the gang, in its order, this rank among them */
-    int rank_count;   /* dp x tp of the job's layout; its members in the order of models/grid.h */
+    uint32_t epoch;         /* id of the gang's group */
+    const int *ranks;       /* world ranks of the gang, in its order, this rank among them */
+    int rank_count;         /* dp x pp x tp; its members in the order of models/grid.h */
     const char *run_folder; /* exists */
     bool resume;            /* continue from its newest checkpoint, if there is one */
     int threads;            /* of this worker */
