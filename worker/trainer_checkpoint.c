@@ -62,7 +62,8 @@ static int try_load(qd_trainer *t, const qd_checkpoint_info *info) {
     rc = qd_checkpoint_load(info, t->state, t->state_count, (qd_listener){qd_trainer_listen, t});
     if (rc == QD_ECANCELLED)
         return rc;
-    if (rc && qd_trainer_leads(t))
+    /* Each reads what it holds: damage may show to one member alone. */
+    if (rc)
         qd_log(QD_LOG_WARN, "%s: passed over: %s", info->folder, qd_error_message());
     return agree_on_step(t, info->step, rc == 0);
 }
@@ -91,7 +92,7 @@ int qd_trainer_resume(qd_trainer *t) {
     int rc = agree_on_step(t, 0, true);
     if (rc < 0)
         return rc;
-    /* A checkpoint that failed to load may have left half of itself in the weights. */
+    /* One that failed on another member may have been loaded here. */
     return qd_stage_reset(t->stage);
 }
 

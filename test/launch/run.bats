@@ -190,6 +190,18 @@ load helpers
   cmp a b
 }
 
+# Of a pipeline the first stage, which leads, reads nothing of what the second one has.
+@test "damage that one member alone reads is told, too" {
+  job 40
+  echo "layout: {dp: 1, pp: 2}" >> small.yaml
+  train 2 small
+  file=runs/small/checkpoints/step-00000040/writer-001.safetensors
+  printf 'X' | dd of="$file" bs=1 seek=$(($(stat -c %s "$file") - 9)) conv=notrunc status=none
+  run train 2 small --resume
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"passed over: "*"writer-001.safetensors"* ]]
+}
+
 # Steps this small leave the loss as it is: the first evaluation, of step 5, stays the best.
 still_job() {
   job "$1"
