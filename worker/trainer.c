@@ -200,10 +200,25 @@ static void tear_down(qd_trainer *t) {
 
 /* ---- one step ---- */
 
+/* As long as that takes, listening to the scheduler meanwhile. */
+static int wait_for_batch(qd_trainer *t, qd_loader *loader, qd_batch *batch) {
+    qd_deadline deadline = qd_deadline_in(data_deadline_s);
+    for (;;) {
+        int rc = qd_loader_next(loader, (double)listen_ns * 1e-9, batch);
+        if (rc != QD_ETIMEDOUT)
+            return rc;
+        if (qd_deadline_passed(deadline))
+            return qd_error_set(rc, "no batch from the data loader within %g s", data_deadline_s);
+        rc = qd_trainer_listen(t);
+        if (rc)
+            return rc;
+    }
+}
+
 static int next_batch(void *context, int chunk, qd_batch *batch) {
     qd_trainer *t = context;
     qd_span_kind before = qd_span_enter(&t->spans, QD_SPAN_DATA);
-    int rc = qd_loader_next(t->loaders[chunk], data_deadline_s, batch);
+    int rc = wait_for_batch(t, t->loaders[chunk], batch);
     qd_span_enter(&t->spans, before);
     return rc;
 }

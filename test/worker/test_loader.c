@@ -67,7 +67,9 @@ static void read_steps(const qd_job *job, const qd_dataset *d, int first, int en
     for (int s = 0; s < steps; s++)
         for (int slot = first; slot < end; slot++) {
             qd_batch batch;
-            ck_assert_int_eq(qd_loader_next(loader, 10, &batch), 0);
+            /* Who does not wait misses no batch, and gets none twice. */
+            if (qd_loader_next(loader, 0, &batch))
+                ck_assert_int_eq(qd_loader_next(loader, 10, &batch), 0);
             ck_assert_uint_eq((uintptr_t)batch.samples % 64, 0);
             for (int i = 0; i < SLOT_SAMPLES; i++)
                 out[s * BATCH + slot * SLOT_SAMPLES + i] = number_of(&batch, i);

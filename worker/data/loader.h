@@ -32,7 +32,7 @@ size_t qd_loader_bytes(const qd_job *job, const qd_sample_spec *spec);
 void qd_loader_destroy(qd_loader *loader);
 
 /* The next batch; valid until the next call. Waits for the thread at most deadline_s.
- * QD_ETIMEDOUT. */
+ * QD_ETIMEDOUT; a call after that waits on for the same batch. */
 int qd_loader_next(qd_loader *loader, double deadline_s, qd_batch *batch);
 
 #endif
