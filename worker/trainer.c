@@ -32,6 +32,13 @@ int qd_trainer_sum(qd_trainer *t, float *values, int count) {
     return rc;
 }
 
+void qd_trainer_heed_log_failure(qd_trainer *t, int rc) {
+    if (rc && !t->log_failed)
+        qd_log(QD_LOG_WARN, "%s: step %lld: logs are incomplete from here on: %s", t->job->name,
+               (long long)t->step, qd_error_message());
+    t->log_failed = t->log_failed || rc;
+}
+
 /* Between the parts of setting up and between slots, too: the scheduler takes a rank for lost that
  * is silent for long, and a step may be longer. */
 int qd_trainer_listen(void *trainer) {
@@ -186,7 +193,7 @@ static int set_up(qd_trainer *t) {
 static void tear_down(qd_trainer *t) {
     close_loaders(t);
     qd_checkpoint_writer_destroy(t->writer);
-    qd_steps_log_close(t->steps_log); /* flushed before, where it matters */
+    qd_trainer_heed_log_failure(t, qd_steps_log_close(t->steps_log));
     qd_utilization_destroy(t->utilization);
     qd_evaluation_destroy(t->evaluation);
     qd_trainer_close_groups(t); /* before the memory that their thread may be at work on */
@@ -266,14 +273,6 @@ static void report_progress(qd_trainer *t, int64_t now) {
         t->line_from_ns = now;
 }
 
-/* A log that cannot be written is no reason to end a run; it is said once. */
-static void heed_log_failure(qd_trainer *t, int rc) {
-    if (rc && !t->log_failed)
-        qd_log(QD_LOG_WARN, "%s: step %lld: logs are incomplete from here on: %s", t->job->name,
-               (long long)t->step, qd_error_message());
-    t->log_failed = t->log_failed || rc;
-}
-
 static void close_interval(qd_trainer *t, int64_t now) {
     int64_t steps = t->step - t->interval_from_step;
     /* Members that hold one copy of the model run the same samples together; they count once. */
@@ -281,14 +280,14 @@ static void close_interval(qd_trainer *t, int64_t now) {
     int64_t samples = steps * t->slot_samples * slots;
     t->interval_from_ns = now;
     t->interval_from_step = t->step;
-    heed_log_failure(
+    qd_trainer_heed_log_failure(
         t, qd_utilization_write(t->utilization, &t->spans, t->step, steps, samples, t->loss));
 }
 
 static int after_step(qd_trainer *t) {
     int64_t every = t->job->train.evaluate_every;
     if (qd_trainer_leads(t))
-        heed_log_failure(
+        qd_trainer_heed_log_failure(
             t, qd_steps_log_step(t->steps_log, t->step, t->loss, qd_stage_gradient_norm(t->stage)));
     qd_span_enter(&t->spans, QD_SPAN_CHECKPOINT);
     int rc = qd_trainer_checkpoint_step(t);
@@ -342,8 +341,6 @@ static int train(qd_trainer *t, qd_trained *how) {
         say_why_it_ended(t);
         rc = qd_trainer_evaluate(t, QD_SPLIT_TEST);
     }
-    if (qd_trainer_leads(t))
-        heed_log_failure(t, qd_steps_log_flush(t->steps_log));
     if (!rc)
         close_interval(t, qd_clock_now_ns());
     return rc;
@@ -359,11 +356,14 @@ int qd_trainer_run(const qd_assignment *assignment, const qd_trainer_hooks *hook
         .saved_step = -1,
         .started_ns = qd_clock_now_ns(),
     };
+    char why[QD_ERROR_BYTES];
     qd_span_start(&t.spans, QD_SPAN_IDLE);
     qd_resident_forget_peak();
     int rc = set_up(&t);
     if (!rc)
         rc = train(&t, how);
+    /* What goes wrong from here on is not why the attempt ended. */
+    snprintf(why, sizeof why, "%s", qd_error_message());
     tear_down(&t);
-    return rc;
+    return rc ? qd_error_set(rc, "%s", why) : 0;
 }

@@ -161,6 +161,11 @@ static int check_validation(const qd_trainer *t) {
                         stops ? "remove stop_after" : "choose another kind");
 }
 
+/* Whether what is still to come depends on the evaluations so far. */
+static bool goes_by_evaluations(const qd_job *job) {
+    return job->train.stop_after > 0 || job->schedule.kind == QD_SCHEDULE_PLATEAU;
+}
+
 /* What the first member knows, all know. */
 static int share_evaluations(qd_trainer *t, int read_rc) {
     bool leads = qd_trainer_leads(t);
@@ -187,7 +192,7 @@ int qd_trainer_remember_evaluations(qd_trainer *t) {
     qd_patience_begin(&t->patience);
     qd_plateau_begin(&t->plateau);
     t->validated_step = t->counted_step = -1;
-    if (!t->job->train.stop_after && t->job->schedule.kind != QD_SCHEDULE_PLATEAU)
+    if (!goes_by_evaluations(t->job))
         return 0;
     int rc = check_validation(t);
     if (!rc)
@@ -239,5 +244,9 @@ int qd_trainer_evaluate(qd_trainer *t, qd_split split) {
     if (!qd_trainer_leads(t))
         return 0;
     t->hooks->evaluated(t->hooks->context, t->step, split, loss, accuracy, samples);
-    return qd_steps_log_evaluation(t->steps_log, t->step, split, loss, accuracy, samples);
+    rc = qd_steps_log_evaluation(t->steps_log, t->step, split, loss, accuracy, samples);
+    if (goes_by_evaluations(t->job)) /* who goes on from here must find it on record */
+        return rc;
+    qd_trainer_heed_log_failure(t, rc);
+    return 0;
 }

@@ -104,6 +104,9 @@ int qd_trainer_listen(void *trainer);
  */
 int qd_trainer_sum(qd_trainer *t, float *values, int count);
 
+/* A log that cannot be written is no reason to end a run; it is said once. */
+void qd_trainer_heed_log_failure(qd_trainer *t, int rc);
+
 /* Loads the newest checkpoint if the assignment says resume and there is one that holds; all
  * members agree on the step. Sets step and loaded_step. */
 int qd_trainer_resume(qd_trainer *t);
