@@ -81,6 +81,24 @@ static int remove_strangers(const char *path, int writers) {
     return rc;
 }
 
+/* On a file system that cannot exchange names (NFS): a short moment without either. */
+static int change_places(const char *aside, const char *folder) {
+    char old[PATH_MAX];
+    if (snprintf(old, sizeof old, "%s.old", aside) >= (int)sizeof old)
+        return qd_error_set(QD_EIO, "%s: path too long", aside);
+    int rc = qd_file_remove_tree(old);
+    if (!rc && rename(folder, old) < 0)
+        rc = qd_error_set_errno(QD_EIO, errno, "%s: rename", folder);
+    if (rc)
+        return rc;
+    if (rename(aside, folder) == 0)
+        return qd_file_remove_tree(old);
+    rc = qd_error_set_errno(QD_EIO, errno, "%s: rename", aside);
+    if (rename(old, folder) < 0)
+        rc = qd_error_context(rc, "%s: what stood there is %s now", folder, old);
+    return rc;
+}
+
 /* Where the same step stands there already (saved by an attempt that was fallen back behind), the
  * two change places, so that at no moment there is none. */
 static int move_into_place(const char *aside, const char *folder) {
@@ -92,14 +110,7 @@ static int move_into_place(const char *aside, const char *folder) {
         return qd_file_remove_tree(aside);
     if (errno != EINVAL && errno != ENOSYS)
         return qd_error_set_errno(QD_EIO, errno, "%s: rename", aside);
-    /* A file system that cannot exchange names (NFS): a short moment without either. */
-    char old[PATH_MAX];
-    if (snprintf(old, sizeof old, "%s.old", aside) >= (int)sizeof old)
-        return qd_error_set(QD_EIO, "%s: path too long", aside);
-    int rc = qd_file_remove_tree(old);
-    if (!rc && (rename(folder, old) < 0 || rename(aside, folder) < 0))
-        rc = qd_error_set_errno(QD_EIO, errno, "%s: rename", folder);
-    return rc ? rc : qd_file_remove_tree(old);
+    return change_places(aside, folder);
 }
 
 int qd_checkpoint_publish(const char *run_folder, int64_t step, int writers, const qd_job *job,

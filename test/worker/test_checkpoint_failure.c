@@ -1,5 +1,6 @@
 /* Checkpoints when files are damaged, the process is killed or the disk refuses. */
 #include <check.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -205,6 +206,65 @@ START_TEST(what_a_crash_left_of_the_same_step_does_no_harm) {
 }
 END_TEST
 
+/* ---- a file system that cannot exchange names (linked with --wrap) ---- */
+
+static bool cannot_exchange, refuses_new_name;
+
+int __real_rename(const char *from, const char *to);
+int __wrap_rename(const char *from, const char *to);
+int __real_renameat2(int from_folder, const char *from, int to_folder, const char *to,
+                     unsigned flags);
+int __wrap_renameat2(int from_folder, const char *from, int to_folder, const char *to,
+                     unsigned flags);
+
+/* Of a checkpoint that is complete, to a name that is free. */
+int __wrap_rename(const char *from, const char *to) {
+    struct stat st;
+    const char *end = strstr(from, "step-00000005.tmp");
+    if (refuses_new_name && end && strcmp(end, "step-00000005.tmp") == 0 && stat(to, &st) < 0) {
+        errno = ESTALE;
+        return -1;
+    }
+    return __real_rename(from, to);
+}
+
+int __wrap_renameat2(int from_folder, const char *from, int to_folder, const char *to,
+                     unsigned flags) {
+    if (cannot_exchange) {
+        errno = EINVAL;
+        return -1;
+    }
+    return __real_renameat2(from_folder, from, to_folder, to, flags);
+}
+
+START_TEST(a_step_saved_again_replaces_the_earlier_one_or_leaves_it_there) {
+    char *run = make_run("again"), names[1024];
+    state s = make_tiny_state();
+    qd_job job = make_job(2);
+    qd_checkpoint_writer *writer;
+    cannot_exchange = true;
+    for (int refused = 0; refused < 2; refused++) {
+        save(run, &s, 5, 2, 1);
+        create_writers(run, 1, &writer);
+        fill(&s, 6); /* shows which of the two is loaded */
+        begin_all(&s, 5, 1, &writer);
+        ck_assert_int_eq(qd_checkpoint_wait(writer, patience_s), 0);
+        refuses_new_name = refused;
+        ck_assert_int_eq(qd_checkpoint_commit(writer, &job, &origin), refused ? QD_EIO : 0);
+        refuses_new_name = false;
+        if (refused)
+            qd_checkpoint_forget(writer);
+        ck_assert_int_eq(resume(run, &s), 5);
+        assert_is_of_step(&s, refused ? 5 : 6);
+        ck_assert_str_eq(list(run, names), "step-00000005 ");
+        destroy_writers(1, &writer);
+    }
+    cannot_exchange = false;
+    free_state(&s);
+    remove_run(run);
+}
+END_TEST
+
 /* A child saves one checkpoint after the other and is killed at some moment. */
 START_TEST(killed_at_any_moment_a_complete_one_remains) {
     state s = make_state();
@@ -347,6 +407,7 @@ int main(void) {
     tcase_add_test(tc, a_folder_that_cannot_be_made_is_an_error_of_written);
     tcase_add_test(tc, forgetting_one_that_is_being_written_leaves_nothing);
     tcase_add_test(tc, waiting_has_a_deadline);
+    tcase_add_test(tc, a_step_saved_again_replaces_the_earlier_one_or_leaves_it_there);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
