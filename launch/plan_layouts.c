@@ -29,12 +29,11 @@ static const struct {
 enum { PIN_KEYS = sizeof pin_keys / sizeof *pin_keys };
 
 static int parse_schedule(const char *word, qd_plan_pins *pins) {
-    for (int i = 0; qd_pipeline_names[i]; i++)
-        if (strcmp(qd_pipeline_names[i], word) == 0) {
-            pins->schedule = i;
-            return 0;
-        }
-    return qd_error_context(qd_pipeline_by_name(word) ? 0 : QD_EUSAGE, "--layout");
+    const qd_pipeline_kind *kind = qd_pipeline_by_name(word);
+    if (!kind)
+        return qd_error_context(QD_EUSAGE, "--layout");
+    pins->schedule = qd_pipeline_place(kind);
+    return 0;
 }
 
 static int parse_pin(const char *key, const char *value, qd_plan_pins *pins) {

@@ -12,7 +12,7 @@
 #include "runtime/error.h"
 
 static int check_chunks(const char *file, const qd_schema_lines *lines, const qd_job *job) {
-    const qd_pipeline_kind *kind = qd_pipeline_by_name(qd_pipeline_names[job->layout_schedule]);
+    const qd_pipeline_kind *kind = qd_pipeline_kind_at(job->layout_schedule);
     int64_t parts = job->layout_pp * job->layout_chunks;
     if (job->layout_chunks > 1 && (job->layout_pp == 1 || !kind->interleaves))
         return qd_error_set(QD_ECONFIG,
@@ -35,7 +35,7 @@ static int check_chunks(const char *file, const qd_schema_lines *lines, const qd
 }
 
 int qd_job_pipeline_table(const qd_job *job, int slots, qd_pipeline_table **table) {
-    const qd_pipeline_kind *kind = qd_pipeline_by_name(qd_pipeline_names[job->layout_schedule]);
+    const qd_pipeline_kind *kind = qd_pipeline_kind_at(job->layout_schedule);
     bool alone = job->layout_pp == 1;
     return qd_pipeline_create(alone ? &qd_pipeline_1f1b : kind, (int)job->layout_pp,
                               alone ? 1 : (int)job->layout_chunks,

@@ -29,6 +29,17 @@ const qd_pipeline_kind *qd_pipeline_by_name(const char *name) {
     return NULL;
 }
 
+const qd_pipeline_kind *qd_pipeline_kind_at(int schedule) {
+    return kinds[schedule];
+}
+
+int qd_pipeline_place(const qd_pipeline_kind *kind) {
+    int i = 0;
+    while (kinds[i] != kind)
+        i++;
+    return i;
+}
+
 static int check_size(int stages, int chunks, int micro_batches) {
     if (stages < 1 || chunks < 1 || micro_batches < 1)
         return qd_error_set(QD_ECONFIG,

@@ -82,6 +82,10 @@ extern const char *const qd_pipeline_names[];
 /* The kind of that name; NULL when there is none; the error says which there are. */
 const qd_pipeline_kind *qd_pipeline_by_name(const char *name);
 
+/* The kind whose name has that place among the names, and back. */
+const qd_pipeline_kind *qd_pipeline_kind_at(int schedule);
+int qd_pipeline_place(const qd_pipeline_kind *kind);
+
 /*
  * The table of a kind. QD_ECONFIG, naming what would be accepted, where it takes no such numbers;
  * QD_ENOMEM. Owner of *table: the caller (qd_pipeline_destroy).

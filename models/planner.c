@@ -205,7 +205,7 @@ static int check_schedule(const qd_plan_layout *l) {
         schedules++;
     if (l->schedule < 0 || l->schedule >= schedules)
         return qd_error_set(QD_ECONFIG, "layout: pp %d needs a schedule", l->pp);
-    const qd_pipeline_kind *kind = qd_pipeline_by_name(qd_pipeline_names[l->schedule]);
+    const qd_pipeline_kind *kind = qd_pipeline_kind_at(l->schedule);
     int64_t m = qd_plan_micro_batches(l), least = kind->least_micro_batches(l->pp);
     if (m < least)
         return qd_error_set(QD_ECONFIG,

@@ -66,8 +66,7 @@ int64_t qd_plan_micro_batches(const qd_plan_layout *layout) {
 }
 
 static bool is_schedule(const qd_plan_layout *layout, const qd_pipeline_kind *kind) {
-    return layout->schedule != QD_PLAN_NO_SCHEDULE &&
-           strcmp(qd_pipeline_names[layout->schedule], kind->name) == 0;
+    return layout->schedule != QD_PLAN_NO_SCHEDULE && qd_pipeline_kind_at(layout->schedule) == kind;
 }
 
 /* Forwards of a micro-batch through a chunk that a stage keeps at once: as models/pipeline.h and

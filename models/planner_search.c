@@ -1,7 +1,5 @@
 #include "models/planner_search.h"
 
-#include <string.h>
-
 #include "models/pipeline.h"
 #include "models/planner_candidates.h"
 #include "models/planner_shortlist.h"
@@ -33,19 +31,11 @@ typedef struct loops {
     qd_plan_pipelines pipelines;
     int tp, recompute;
     int64_t micro_samples;
-    int gpipe, one_f_one_b, interleaved, zb_h1; /* indices of schedules */
 } loops;
 
-static int index_of(const qd_pipeline_kind *kind) {
-    int i = 0;
-    while (strcmp(qd_pipeline_names[i], kind->name) != 0)
-        i++;
-    return i;
-}
-
 static void try_schedule(const loops *l, const qd_plan_case *c, qd_plan_layout *layout,
-                         int schedule) {
-    const qd_pipeline_kind *kind = qd_pipeline_by_name(qd_pipeline_names[schedule]);
+                         const qd_pipeline_kind *kind) {
+    int schedule = qd_pipeline_place(kind);
     int64_t pin = l->search->pins.schedule;
     layout->schedule = schedule;
     if ((pin == QD_PLAN_FREE || pin == schedule) &&
@@ -59,12 +49,12 @@ static void try_schedules(const loops *l, const qd_plan_case *c, qd_plan_layout 
         layout->schedule = QD_PLAN_NO_SCHEDULE;
         consider(c, layout, l->search);
     } else if (c->chunks > 1) {
-        try_schedule(l, c, layout, l->interleaved);
+        try_schedule(l, c, layout, &qd_pipeline_interleaved);
     } else {
-        try_schedule(l, c, layout, l->one_f_one_b);
-        try_schedule(l, c, layout, l->zb_h1);
-        if (l->search->pins.schedule == l->gpipe)
-            try_schedule(l, c, layout, l->gpipe);
+        try_schedule(l, c, layout, &qd_pipeline_1f1b);
+        try_schedule(l, c, layout, &qd_pipeline_zb_h1);
+        if (l->search->pins.schedule == qd_pipeline_place(&qd_pipeline_gpipe))
+            try_schedule(l, c, layout, &qd_pipeline_gpipe);
     }
 }
 
@@ -189,12 +179,7 @@ static int refine(qd_planner *p, qd_search *s) {
 }
 
 int qd_planner_search(qd_planner *planner, qd_search *search) {
-    loops l = {.planner = planner,
-               .search = search,
-               .gpipe = index_of(&qd_pipeline_gpipe),
-               .one_f_one_b = index_of(&qd_pipeline_1f1b),
-               .interleaved = index_of(&qd_pipeline_interleaved),
-               .zb_h1 = index_of(&qd_pipeline_zb_h1)};
+    loops l = {.planner = planner, .search = search};
     search->fit.count = search->unfit.count = 0;
     search->leanest = (qd_plan){0};
     search->tried = 0;
