@@ -54,9 +54,7 @@ static int dry_run(const qd_run_options *options, const qd_cluster *cluster, qd_
         rc = choose_workers(cluster, jobs, count, &workers);
     if (!rc)
         rc = qd_run_layouts_settle(options, cluster, workers, 1, jobs, reports);
-    for (int i = 0; i < count; i++)
-        free(reports[i]);
-    free(reports);
+    qd_run_layouts_free(reports, count);
     return rc ? rc : print_jobs(jobs, count);
 }
 

@@ -82,3 +82,9 @@ int qd_run_layouts_settle(const qd_run_options *options, const qd_cluster *clust
                  : check_memory(&s, &jobs[i]);
     return rc;
 }
+
+void qd_run_layouts_free(char **reports, int count) {
+    for (int i = 0; reports && i < count; i++)
+        free(reports[i]);
+    free(reports);
+}

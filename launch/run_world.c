@@ -70,12 +70,6 @@ static int count_hosts(const qd_world *world) {
     return hosts;
 }
 
-static void free_reports(char **reports, int count) {
-    for (int i = 0; reports && i < count; i++)
-        free(reports[i]);
-    free(reports);
-}
-
 static int schedule(const qd_run_options *options, const qd_world *world, qd_wire *wire,
                     int *exit_status, bool *in_peace) {
     qd_cluster cluster;
@@ -114,7 +108,7 @@ static int schedule(const qd_run_options *options, const qd_world *world, qd_wir
     rc = qd_server_run(&config, exit_status, in_peace);
 out:
     qd_display_destroy(display);
-    free_reports(reports, options->job_file_count);
+    qd_run_layouts_free(reports, options->job_file_count);
     free(jobs);
     return rc;
 }
