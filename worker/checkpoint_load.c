@@ -108,7 +108,7 @@ static int reserve_buffer(load *l, size_t bytes) {
 static int read_slice(load *l, int fd, const char *path, const qd_safetensors *header,
                       const qd_stored_file *file, int i) {
     const qd_stored_slice *stored = &file->slices[i];
-    char name[3 * QD_MAX_NAME];
+    char name[QD_SAFETENSORS_NAME_BYTES];
     qd_stored_slice_name(file->slices, i, name);
     size_t bytes = (size_t)qd_slice_elements(&stored->slice) * sizeof *l->buffer;
     const qd_safetensor *tensor = qd_safetensors_find(header, name);

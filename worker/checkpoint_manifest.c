@@ -132,14 +132,15 @@ static int sidecar_path(const char *folder, int index, char path[PATH_MAX]) {
     return qd_path_join(path, PATH_MAX, folder, name);
 }
 
-void qd_stored_slice_name(const qd_stored_slice *slices, int i, char name[3 * QD_MAX_NAME]) {
-    char numbered[3 * QD_MAX_NAME + 16];
+void qd_stored_slice_name(const qd_stored_slice *slices, int i,
+                          char name[QD_SAFETENSORS_NAME_BYTES]) {
+    char numbered[QD_SAFETENSORS_NAME_BYTES + 16];
     int earlier = 0;
     for (int k = 0; k < i; k++)
         earlier += strcmp(slices[k].name, slices[i].name) == 0;
     snprintf(numbered, sizeof numbered, earlier ? "%s#%d" : "%s", slices[i].name, earlier);
-    memcpy(name, numbered, 3 * QD_MAX_NAME - 1);
-    name[3 * QD_MAX_NAME - 1] = '\0';
+    memcpy(name, numbered, QD_SAFETENSORS_NAME_BYTES - 1);
+    name[QD_SAFETENSORS_NAME_BYTES - 1] = '\0';
 }
 
 int qd_sidecar_write(const char *folder, int index, int64_t step, const qd_stored_file *file) {

@@ -9,18 +9,21 @@
 #include <stdint.h>
 
 #include "worker/checkpoint.h"
+#include "worker/safetensors.h"
 #include "worker/slice.h"
+#include "worker/state.h"
 
 /* A slice of a tensor as a file stores it, under the tensor's name. */
 typedef struct qd_stored_slice {
-    char name[3 * QD_MAX_NAME];
+    char name[QD_STATE_NAME_BYTES];
     qd_slice slice;
     uint64_t checksum; /* of its bytes */
 } qd_stored_slice;
 
 /* What slice i of a file is called in it: the tensor's name, and for the second slice of a tensor
  * and those behind it a number, too: "NAME#1". */
-void qd_stored_slice_name(const qd_stored_slice *slices, int i, char name[3 * QD_MAX_NAME]);
+void qd_stored_slice_name(const qd_stored_slice *slices, int i,
+                          char name[QD_SAFETENSORS_NAME_BYTES]);
 
 /* A writer's safetensors file. */
 typedef struct qd_stored_file {
