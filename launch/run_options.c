@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/error.h"
+#include "scheduler/after.h"
 
 enum {
     KEY_CONF = 256,
@@ -134,6 +135,10 @@ static int load_jobs(const qd_run_options *options, qd_job *jobs) {
                                     "%s and %s both describe a job named \"%s\"; give each its own "
                                     "name, which is also that of its run folder",
                                     options->job_files[j], options->job_files[i], jobs[i].name);
+        char after[QD_AFTER_BYTES];
+        rc = qd_after_of_job(jobs, i + 1, after);
+        if (rc)
+            return qd_error_context(rc, "%s: request.after", options->job_files[i]);
     }
     return 0;
 }

@@ -292,6 +292,7 @@ static const qd_field request_fields[] = {
     {"nice", QD_FIELD_INT, 0, AT(request_nice), .min = -1e6, .max = 1e6, .preset = "0"},
     {"account", QD_FIELD_NAME, 0, TEXT_AT(request_account), .preset = "default"},
     {"reservation", QD_FIELD_NAME, 0, TEXT_AT(request_reservation), .preset = "none"},
+    {"after", QD_FIELD_TEXT, 0, TEXT_AT(request_after), .preset = "none"},
     {"preemptible", QD_FIELD_BOOL, 0, AT(request_preemptible), .preset = "true"},
     {"within", QD_FIELD_CHOICE, 0, AT(request_within), .choices = within_words,
      .preset = "anything"},

@@ -18,6 +18,7 @@
 #include "runtime/text.h"
 
 #define QD_JOB_NAME_BYTES 64
+#define QD_JOB_AFTER_BYTES 288
 #define QD_JOB_PATH_BYTES 512
 #define QD_JOB_MAX_LAYERS 64
 #define QD_JOB_MAX_CLASS_WEIGHTS 1024
@@ -207,8 +208,9 @@ typedef struct qd_job {
     int64_t request_nice;                        /* points off its priority */
     char request_account[QD_JOB_NAME_BYTES];     /* whose share it uses */
     char request_reservation[QD_JOB_NAME_BYTES]; /* that it belongs to; "none" */
-    int64_t layout_dp;                           /* 0: auto, within the bounds */
-    int64_t layout_tp;                           /* <= slots_tensor */
+    char request_after[QD_JOB_AFTER_BYTES]; /* jobs it comes after, or "none": scheduler/after.h */
+    int64_t layout_dp;                      /* 0: auto, within the bounds */
+    int64_t layout_tp;                      /* <= slots_tensor */
     bool layout_sequence_parallel; /* tensor ranks share the rows of the residual stream, too */
     int64_t layout_pp;             /* stages of a pipeline; times layout_chunks <= slots_pipeline */
     int64_t layout_chunks;         /* of each stage */

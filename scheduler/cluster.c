@@ -8,6 +8,7 @@
 #include "runtime/error.h"
 #include "runtime/schema.h"
 #include "runtime/yaml.h"
+#include "scheduler/teams.h"
 
 #define AT(member) .offset = offsetof(qd_cluster, member)
 enum { MOST_RANKS = 1 << 24 };
@@ -141,6 +142,8 @@ int qd_cluster_parse(const char *file, const char *text, size_t length, qd_clust
     note_lines(lines, &parsed);
     if (!rc)
         rc = qd_cluster_check_ranks(file, &parsed, MOST_RANKS);
+    if (!rc)
+        rc = qd_teams_check(file, lines, "scheduler.", &parsed.scheduling);
     qd_schema_lines_destroy(lines);
     if (!rc)
         *cluster = parsed;

@@ -75,6 +75,10 @@ void qd_decide_conservative(qd_core *core) {
         plan_new(core);
     core->planned_up_to = qd_jobs_last_number(&core->jobs);
     start_due(core);
+    while (core->timetable.stale) { /* a start keeps another job waiting (singleton.h) */
+        plan_all(core);
+        start_due(core);
+    }
 }
 
 int64_t qd_wake_conservative_ns(const qd_core *core) {

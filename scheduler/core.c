@@ -26,17 +26,22 @@ int qd_core_create(int worker_ranks, const qd_scheduling *scheduling, qd_core **
     qd_timetable_init(&core->timetable);
     qd_moves_init(&core->moves);
     qd_moves_init(&core->alarms);
-    qd_shares_init(&core->shares, scheduling->half_life_s);
+    qd_names_init(&core->names);
+    rc = qd_teams_create(scheduling, &core->teams);
+    if (rc)
+        goto out;
+    qd_shares_init(&core->shares, scheduling->half_life_s, core->teams);
     rc = qd_queue_init(&core->queue, core->policy->lanes > 0 ? core->policy->lanes : 1);
     if (rc)
         goto out;
     core->members = calloc((size_t)worker_ranks, sizeof *core->members);
     core->running = calloc(2 * (size_t)worker_ranks, sizeof *core->running);
-    bool limits = scheduling->account_jobs > 0 || scheduling->account_ranks > 0;
-    core->accounts = limits ? qd_limits_create() : NULL;
+    bool limits = core->teams->has_limits, quotas = core->teams->has_quotas;
+    core->accounts = limits ? qd_limits_create(core->teams) : NULL;
+    core->quotas = quotas ? qd_quotas_create(core->teams) : NULL;
     core->frontier = core->policy->plans ? qd_frontier_create() : NULL;
     if (!core->members || !core->running || (limits && !core->accounts) ||
-        (core->policy->plans && !core->frontier)) {
+        (quotas && !core->quotas) || (core->policy->plans && !core->frontier)) {
         rc = QD_ENOMEM;
         goto out;
     }
@@ -57,6 +62,8 @@ void qd_core_destroy(qd_core *core) {
     qd_actions_fini(&core->actions);
     qd_frontier_destroy(core->frontier);
     free(core->accounts);
+    qd_quotas_destroy(core->quotas);
+    free(core->teams);
     free(core->members);
     free(core->running);
     free(core->waiting);

@@ -99,7 +99,7 @@ typedef struct qd_submission {
     int tells;           /* 1: it tells of its steps (PROGRESS) */
     int held;            /* 1: not considered until it is released */
     int64_t begin_ns;    /* nor before; 0: at once */
-    /* Jobs it comes after, "ok:3,any:5", see gates.h; "": none. */
+    /* Jobs it comes after, "ok:3,any:5,singleton", see gates.h; "": none. */
     char after[QD_AFTER_BYTES];
     int64_t array;  /* number of the first job of the array it belongs to; 0: none */
     int array_most; /* of the first job: so many of the array may be in the queue or run; 0: all */

@@ -70,6 +70,8 @@ static void plant(qd_core *to, qd_job_record *job) {
     if (job->waits_inside)
         qd_reservations_wait(to, job);
     qd_limits_take_over(to, job);
+    qd_quotas_take_over(to, job);
+    qd_singleton_take_over(to, job);
     qd_timetable_take_over(&to->timetable, job);
 }
 
@@ -104,12 +106,16 @@ static void copy_ranks(const qd_rank_table *from, qd_rank_table *to) {
 }
 
 static void copy_values(const qd_core *from, qd_core *to) {
-    for (int i = 0; i < from->queue.lane_count; i++)
+    for (int i = 0; i < from->queue.lane_count; i++) {
         to->queue.lanes[i].offset = from->queue.lanes[i].offset;
+        to->queue.lanes[i].most_ranks = from->queue.lanes[i].most_ranks;
+    }
     to->timetable.stale = from->timetable.stale;
     to->timetable.profile.now_free = from->timetable.profile.now_free;
     to->now_ns = from->now_ns;
     to->shares = from->shares;
+    to->shares.teams = to->teams;
+    to->names.kept = from->names.kept;
     to->saving_ranks = from->saving_ranks;
     to->claimed_ranks = from->claimed_ranks;
     to->claims = from->claims;

@@ -94,6 +94,10 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
                                job->counts,
                                job->counted_ranks,
                                job->account_place,
+                               job->account_place == QD_ACCOUNT_WAITING ? job->waits_at : 0,
+                               job->quota_ranks,
+                               job->is_singleton,
+                               job->is_named,
                                job->array_open,
                                s->begin_ns,
                                s->array_most,
@@ -140,8 +144,8 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
 
 static void add_shares(uint64_t *digest, const qd_shares *shares) {
     add_number(digest, shares->begin_ns);
-    add_number(digest, shares->accounts);
-    for (int i = 0, left = shares->accounts; left > 0; i++) {
+    add_number(digest, shares->seen_count);
+    for (int i = 0, left = shares->seen_count; left > 0; i++) {
         if (!shares->seen[i])
             continue;
         add_number(digest, i);
@@ -183,6 +187,7 @@ uint64_t qd_core_digest(const qd_core *core) {
     add_shares(&digest, &core->shares);
     add_book(&digest, &core->book);
     add_number(&digest, core->timetable.stale);
+    add_number(&digest, core->names.kept);
     add_number(&digest, core->planned_up_to);
     add_number(&digest, core->choosy);
     add_number(&digest, core->saving_ranks);

@@ -199,11 +199,15 @@ static int check_submit(const qd_core *core, const qd_event *event) {
         return qd_error_set(QD_EPROTO, "SUBMIT: job %lld: a negative estimate, limit or deadline",
                             (long long)s->job);
     if (abs(s->importance) > 100 || abs(s->nice) > 1000000 || s->account < 0 ||
-        s->account >= QD_ACCOUNTS)
+        s->account >= core->teams->count)
         return qd_error_set(QD_EPROTO,
                             "SUBMIT: job %lld: importance %d, nice %d, account %d; accepted: -100 "
                             ".. 100, -1000000 .. 1000000, 0 .. %d",
-                            (long long)s->job, s->importance, s->nice, s->account, QD_ACCOUNTS - 1);
+                            (long long)s->job, s->importance, s->nice, s->account,
+                            core->teams->count - 1);
+    if (!core->teams->team[s->account].is_account)
+        return qd_error_set(QD_EPROTO, "SUBMIT: job %lld: account %d is a team with members",
+                            (long long)s->job, s->account);
     if (s->ranks_step < 0 ||
         (s->ranks_step > 1 && (s->ranks_max - s->ranks_min) % s->ranks_step != 0))
         return qd_error_set(QD_EPROTO, "SUBMIT: job %lld: ranks %d to %d in steps of %d",
@@ -363,9 +367,9 @@ static void apply_progress(qd_core *core, const qd_event *event) {
 
 static int check_reserve(const qd_core *core, const qd_event *event) {
     const qd_reservation *r = &event->reserve;
-    if (r->account < -1 || r->account >= QD_ACCOUNTS)
+    if (r->account < -1 || r->account >= core->teams->count)
         return qd_error_set(QD_EPROTO, "RESERVE: account %d; accepted: -1 .. %d", r->account,
-                            QD_ACCOUNTS - 1);
+                            core->teams->count - 1);
     int rc = qd_book_check(&core->book, r, core->ranks.count, event->time_ns, 0);
     return rc ? qd_error_context(rc, "RESERVE") : 0;
 }

@@ -15,9 +15,12 @@
 #include "scheduler/moves.h"
 #include "scheduler/policy.h"
 #include "scheduler/queue.h"
+#include "scheduler/quotas.h"
 #include "scheduler/ranks.h"
 #include "scheduler/reservation_book.h"
 #include "scheduler/shares.h"
+#include "scheduler/singleton.h"
+#include "scheduler/teams.h"
 #include "scheduler/timetable.h"
 
 struct qd_core {
@@ -32,7 +35,10 @@ struct qd_core {
     qd_moves alarms;          /* when running jobs reach their limit, and blocked ones may begin */
     qd_shares shares;         /* what the accounts have used */
     qd_book book;             /* reservations */
-    qd_account_use *accounts; /* [QD_ACCOUNTS], what they hold; NULL: without limits */
+    qd_team_tree *teams;      /* who is above which account; does not change */
+    qd_account_use *accounts; /* [teams->count], what they hold; NULL: without limits */
+    qd_quotas *quotas;        /* what is held of what teams own; NULL: without quotas */
+    qd_names names;           /* jobs that have not ended, by account and name */
     int saving_ranks;         /* that gangs give up once they have saved, as they were told to */
     int claimed_ranks;        /* free or saving, kept for those that they make room for */
     int claims;               /* number of the newest claim; 0: there is none */
@@ -125,6 +131,9 @@ void qd_job_rank_drained(qd_core *core, qd_job_record *job, bool drained);
 
 /* What keeps a pending job out of the queue, or no longer does, has changed. */
 void qd_job_reconsider(qd_core *core, qd_job_record *job);
+
+/* Says what keeps a job at its gate, which has changed though the gate has not. */
+void qd_job_set_gate_reason(const qd_core *core, qd_job_record *job);
 
 /* A pending job's place in the queue is another one now. */
 void qd_job_requeue(qd_core *core, qd_job_record *job);

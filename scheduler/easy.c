@@ -16,42 +16,48 @@ static void promise(qd_core *core, const qd_queue_entry *head, int64_t shadow, i
     qd_profile_add(profile, qd_time_after(shadow, head->run_ns), sign * head->ranks);
 }
 
+/* A start may have put the head out of the queue (singleton.h), and changes what teams may have. */
+static bool goes_on(qd_core *core, const qd_queue_entry *head) {
+    if (core->quotas)
+        core->policy->set_room(core);
+    return qd_job_of_entry(head)->gate == QD_GATE_OPEN;
+}
+
 /* As below, where free ranks come and go again: in several gaps, found anew after each start. */
-static void backfill_beside_reservations(qd_core *core, const qd_queue_entry *head,
+static bool backfill_beside_reservations(qd_core *core, const qd_queue_entry *head,
                                          int64_t now_free, int64_t shadow, const char *why) {
-    const qd_queue_entry *last = head, *next;
+    const qd_queue_entry *last = head, *next, promised = *head;
     qd_queue_entry place; /* of the last one that was looked at */
     qd_gap gaps[QD_GAPS];
-    promise(core, head, shadow, 1);
-    while ((next = qd_queue_fitting_any(&core->queue, last, gaps,
-                                        qd_room_gaps(core, now_free, gaps)))) {
+    bool goes = true;
+    promise(core, &promised, shadow, 1);
+    while (goes && (next = qd_queue_fitting_any(&core->queue, last, gaps,
+                                                qd_room_gaps(core, now_free, gaps)))) {
         place = *next;
         last = &place;
         if (!qd_fits_now(core, qd_job_of_entry(next), next->ranks))
             continue;
         now_free -= next->ranks;
         start(core, next, why);
+        goes = goes_on(core, head);
     }
-    promise(core, head, shadow, -1);
+    promise(core, &promised, shadow, -1);
+    return goes;
 }
 
-void qd_backfill(qd_core *core, const qd_queue_entry *head, int64_t now_free) {
-    if (qd_is_choosy(qd_job_of_entry(head))) {
-        qd_backfill_around(core, head, now_free);
-        return;
-    }
+bool qd_backfill(qd_core *core, const qd_queue_entry *head, int64_t now_free) {
+    if (qd_is_choosy(qd_job_of_entry(head)))
+        return qd_backfill_around(core, head, now_free);
     qd_profile *profile = &core->timetable.profile;
     int64_t shadow = core->book.count > 0
                          ? qd_room_earliest_ns(core, profile, head, core->now_ns)
                          : qd_profile_first_with(profile, core->now_ns, head->ranks);
     if (shadow == QD_NEVER)
-        return;
+        return true;
     char why[QD_REASON_WORDS_BYTES];
     snprintf(why, sizeof why, "does not delay job %lld", (long long)head->job);
-    if (core->book.count > 0) {
-        backfill_beside_reservations(core, head, now_free, shadow, why);
-        return;
-    }
+    if (core->book.count > 0)
+        return backfill_beside_reservations(core, head, now_free, shadow, why);
     int64_t spare = qd_profile_free_at(profile, shadow) - head->ranks;
     const qd_queue_entry *last = head;
     qd_queue_entry place; /* of the last one that was looked at */
@@ -61,7 +67,7 @@ void qd_backfill(qd_core *core, const qd_queue_entry *head, int64_t now_free) {
                       .window_ns = shadow - core->now_ns};
         qd_queue_entry *next = qd_queue_fitting(&core->queue, last, &gap);
         if (!next)
-            return;
+            return true;
         place = *next;
         last = &place;
         if (!qd_fits_now(core, qd_job_of_entry(next), next->ranks))
@@ -70,6 +76,8 @@ void qd_backfill(qd_core *core, const qd_queue_entry *head, int64_t now_free) {
             spare -= next->ranks;
         now_free -= next->ranks;
         start(core, next, why);
+        if (!goes_on(core, head))
+            return false;
     }
 }
 
@@ -78,12 +86,11 @@ void qd_decide_easy(qd_core *core) {
         const qd_queue_entry *head = qd_queue_first(&core->queue);
         if (!head)
             return;
-        if (head->ranks > core->timetable.profile.now_free ||
-            !qd_fits_now(core, qd_job_of_entry(head), head->ranks)) {
-            qd_backfill(core, head, core->timetable.profile.now_free);
+        if (head->ranks <= core->timetable.profile.now_free &&
+            qd_fits_now(core, qd_job_of_entry(head), head->ranks))
+            start(core, head, "its turn");
+        else if (qd_backfill(core, head, core->timetable.profile.now_free))
             return;
-        }
-        start(core, head, "its turn");
     }
 }
 

@@ -34,6 +34,7 @@ static int64_t room_beside_reservations(const qd_core *core, const qd_job_record
 /* Ranks that it could have beyond its own in service; one that demands a place, in that place. */
 static int64_t more_ranks(const qd_core *core, const qd_job_record *job) {
     int64_t more = least(qd_unclaimed_ranks(core), qd_limits_room(core, job));
+    more = core->quotas ? least(more, qd_quotas_more(core, job)) : more;
     if (core->book.count > 0)
         more = least(more, room_beside_reservations(core, job));
     if (!qd_is_choosy(job) || more <= 0)
@@ -45,6 +46,8 @@ void qd_elastic_resize(qd_core *core, qd_job_record *job, int ranks, const char 
     int64_t has = job->planned_ranks;
     core->timetable.profile.now_free = qd_ranks_idle(&core->ranks);
     job->most_ranks = ranks;
+    if (core->quotas)
+        core->policy->set_room(core);
     if (ranks > job->gang.size)
         has += more_ranks(core, job);
     int wanted = qd_resize_widest(job, least(ranks, has));
@@ -73,8 +76,8 @@ static const qd_queue_entry *first_without_claim(const qd_core *core) {
 static bool is_harmless(const qd_core *core, int more, int64_t until_ns) {
     const qd_profile *profile = &core->timetable.profile;
     const qd_queue_entry *head = first_without_claim(core);
-    /* Any rank may be of the island or host that somebody waits for. */
-    if (core->policy->passing == QD_PASSING_BLIND || core->choosy > 0 ||
+    /* Any rank may be of the island or host that somebody waits for, or be called back for him. */
+    if (core->policy->passing == QD_PASSING_BLIND || core->choosy > 0 || core->quotas ||
         qd_profile_first_short_of(profile, core->now_ns, more) < until_ns)
         return false;
     if (core->policy->plans || !head)
@@ -122,6 +125,8 @@ void qd_elastic_grow(qd_core *core) {
     core->timetable.profile.now_free = qd_ranks_idle(&core->ranks);
     while (qd_unclaimed_ranks(core) > 0) {
         qd_job_record *first = NULL;
+        if (core->quotas)
+            core->policy->set_room(core);
         for (qd_job_record *job = core->jobs.active.first; job; job = job->next) {
             bool before =
                 !first || job->submit.importance > first->submit.importance ||
@@ -142,6 +147,8 @@ int qd_elastic_start_ranks(qd_core *core, const qd_job_record *job, int ranks) {
     int64_t free_ranks = core->ranks.in_state[QD_RANK_FREE];
     int64_t idle = least(free_ranks, free_ranks + core->saving_ranks - others_claim) - ranks;
     int64_t more = least(idle, qd_limits_room(core, job));
+    if (core->quotas)
+        more = least(more, qd_quotas_more(core, job) - (ranks - job->quota_ranks));
     if (qd_is_choosy(job))
         more = least(more, qd_most_ranks(core, job, QD_MEASURE_FREE) - ranks);
     if (core->book.count > 0)

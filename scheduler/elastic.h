@@ -12,8 +12,10 @@
  *   - if no reservation is promised the new ranks before it ends (reservations.h),
  *   - if it ends no later even should the save take all of its grace, and who waits first still
  *     starts when it was predicted to (EASY's rule, with the growing job as the one that passes),
- *     and no plan is in the way. Under a policy that is blind to run times, and where somebody
- *     waits for ranks that are together (together.h): if nobody waits.
+ *     and no plan is in the way. Under a policy that is blind to run times, where somebody waits
+ *     for ranks that are together (together.h), and where teams have quotas: if nobody waits,
+ *   - as far as its teams may hold more (limits.h), own more, or may borrow (quotas.h): what they
+ *     borrow so is called back first, before anybody has to wait.
  * A job in a reservation does not grow. One that demands a place (together.h) grows into the ranks
  * of the place where it is.
  */

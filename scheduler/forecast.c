@@ -62,11 +62,18 @@ static int64_t place(forecaster *f, const qd_queue_entry *entry) {
     return start;
 }
 
+/* Beyond what its team may have now (quotas.h): it claims nothing. */
+static bool is_passed_over(const forecaster *f, const qd_queue_entry *entry) {
+    return f->core->quotas && qd_job_of_entry(entry)->claim == 0 &&
+           entry->ranks > f->core->queue.lanes[entry->lane].most_ranks;
+}
+
 static void place_all(forecaster *f, qd_forecast *forecast) {
     const qd_queue *queue = &f->core->queue;
     for (const qd_queue_entry *entry = qd_queue_first(queue); entry;
          entry = qd_queue_next(queue, entry))
-        forecast->entries[forecast->count++] = (qd_forecast_entry){entry->job, place(f, entry)};
+        forecast->entries[forecast->count++] =
+            (qd_forecast_entry){entry->job, is_passed_over(f, entry) ? QD_NEVER : place(f, entry)};
 }
 
 int qd_forecast_create(const qd_core *core, qd_forecast *out) {

@@ -16,8 +16,19 @@ static const struct {
     qd_after kind;
 } kinds[] = {{"any:", QD_AFTER_ANY}, {"ok:", QD_AFTER_OK}, {"notok:", QD_AFTER_NOT_OK}};
 
-/* Reads one "KIND:JOB" and moves *text behind it; false when there is none. */
+static const char singleton[] = "singleton";
+
+/* Reads one "KIND:JOB", or "singleton" as job 0, and moves *text behind it; false when there is
+ * none. */
 static bool read_one(const char **text, qd_after *kind, int64_t *job) {
+    size_t word = sizeof singleton - 1;
+    if (strncmp(*text, singleton, word) == 0) {
+        const char *end = *text + word;
+        *kind = QD_AFTER_ANY;
+        *job = 0;
+        *text = *end == ',' ? end + 1 : end;
+        return *end == '\0' || (*end == ',' && end[1]);
+    }
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         size_t length = strlen(kinds[i].word);
         if (strncmp(*text, kinds[i].word, length) != 0)
@@ -43,9 +54,9 @@ int qd_gates_check(const qd_job_table *jobs, const qd_submission *s) {
         if (count == QD_AFTER_MOST || !read_one(&text, &kind, &job))
             return qd_error_set(QD_EPROTO,
                                 "SUBMIT: job %lld: after '%s'; accepted: up to %d times any:JOB, "
-                                "ok:JOB or notok:JOB, with commas between",
+                                "ok:JOB, notok:JOB or singleton, with commas between",
                                 (long long)s->job, s->after, QD_AFTER_MOST);
-        if (!qd_jobs_find(jobs, job))
+        if (job != 0 && !qd_jobs_find(jobs, job))
             return qd_error_set(QD_EPROTO,
                                 "SUBMIT: job %lld: after job %lld, which was never "
                                 "submitted",
@@ -75,6 +86,10 @@ static void tie_to_jobs(qd_core *core, qd_job_record *job) {
         qd_after_link *link = &job->after[i];
         int64_t number = 0;
         read_one(&text, &link->kind, &number);
+        if (number == 0) {
+            job->is_singleton = true;
+            continue;
+        }
         qd_job_record *target = qd_jobs_find(&core->jobs, number);
         job->comes_after++;
         link->waiter = job;
@@ -96,7 +111,7 @@ int qd_gates_waits_for(const qd_core *core, const qd_job_record *job,
         int64_t number = 0;
         read_one(&text, &kind, &number);
         const qd_job_record *other = qd_jobs_find(&core->jobs, number);
-        if (!has_ended(other))
+        if (other && !has_ended(other))
             others[count++] = other;
     }
     return count;
@@ -149,6 +164,7 @@ void qd_gates_tie(qd_core *core, qd_job_record *job) {
     if (job->submit.array > 0)
         job->array = qd_jobs_find(&core->jobs, job->submit.array);
     tie_to_jobs(core, job);
+    qd_singleton_add(core, job);
 }
 
 qd_gate qd_gates_of(const qd_core *core, const qd_job_record *job) {
@@ -158,6 +174,8 @@ qd_gate qd_gates_of(const qd_core *core, const qd_job_record *job) {
         return QD_GATE_BEGIN;
     if (job->comes_after > 0)
         return QD_GATE_AFTER;
+    if (qd_singleton_waits_for(core, job))
+        return QD_GATE_SINGLETON;
     if (job->submit.ranks_min > qd_most_ranks(core, job, QD_MEASURE_IN_SERVICE) &&
         job->submit.ranks_min <= qd_most_ranks(core, job, QD_MEASURE_ALIVE))
         return QD_GATE_NODES;
@@ -198,6 +216,7 @@ void qd_gates_note_end(qd_core *core, qd_job_record *job) {
 static void settle(qd_core *core, qd_job_record *job) {
     free_place(core, job);
     qd_limits_settle(core, job);
+    qd_singleton_settle(core, job);
     while (job->dependants) {
         qd_after_link *link = job->dependants;
         job->dependants = link->next;

@@ -1,7 +1,8 @@
 /*
  * gates.h: what keeps a pending job from being considered at all, whatever ranks are free: a hold,
- * a begin time, jobs it comes after, drained ranks, the throttle of its array, the reservation it
- * belongs to, the limits of its account. Such a job is not in the queue: it claims nothing of the
+ * a begin time, jobs it comes after, others of its name (singleton.h), drained ranks, the throttle
+ * of its array, the reservation it belongs to, the limits of its account. Such a job is not in the
+ * queue: it claims nothing of the
  * future, does not age and costs nothing until its gate opens.
  *
  * A job that comes after others is told of their ends: one that cannot come true any more ends it
@@ -15,7 +16,7 @@
 #include "scheduler/jobs.h"
 
 /* Checks `after` of a submission and finds the jobs it names. QD_EPROTO: not "KIND:JOB,..." with
- * kinds any, ok, notok and at most QD_AFTER_MOST jobs that were submitted. */
+ * kinds any, ok, notok, or "singleton", and at most QD_AFTER_MOST, of jobs that were submitted. */
 int qd_gates_check(const qd_job_table *jobs, const qd_submission *submission);
 
 /* Ties a new job to those it comes after and to its array. */

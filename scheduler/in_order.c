@@ -30,12 +30,14 @@ static void plan_what_fits(qd_core *core, qd_job_record *job) {
     job->planned_ranks = ranks;
 }
 
-/* Those that were dealt more than their least, but do not start. */
+/* Those that were dealt ranks, but do not start. */
 static void take_back(qd_core *core, int count) {
     const qd_queue_entry *entry = qd_queue_first(&core->queue);
-    for (; count > 0; count--, entry = qd_queue_next(&core->queue, entry)) {
+    for (; entry && count > 0; count--, entry = qd_queue_next(&core->queue, entry)) {
         qd_job_record *job = qd_job_of_entry(entry);
-        qd_limits_take(core, job, job->submit.ranks_min - job->planned_ranks);
+        if (job->planned_ranks > 0)
+            qd_limits_take(core, job, job->submit.ranks_min - job->planned_ranks);
+        job->planned_ranks = 0;
     }
 }
 
@@ -68,6 +70,8 @@ static int start_first(qd_core *core) {
     deal(core, count, room - used);
     for (int i = 0; i < count; i++) {
         qd_job_record *job = qd_job_of_entry(qd_queue_first(&core->queue));
+        if (!job || job->planned_ranks == 0)
+            return i; /* those that started keep one of them waiting, which has left the queue */
         plan_what_fits(core, job);
         if (!qd_fits_now(core, job, job->planned_ranks)) {
             take_back(core, count - i); /* enough are free, but not together */

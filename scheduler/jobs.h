@@ -24,6 +24,7 @@ typedef enum {
     QD_GATE_HELD,
     QD_GATE_BEGIN,
     QD_GATE_AFTER,
+    QD_GATE_SINGLETON,
     QD_GATE_NODES,
     QD_GATE_ARRAY,
     QD_GATE_RESERVATION,
@@ -62,8 +63,13 @@ typedef struct qd_attained {
     bool young;              /* running: in its first quantum; set at each look */
 } qd_attained;
 
-/* In which tree of its account a job is (limits.h). */
+/* In which trees of its account and the teams above it a job is (limits.h). */
 typedef enum { QD_ACCOUNT_NONE, QD_ACCOUNT_WAITING, QD_ACCOUNT_QUEUED } qd_account_place;
+
+typedef struct qd_queued_place {
+    qd_tree_node node; /* first: a node is a place */
+    struct qd_job_record *job;
+} qd_queued_place;
 
 typedef struct qd_job_record {
     int64_t job;
@@ -91,7 +97,8 @@ typedef struct qd_job_record {
     double lost_rank_s;          /* scratch of preemption.c */
     int room;                    /* scratch of preemption_together.c, 0 between its calls */
     bool chosen;                 /* the same */
-    int gives, surplus;          /* likewise */
+    int gives, surplus;          /* scratch of preemption.c */
+    bool owes;                   /* likewise */
     bool timed_out;              /* told to save since its limit is reached */
     int64_t limit_ns;            /* the newest; 0: none */
 
@@ -129,8 +136,14 @@ typedef struct qd_job_record {
     qd_tree_node in_reservation;
     int counted_ranks; /* of its account's use (limits.h); 0: it does not count there */
     qd_account_place account_place;
-    qd_tree_node in_account; /* in that tree */
-    double charged_rank_s;   /* for its newest attempt; shares.h */
+    int waits_at;                              /* WAITING: for this team */
+    qd_tree_node in_account;                   /* WAITING */
+    qd_queued_place in_queued[QD_TEAM_LEVELS]; /* QUEUED: of the team at each level */
+    int quota_ranks;                           /* that its teams hold through it (quotas.h) */
+    bool is_singleton;                         /* it runs alone of its name (singleton.h) */
+    bool is_named;                             /* in the tree of names */
+    qd_tree_node in_names;
+    double charged_rank_s; /* for its newest attempt; shares.h */
     qd_progress progress;
     qd_attained attained; /* policy_attained.c */
     int ranks[];          /* [gang.size], in its order; room: qd_jobs_room */

@@ -81,6 +81,7 @@ static void leave_queue(qd_core *core, qd_job_record *job) {
     qd_preemption_forget(core, job);
     if (core->policy->leaves)
         core->policy->leaves(core, job);
+    job->planned_ranks = 0;
 }
 
 void qd_job_requeue(qd_core *core, qd_job_record *job) {
@@ -96,10 +97,21 @@ static const struct {
     [QD_GATE_BEGIN] = {QD_REASON_BEGIN, "waits for its begin time"},
     [QD_GATE_NODES] = {QD_REASON_NODES, "waits for drained ranks"},
     [QD_GATE_AFTER] = {QD_REASON_DEPENDENCY, "waits for the jobs it comes after"},
+    [QD_GATE_SINGLETON] = {QD_REASON_DEPENDENCY, "waits for others of its name"},
     [QD_GATE_ARRAY] = {QD_REASON_ARRAY, "waits for others of its array"},
     [QD_GATE_RESERVATION] = {QD_REASON_RESERVATION, "waits for its reservation"},
     [QD_GATE_ACCOUNT] = {QD_REASON_ACCOUNT_RANKS, "waits for others of its account"},
 };
+
+void qd_job_set_gate_reason(const qd_core *core, qd_job_record *job) {
+    bool account = job->gate == QD_GATE_ACCOUNT;
+    qd_reason reason = account ? qd_limits_reason(core, job) : gate_reasons[job->gate].reason;
+    const char *team = account ? qd_teams_name(&core->scheduling, job->waits_at) : "";
+    if (team[0])
+        set_reason(job, "%s: waits for others of %s", qd_reason_names[reason], team);
+    else
+        set_reason(job, "%s: %s", qd_reason_names[reason], gate_reasons[job->gate].words);
+}
 
 static qd_gate find_gate(qd_core *core, qd_job_record *job) {
     qd_gate gate = qd_gates_of(core, job);
@@ -115,9 +127,7 @@ static void enter_gate_or_queue(qd_core *core, qd_job_record *job) {
         enter_queue(core, job);
         return;
     }
-    bool account = job->gate == QD_GATE_ACCOUNT;
-    qd_reason reason = account ? qd_limits_reason(core, job) : gate_reasons[job->gate].reason;
-    set_reason(job, "%s: %s", qd_reason_names[reason], gate_reasons[job->gate].words);
+    qd_job_set_gate_reason(core, job);
     qd_moves_set(&core->alarms, job,
                  job->submit.begin_ns > core->now_ns ? job->submit.begin_ns : QD_NEVER);
 }
@@ -128,11 +138,13 @@ static void change_state(qd_core *core, qd_job_record *job, qd_job_state state) 
         leave_queue(core, job);
     if (state == QD_STATE_PENDING)
         job->gate = QD_GATE_OPEN;
+    qd_singleton_leave(core, job);
     int rc = qd_jobs_set_state(&core->jobs, job, state);
     if (rc) {
         core->fault = rc;
         return;
     }
+    qd_singleton_return(core, job);
     job->changed_ns = core->now_ns;
     if (state == QD_STATE_RUNNING)
         qd_limits_note_start(core, job);
@@ -203,11 +215,13 @@ void qd_job_hold(qd_core *core, qd_job_record *job, bool held) {
 }
 
 static void cancel_if_forbidden(qd_core *core, qd_job_record *job) {
-    if (job->state != QD_STATE_PENDING || !qd_limits_forbid(core, job))
+    int team = qd_limits_forbid(core, job);
+    const char *name = qd_teams_name(&core->scheduling, team);
+    if (job->state != QD_STATE_PENDING || team == QD_NO_TEAM)
         return;
-    set_reason(job, "%s: needs %d ranks, its account may hold %lld",
+    set_reason(job, "%s: needs %d ranks, %s may hold %lld",
                qd_reason_names[QD_REASON_ACCOUNT_RANKS], job->submit.ranks_min,
-               (long long)core->scheduling.account_ranks);
+               name[0] ? name : "its account", (long long)core->teams->team[team].most_ranks);
     change_state(core, job, QD_STATE_CANCELLED);
 }
 
@@ -226,7 +240,23 @@ void qd_job_submitted(qd_core *core, const qd_submission *submission) {
     cancel_if_forbidden(core, job);
 }
 
+/* Of all that is alive its team could never have so much, even with all that others lend. */
+static void cancel_if_beyond_quota(qd_core *core, qd_job_record *job) {
+    if (!core->quotas || job->state != QD_STATE_PENDING)
+        return;
+    int64_t most = qd_quotas_most(core, job);
+    if (most >= job->submit.ranks_min)
+        return;
+    set_reason(job, "%s: needs %d ranks, %s can never have more than %lld%s",
+               qd_reason_names[QD_REASON_QUOTA], job->submit.ranks_min,
+               qd_teams_name(&core->scheduling, job->submit.account),
+               (long long)(most > 0 ? most : 0),
+               job->submit.keeps_ranks ? " that it does not give back" : "");
+    change_state(core, job, QD_STATE_CANCELLED);
+}
+
 void qd_job_cancel_if_too_wide(qd_core *core, qd_job_record *job) {
+    cancel_if_beyond_quota(core, job);
     int least = job->submit.ranks_min, alive = qd_ranks_alive(&core->ranks);
     int together = qd_most_ranks(core, job, QD_MEASURE_ALIVE);
     if (job->state != QD_STATE_PENDING || least <= together)
@@ -245,9 +275,10 @@ static void charge(qd_core *core, qd_job_record *job) {
     qd_shares_use(&core->shares, job->submit.account, job->start_ns, job->charged_rank_s);
 }
 
-/* For what it has used instead. */
+/* For what it has used instead, with what was kept for it while it saved. */
 static void settle(qd_core *core, const qd_job_record *job) {
-    double used_rank_s = (double)(core->now_ns - job->start_ns) * 1e-9 * job->gang.size;
+    double used_rank_s = (double)(core->now_ns - job->start_ns) * 1e-9 * job->gang.size +
+                         (double)(core->now_ns - job->told_ns) * 1e-9 * job->reserved;
     qd_shares_use(&core->shares, job->submit.account, job->start_ns,
                   used_rank_s - job->charged_rank_s);
 }
@@ -261,6 +292,8 @@ static void begin_attempt(qd_core *core, qd_job_record *job, int ranks, const ch
         qd_ranks_hold(&core->ranks, job->ranks[i], job->job, job->attempt);
     set_reason(job, "runs on %d rank%s", ranks, qd_plural(ranks));
     change_state(core, job, QD_STATE_RUNNING);
+    qd_quotas_hold(core, job, job->inside > 0 ? 0 : ranks); /* those of a reservation are lent */
+    qd_singleton_started(core, job);
     job->start_ns = core->now_ns;
     qd_progress_begin(job, core->now_ns);
     job->run_ns = qd_predicted_run_on_ns(job, ranks);
@@ -417,6 +450,7 @@ void qd_job_preempt(qd_core *core, qd_job_record *job, int64_t grace_ns, const c
     job->grace_ns = grace_ns;
     if (!job->makes_way)
         core->saving_ranks += job->planned_ranks;
+    qd_quotas_hold(core, job, 0);
     qd_job_stop(core, job, text);
     qd_moves_set(&core->alarms, job, qd_time_after(core->now_ns, grace_ns));
     if (grace_ns != QD_NEVER)
@@ -556,6 +590,7 @@ static void end_job(qd_core *core, qd_job_record *job) {
         job->done_ns += qd_time_on_ranks(run_ns, job->gang.size, job->submit.ranks_min);
     qd_progress_end(job, state == QD_STATE_PREEMPTED && !job->cut_off);
     qd_moves_set(&core->alarms, job, QD_NEVER);
+    qd_quotas_hold(core, job, job->claim_ranks);
     if (state == QD_STATE_PREEMPTED && reached_limit(job)) {
         set_limit_reason(job);
         state = QD_STATE_TIMEOUT;
@@ -584,6 +619,7 @@ static void end_job(qd_core *core, qd_job_record *job) {
     if (returns) {
         qd_job_cancel_if_too_wide(core, job); /* ranks were lost meanwhile */
         qd_limits_settle(core, job);          /* it waits with less than it held */
+        qd_singleton_settle(core, job);
     }
     if (!job->makes_way)
         qd_preemption_returned(core, job);
@@ -593,7 +629,9 @@ static void end_job(qd_core *core, qd_job_record *job) {
 void qd_job_rank_drained(qd_core *core, qd_job_record *job, bool drained) {
     int change = drained ? -1 : 1;
     qd_timetable_give_back(&core->timetable, job, change);
-    if (job->preempted && !job->makes_way)
+    if (!job->preempted)
+        qd_quotas_hold(core, job, job->planned_ranks);
+    else if (!job->makes_way)
         core->saving_ranks += change;
 }
 
@@ -605,6 +643,8 @@ void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, bool spoke
         core->saving_ranks -= job->preempted && !job->makes_way;
     }
     note_outcome(job, rank, outcome, exit_code, text);
+    if (!job->preempted)
+        qd_quotas_hold(core, job, job->planned_ranks);
     if (job->gang.live == 0) {
         end_job(core, job);
         return;

@@ -51,6 +51,10 @@ typedef struct qd_policy {
      */
     void (*decide)(qd_core *core);
 
+    /* Sets what the lanes of the queue may hold (quotas.h), after a start. NULL: it knows no
+     * quotas. */
+    void (*set_room)(qd_core *core);
+
     /* When it wants to decide again though nothing happens; QD_NEVER. NULL: never. */
     int64_t (*wake_ns)(const qd_core *core);
 
@@ -99,8 +103,9 @@ int qd_policy_find(const char *name);
  */
 void qd_decide_in_order(qd_core *core);
 void qd_decide_easy(qd_core *core);
-/* Its later jobs alone: those behind a head that cannot start, on up to now_free ranks. */
-void qd_backfill(qd_core *core, const qd_queue_entry *head, int64_t now_free);
+/* Its later jobs alone: those behind a head that cannot start, on up to now_free ranks. False: the
+ * head has left the queue, since one of its name started; there is another one. */
+bool qd_backfill(qd_core *core, const qd_queue_entry *head, int64_t now_free);
 void qd_decide_conservative(qd_core *core);
 int64_t qd_wake_overdue_ns(const qd_core *core); /* when the next prediction has to move */
 int64_t qd_wake_conservative_ns(const qd_core *core);

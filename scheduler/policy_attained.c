@@ -223,13 +223,15 @@ static void give_up_claim(qd_core *core, qd_job_record *job) {
     qd_job_requeue(core, job);
 }
 
-static void start(qd_core *core) {
+/* Returns whether one has started. */
+static bool start(qd_core *core) {
     int64_t unclaimed = core->ranks.in_state[QD_RANK_FREE] + core->saving_ranks;
     /* Nobody starts without time for a run and a save before a reservation. */
     int64_t free_ranks = core->book.count > 0 ? qd_room_for_ns(core, qd_room_least_ns(core))
                                               : core->ranks.in_state[QD_RANK_FREE];
     qd_queue_entry place;
     const qd_queue_entry *last = NULL;
+    bool any = false;
     for (;;) {
         int64_t most = unclaimed < free_ranks ? unclaimed : free_ranks;
         const qd_queue_entry *entry =
@@ -239,7 +241,7 @@ static void start(qd_core *core) {
         if (!claims)
             entry = qd_queue_fitting(&core->queue, last, &gap);
         if (!entry)
-            return;
+            return any;
         place = *entry;
         last = &place;
         if (claims && entry->ranks > unclaimed && !starves(core, qd_job_of_entry(entry))) {
@@ -251,6 +253,7 @@ static void start(qd_core *core) {
         unclaimed -= entry->ranks;
         if (entry->ranks <= free_ranks) {
             free_ranks -= entry->ranks;
+            any = true;
             qd_job_start(core, qd_job_of_entry(entry), entry->ranks,
                          claims ? "room was made for it" : "fits into ranks that nobody claims");
         }
@@ -263,7 +266,9 @@ static void decide(qd_core *core) {
         look(core);
         core->next_look_ns = core->now_ns - core->now_ns % quantum + quantum;
     }
-    start(core);
+    /* A start may keep one of the same name waiting, which had a claim. */
+    while (start(core) && core->names.kept) {
+    }
 }
 
 static int64_t wake_ns(const qd_core *core) {

@@ -17,6 +17,9 @@
  * when waiting began; fair share is one number for all jobs of an account; urgency of all jobs
  * between 0 and 1 rises alike. So an account has two lanes of the queue, one of jobs whose urgency
  * is rising; a job goes from one to the other when its slack passes urgency_s and 0 (moves.h).
+ *
+ * Where teams have quotas (quotas.h), each lane has a width that its jobs may have now; who is
+ * wider is passed over, promised nothing and counted nowhere.
  */
 #include <math.h>
 
@@ -26,7 +29,9 @@
 #include "scheduler/preemption_together.h"
 #include "scheduler/together.h"
 
-enum { STEADY, RISING, LANES_PER_ACCOUNT };
+/* Of those that keep their ranks, where quotas make a difference; and all claims in one. */
+enum { STEADY, RISING, KEEPS, LANES_PER_ACCOUNT = 4 };
+enum { CLAIMS_LANE = LANES_PER_ACCOUNT * QD_ACCOUNTS };
 static const double parts = 1e6; /* of a point: what keys count in */
 
 static int64_t ns(double seconds) {
@@ -75,8 +80,11 @@ static int64_t key(const qd_core *core, const qd_job_record *job) {
 }
 
 static int lane(const qd_core *core, const qd_job_record *job) {
-    bool rises = job->claim == 0 && is_rising(core, job);
-    return LANES_PER_ACCOUNT * job->submit.account + (rises ? RISING : STEADY);
+    if (job->claim > 0)
+        return CLAIMS_LANE;
+    int keeps = core->quotas && job->submit.keeps_ranks ? KEEPS : 0;
+    return LANES_PER_ACCOUNT * job->submit.account + keeps +
+           (is_rising(core, job) ? RISING : STEADY);
 }
 
 /* When it goes to the other lane. */
@@ -104,16 +112,50 @@ static void change_lanes(qd_core *core) {
     }
 }
 
-static void set_offsets(qd_core *core) {
+static bool rises(int lane) {
+    return lane != CLAIMS_LANE && (lane & RISING);
+}
+
+static int64_t offset_of(const qd_core *core, int lane) {
     const qd_scheduling *s = &core->scheduling;
-    for (int i = 0; i < core->queue.used_count; i++) {
-        int of = core->queue.used[i];
-        double share = qd_shares_factor(&core->shares, of / LANES_PER_ACCOUNT);
-        int64_t offset = -llround((double)s->weight_fair_share * share * parts);
-        if (of % LANES_PER_ACCOUNT == RISING)
-            offset -= grown(s->weight_urgency, core->now_ns, s->urgency_s);
-        core->queue.lanes[of].offset = offset;
+    int account = lane / LANES_PER_ACCOUNT;
+    double share = qd_shares_factor(&core->shares, account);
+    int64_t offset = -llround((double)s->weight_fair_share * share * parts);
+    /* Who has no share comes behind those whose factor is almost 0, too. */
+    if (core->teams->team[account].shares <= 0 && s->weight_fair_share > 0)
+        offset++;
+    return rises(lane) ? offset - grown(s->weight_urgency, core->now_ns, s->urgency_s) : offset;
+}
+
+/* Whose teams wait for ranks that they own, and so what each lane's may have. */
+static void set_room(qd_core *core) {
+    const qd_queue *queue = &core->queue;
+    qd_quotas_nobody_waits(core);
+    const qd_tree *claims = &queue->lanes[CLAIMS_LANE].tree;
+    for (const qd_tree_node *at = qd_tree_first(claims); at; at = qd_tree_after(claims, at))
+        qd_quotas_claims(core, qd_job_of_entry((const qd_queue_entry *)at)->submit.account);
+    for (int i = 0; i < queue->used_count; i++) {
+        const qd_tree_node *root = queue->lanes[queue->used[i]].tree.root;
+        if (queue->used[i] != CLAIMS_LANE)
+            qd_quotas_waits(core, queue->used[i] / LANES_PER_ACCOUNT,
+                            ((const qd_queue_entry *)root)->narrowest);
     }
+    for (int i = 0; i < queue->used_count; i++) {
+        int lane = queue->used[i], account = lane / LANES_PER_ACCOUNT;
+        if (lane != CLAIMS_LANE)
+            core->queue.lanes[lane].most_ranks =
+                lane & KEEPS ? qd_quotas_own(core, account) : qd_quotas_room(core, account);
+    }
+}
+
+static void set_lanes(qd_core *core) {
+    core->queue.lanes[CLAIMS_LANE].most_ranks = 0; /* they are nobody's who asks who is allowed */
+    for (int i = 0; i < core->queue.used_count; i++) {
+        int lane = core->queue.used[i];
+        core->queue.lanes[lane].offset = lane == CLAIMS_LANE ? 0 : offset_of(core, lane);
+    }
+    if (core->quotas)
+        set_room(core);
 }
 
 /* The first claimant whose ranks are free, else the first of those without a claim; NULL. */
@@ -122,7 +164,28 @@ static const qd_queue_entry *next(const qd_core *core) {
     while (entry && qd_job_of_entry(entry)->claim > 0 &&
            !qd_claim_is_met(core, qd_job_of_entry(entry)))
         entry = qd_queue_next(&core->queue, entry);
-    return entry;
+    if (!entry || qd_job_of_entry(entry)->claim > 0)
+        return entry;
+    return qd_queue_allowed(&core->queue, NULL);
+}
+
+static bool fits(qd_core *core, const qd_job_record *job) {
+    return job->entry.ranks <= qd_unclaimed_ranks(core) && qd_fits_now(core, job, job->entry.ranks);
+}
+
+/* Others that do not lend keep the ranks: who has borrowed gives back first. */
+static bool is_kept_from(const qd_core *core, const qd_job_record *job) {
+    return core->quotas && job->entry.ranks > qd_quotas_unheld(core, job->submit.account);
+}
+
+/* The first of all may be beyond what its team may have, and still take it from lower classes of
+ * its own team. */
+static bool displaces_its_own(qd_core *core) {
+    const qd_queue_entry *first = qd_queue_first(&core->queue);
+    while (first && qd_job_of_entry(first)->claim > 0)
+        first = qd_queue_next(&core->queue, first);
+    return core->quotas && first && first->ranks > core->queue.lanes[first->lane].most_ranks &&
+           qd_preemption_make_room(core, qd_job_of_entry(first));
 }
 
 static void decide(qd_core *core) {
@@ -131,37 +194,39 @@ static void decide(qd_core *core) {
     qd_preemption_settle(core);
     core->next_room_ns = QD_NEVER;
     for (;;) {
-        set_offsets(core); /* again after a start, which its account is charged for */
+        set_lanes(core); /* again after a start, which its account is charged for */
+        if (displaces_its_own(core))
+            continue;
         head = next(core);
         if (!head)
             return;
         qd_job_record *job = qd_job_of_entry(head);
-        bool fits = head->ranks <= qd_unclaimed_ranks(core) && qd_fits_now(core, job, head->ranks);
-        if (job->claim == 0 && !fits) {
+        if (job->claim == 0 && (!fits(core, job) || is_kept_from(core, job))) {
             if (qd_preemption_make_room(core, job))
                 continue;
-            break;
+            if (!fits(core, job)) {
+                if (qd_backfill(core, head, qd_unclaimed_ranks(core)))
+                    return;
+                continue;
+            }
         }
         qd_give_back_claimed(core, job); /* the placement may choose them */
         qd_job_start(core, job, head->ranks, job->claim ? "room was made for it" : "its turn");
     }
-    qd_backfill(core, head, qd_unclaimed_ranks(core));
 }
 
 /* When the first job of a rising lane will have passed a head that does not rise. */
 static int64_t passing_ns(const qd_core *core) {
     const qd_scheduling *s = &core->scheduling;
-    const qd_queue_entry *head = qd_queue_first(&core->queue);
-    while (head && qd_job_of_entry(head)->claim > 0)
-        head = qd_queue_next(&core->queue, head);
+    const qd_queue_entry *head = qd_queue_allowed(&core->queue, NULL);
     int64_t first = QD_NEVER, full = s->weight_urgency * (int64_t)parts;
-    if (full == 0 || !head || head->lane % LANES_PER_ACCOUNT == RISING)
+    if (full == 0 || !head || rises(head->lane))
         return QD_NEVER;
     for (int i = 0; i < core->queue.used_count; i++) {
-        if (core->queue.used[i] % LANES_PER_ACCOUNT != RISING)
+        int lane = core->queue.used[i];
+        const qd_queue_entry *rising = qd_queue_allowed_in(&core->queue.lanes[lane]);
+        if (!rises(lane) || !rising)
             continue;
-        const qd_tree *tree = &core->queue.lanes[core->queue.used[i]].tree;
-        const qd_queue_entry *rising = (const qd_queue_entry *)qd_tree_first(tree);
         int64_t behind = qd_queue_place(&core->queue, rising) - qd_queue_place(&core->queue, head);
         /* Two parts more than it is behind: places are rounded, and equal ones do not pass. */
         int64_t takes_ns = (int64_t)((__int128)(behind + 2) * ns(s->urgency_s) / full) + 1;
@@ -183,13 +248,14 @@ static int64_t wake_ns(const qd_core *core) {
 const qd_policy qd_policy_multifactor = {
     .name = "multifactor",
     .summary = "by importance, urgency, age, fair share and size, with EASY backfill",
-    .lanes = LANES_PER_ACCOUNT * QD_ACCOUNTS,
+    .lanes = LANES_PER_ACCOUNT * QD_ACCOUNTS + 1,
     .lane = lane,
     .key = key,
     .enters = enters,
     .leaves = leaves,
     .revised = enters,
     .decide = decide,
+    .set_room = set_room,
     .passing = QD_PASSING_HARMLESS,
     .wake_ns = wake_ns,
     .preempts = true,

@@ -16,8 +16,51 @@
 
 enum { MOST_CLAIMS = 1023, KEY_SHIFT = 41 }; /* steps beyond the offsets of lanes (queue.h) */
 
+static bool by_class(const qd_core *core) {
+    return core->scheduling.preempt_by == QD_PREEMPT_CLASS;
+}
+
+static bool goes_by_importance(const qd_core *core) {
+    return core->scheduling.preempt_by != QD_PREEMPT_NONE;
+}
+
 static bool is_on(const qd_core *core) {
-    return core->policy->by_class && core->scheduling.preempt_by != QD_PREEMPT_NONE;
+    return core->policy->by_class && (goes_by_importance(core) || core->quotas);
+}
+
+/* Its team may not have so much now: only what its own side frees is its. */
+static bool is_beyond_room(const qd_core *core, const qd_job_record *job) {
+    return job->entry.ranks > core->queue.lanes[job->entry.lane].most_ranks;
+}
+
+/* A strict order, which no preemption changes: an owner before who borrows from it, whatever their
+ * classes; an owner is never touched from outside; among equals in this, the class. */
+static bool comes_before(const qd_core *core, const qd_job_record *job, const qd_job_record *other,
+                         bool by_importance) {
+    qd_standing standing = core->quotas ? qd_quotas_standing(core, other, job) : QD_SAME_SIDE;
+    if (standing != QD_SAME_SIDE && is_beyond_room(core, job))
+        return false;
+    return standing == QD_BORROWER || (by_importance && standing != QD_OWNER);
+}
+
+/* All that it has. */
+static bool may_take_from(const qd_core *core, const qd_job_record *job,
+                          const qd_job_record *other) {
+    bool lower = other->submit.importance < job->submit.importance;
+    return comes_before(core, job, other, by_class(core) && lower);
+}
+
+static bool may_take_claim(const qd_core *core, const qd_job_record *job,
+                           const qd_job_record *other) {
+    bool lower = other->submit.importance < job->submit.importance;
+    return comes_before(core, job, other, goes_by_importance(core) && lower);
+}
+
+/* Its surplus, which is a loan: equals call it back, too. */
+static bool may_take_surplus(const qd_core *core, const qd_job_record *job,
+                             const qd_job_record *other) {
+    bool higher = other->submit.importance > job->submit.importance;
+    return comes_before(core, job, other, goes_by_importance(core) && !higher);
 }
 
 /* ---- claims ---- */
@@ -51,12 +94,14 @@ static void take_claim(qd_core *core, qd_job_record *job, int ranks) {
     job->claim = ++core->claims;
     job->claim_ranks = ranks;
     core->claimed_ranks += ranks;
+    qd_quotas_hold(core, job, ranks);
 }
 
 static void drop_claim(qd_core *core, qd_job_record *job) {
     qd_give_back_claimed(core, job);
     core->claimed_ranks -= job->claim_ranks;
     job->claim = job->claim_ranks = 0;
+    qd_quotas_hold(core, job, 0);
     if (core->claimed_ranks == 0)
         core->claims = 0;
 }
@@ -77,6 +122,13 @@ static void give_up(qd_core *core, qd_job_record *job) {
     qd_job_requeue(core, job);
 }
 
+/* Of one that made room: its ranks may be its again. It does not borrow again at once. */
+static bool may_claim(const qd_core *core, const qd_job_record *job) {
+    int64_t ranks = job->submit.ranks_min;
+    return !qd_is_choosy(job) && ranks <= ranks_without_claim(core) &&
+           (!core->quotas || ranks <= qd_quotas_own(core, job->submit.account));
+}
+
 void qd_preemption_forget(qd_core *core, qd_job_record *job) {
     if (job->claim == 0)
         return;
@@ -84,7 +136,7 @@ void qd_preemption_forget(qd_core *core, qd_job_record *job) {
     /* Those that save in vain. */
     for (qd_job_record *other = core->jobs.active.first; other; other = other->next)
         if (other->preempted && !other->makes_way && other->resize_to == 0 && other->claim == 0 &&
-            !qd_is_choosy(other) && other->submit.ranks_min <= ranks_without_claim(core))
+            may_claim(core, other))
             take_claim(core, other, other->submit.ranks_min);
 }
 
@@ -92,8 +144,7 @@ void qd_preemption_returned(qd_core *core, qd_job_record *job) {
     bool queued = job->state == QD_STATE_PENDING && job->gate == QD_GATE_OPEN;
     if (!queued)
         qd_preemption_forget(core, job);
-    else if (is_on(core) && job->claim == 0 && !qd_is_choosy(job) &&
-             job->entry.ranks <= ranks_without_claim(core))
+    else if (is_on(core) && job->claim == 0 && may_claim(core, job))
         claim(core, job);
 }
 
@@ -164,7 +215,7 @@ static int whole_of(const qd_job_record *candidate) {
     return candidate->resize_to > 0 ? candidate->kept_ranks : candidate->planned_ranks;
 }
 
-/* What is to be had of it beyond its surplus, which is taken anyway. */
+/* What is to be had of it beyond what it can spare, which is taken anyway. */
 static int64_t ranks_of(const qd_job_record *candidate) {
     return whole_of(candidate) - (candidate->claim > 0 ? 0 : candidate->surplus);
 }
@@ -193,8 +244,7 @@ static bool may_be_told(const qd_core *core, const qd_job_record *other) {
 
 bool qd_preemption_may_ask(const qd_core *core, const qd_job_record *job,
                            const qd_job_record *other) {
-    return is_on(core) && core->scheduling.preempt_by == QD_PREEMPT_CLASS &&
-           may_ever_be_told(other) && other->submit.importance < job->submit.importance;
+    return is_on(core) && may_ever_be_told(other) && may_take_from(core, job, other);
 }
 
 bool qd_preemption_may_make_room(const qd_core *core, const qd_job_record *job,
@@ -215,7 +265,7 @@ static bool is_in_the_way(const qd_core *core, const qd_job_record *other, int64
 }
 
 static bool may_give_all(const qd_core *core, const need *what, const qd_job_record *other) {
-    return what->job ? qd_preemption_may_make_room(core, what->job, other)
+    return what->job ? other->owes && qd_preemption_may_make_room(core, what->job, other)
                      : is_in_the_way(core, other, what->by_ns);
 }
 
@@ -225,7 +275,7 @@ static bool may_shrink(const qd_core *core, const need *what, const qd_job_recor
         return false;
     if (!what->job)
         return is_in_the_way(core, other, what->by_ns);
-    return other->submit.importance <= what->job->submit.importance && may_be_told(core, other) &&
+    return may_be_told(core, other) && may_take_surplus(core, what->job, other) &&
            !qd_reservations_meet_narrower(core, other);
 }
 
@@ -248,12 +298,12 @@ static int add_running(qd_core *core, const need *what, int n,
     return n;
 }
 
-/* Claims of lower classes than a job's. */
+/* Claims of lower classes than a job's, and of who borrows from it. */
 static int find_lower_claims(qd_core *core, const qd_job_record *job) {
     int n = 0, claims = job ? find_claims(core, core->running) : 0;
     for (int i = 0; i < claims; i++) {
         qd_job_record *other = core->running[i];
-        if (other->submit.importance >= job->submit.importance)
+        if (!may_take_claim(core, job, other))
             continue;
         other->lost_rank_s = 0;
         core->running[n++] = other;
@@ -316,6 +366,29 @@ static int choose(qd_job_record **candidates, int n, int64_t ranks) {
     return let_off(candidates, count, sum_of(candidates, 0, count) - ranks);
 }
 
+/* What a job gives of its surplus where so much is missing, and so much may be taken: whole steps.
+ */
+static int given_by(const qd_job_record *job, int64_t missing, int64_t most) {
+    int left = qd_resize_widest(job, job->planned_ranks - (missing < most ? missing : most));
+    return job->planned_ranks - (left > 0 ? left : job->submit.ranks_min);
+}
+
+/* The members of a team together spare no more for the job than it borrows; who owes more than that
+ * is noted. */
+static void spare_what_is_lent(qd_core *core, const need *what) {
+    int n = add_running(core, what, 0, may_shrink);
+    for (int i = 0; i < n; i++) {
+        qd_job_record *other = core->running[i];
+        int64_t lent = qd_quotas_lent(core, other, what->job);
+        other->surplus = lent > 0 ? given_by(other, other->surplus, lent) : 0;
+        qd_quotas_hold(core, other, other->planned_ranks - other->surplus);
+    }
+    for (qd_job_record *other = core->jobs.active.first; other; other = other->next)
+        other->owes = qd_quotas_lent(core, other, what->job) > 0;
+    for (int i = 0; i < n; i++) /* nothing is given back yet */
+        qd_quotas_hold(core, core->running[i], core->running[i]->planned_ranks);
+}
+
 static int64_t all_surplus(qd_core *core, const need *what) {
     int64_t ranks = 0;
     for (int i = 0, n = add_running(core, what, 0, may_shrink); i < n; i++)
@@ -334,12 +407,6 @@ static int choose_whole(qd_core *core, const need *what, int64_t missing) {
     return choose(core->running, add_running(core, what, claims, may_give_all), missing - surplus);
 }
 
-/* It gives as much as it can of what is missing: whole steps. */
-static void take_surplus(qd_job_record *job, int64_t missing) {
-    int left = qd_resize_widest(job, job->planned_ranks - missing);
-    job->gives = job->planned_ranks - (left > 0 ? left : job->submit.ranks_min);
-}
-
 /* The dearest first. */
 static void let_off_surplus(qd_job_record **candidates, int n, int64_t excess) {
     for (int i = n - 1; i >= 0 && excess > 0; i--) {
@@ -353,11 +420,11 @@ static void let_off_surplus(qd_job_record **candidates, int n, int64_t excess) {
 
 /* Behind count chosen ones, those that give of their surplus what is still missing; returns how
  * many there are then. */
-static int choose_surplus(qd_core *core, const need *what, int count, int64_t missing) {
+static int choose_surplus(qd_core *core, int count, int64_t missing) {
     qd_job_record **candidates = core->running + core->ranks.count;
     int n = 0;
     for (qd_job_record *other = core->jobs.active.first; other; other = other->next) {
-        if (other->gives > 0 || !may_shrink(core, what, other))
+        if (other->gives > 0 || other->surplus == 0)
             continue;
         other->lost_rank_s = loss_of(core, other);
         candidates[n++] = other;
@@ -365,7 +432,7 @@ static int choose_surplus(qd_core *core, const need *what, int count, int64_t mi
     qsort(candidates, (size_t)n, sizeof *candidates, compare);
     int used = 0;
     for (; used < n && missing > 0; used++) {
-        take_surplus(candidates[used], missing);
+        candidates[used]->gives = given_by(candidates[used], missing, candidates[used]->surplus);
         missing -= candidates[used]->gives;
     }
     let_off_surplus(candidates, used, -missing);
@@ -380,7 +447,10 @@ static int choose_all(qd_core *core, const need *what, int64_t missing) {
     for (qd_job_record *other = core->jobs.active.first; other; other = other->next) {
         other->gives = 0;
         other->surplus = may_shrink(core, what, other) ? surplus_of(other) : 0;
+        other->owes = true;
     }
+    if (core->quotas && what->job)
+        spare_what_is_lent(core, what);
     int count = choose_whole(core, what, missing);
     if (count < 0)
         return 0;
@@ -389,7 +459,7 @@ static int choose_all(qd_core *core, const need *what, int64_t missing) {
         other->gives = whole_of(other);
         missing -= other->gives;
     }
-    return missing > 0 ? choose_surplus(core, what, count, missing) : count;
+    return missing > 0 ? choose_surplus(core, count, missing) : count;
 }
 
 static void tell(qd_core *core, qd_job_record *job, const char *text) {
@@ -407,9 +477,9 @@ static void tell(qd_core *core, qd_job_record *job, const char *text) {
 static void note_next_room(qd_core *core, const qd_job_record *job) {
     for (const qd_job_record *other = core->jobs.active.first; other; other = other->next) {
         int64_t ready = ready_ns(core, other);
-        int lead = job->submit.importance - other->submit.importance;
-        if (may_ever_be_told(other) && (lead > 0 || (lead == 0 && surplus_of(other) > 0)) &&
-            ready > core->now_ns && ready < core->next_room_ns)
+        bool sooner = ready > core->now_ns && ready < core->next_room_ns;
+        bool gives_some = surplus_of(other) > 0 && may_take_surplus(core, job, other);
+        if (sooner && may_ever_be_told(other) && (gives_some || may_take_from(core, job, other)))
             core->next_room_ns = ready;
     }
 }
@@ -417,15 +487,24 @@ static void note_next_room(qd_core *core, const qd_job_record *job) {
 /* Somebody of a lower class saves: what it frees is the job's before others'. */
 static bool outranks_one_that_saves(const qd_core *core, const qd_job_record *job) {
     for (const qd_job_record *other = core->jobs.active.first; other; other = other->next)
-        if (other->preempted && !other->makes_way &&
+        if (other->preempted && !other->makes_way && goes_by_importance(core) &&
             other->submit.importance < job->submit.importance)
             return true;
     return false;
 }
 
+int64_t qd_preemption_there(const qd_core *core, const qd_job_record *job) {
+    int64_t there = ranks_without_claim(core);
+    int64_t lent = core->quotas ? qd_quotas_unheld(core, job->submit.account) : there;
+    int64_t room = core->queue.lanes[job->entry.lane].most_ranks;
+    lent = room < lent ? room : lent; /* what its own side frees adds to each of them */
+    return lent < there ? lent : there;
+}
+
 /* Then it is a reservation that is in its way. */
 static bool is_free_for(qd_core *core, const qd_job_record *job) {
     return job->entry.ranks <= qd_unclaimed_ranks(core) &&
+           job->entry.ranks <= qd_preemption_there(core, job) &&
            qd_placement_fits(&core->ranks, &job->submit.demand, job->entry.ranks);
 }
 
@@ -442,7 +521,7 @@ bool qd_preemption_make_room(qd_core *core, qd_job_record *job) {
         note_next_room(core, job);
         return false;
     }
-    int64_t missing = job->entry.ranks - ranks_without_claim(core);
+    int64_t missing = job->entry.ranks - qd_preemption_there(core, job);
     int count = 0;
     if (missing > 0) {
         count = choose_all(core, &(need){.job = job}, missing);

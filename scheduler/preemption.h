@@ -11,7 +11,8 @@
  *
  * Who makes room: first claims of lower classes are given up, which costs nothing; then elastic
  * jobs give what they have beyond their least ranks, as much as is needed and no more: that is a
- * loan, which equals call back, too; they save and go on at once (resize.h). Where that is not
+ * loan, which equals call back, too; they save and go on at once (resize.h). Of such as borrow from
+ * its team (quotas.h) they give what is borrowed, whatever their class. Where that is not
  * enough, whole gangs, of the lowest class, those that would lose the least unsaved work
  * (rank-seconds); nobody whose ranks are not needed, and one gang alone where that loses no more
  * than several. Since a loan goes to a job's least ranks only, and no job grows where one waits
@@ -43,6 +44,10 @@ bool qd_preemption_may_make_room(const qd_core *core, const qd_job_record *job,
 
 /* Whether the ranks that a job has a claim to are free. */
 bool qd_claim_is_met(const qd_core *core, const qd_job_record *job);
+
+/* Of the free ranks and those that are being saved: how many nobody claims, and the job's team may
+ * have. May be negative. */
+int64_t qd_preemption_there(const qd_core *core, const qd_job_record *job);
 
 /* Gives a pending job, which cannot start now, a claim, and tells whom it takes to make room.
  * False, with nothing changed: that would not be enough, a reservation is in its way, or nobody

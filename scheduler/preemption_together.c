@@ -108,10 +108,11 @@ static int choose(qd_core *core, int n, int missing) {
 
 /* Fills in what the place would cost; false: it cannot be made wide enough, or needs nobody. */
 static bool appraise(qd_core *core, const qd_job_record *job, bid *b) {
-    int64_t unclaimed = qd_unclaimed_ranks(core);
+    int64_t unclaimed = qd_unclaimed_ranks(core), there = qd_preemption_there(core, job);
+    int64_t most = there < unclaimed ? there : unclaimed;
     int n = look_at_ranks(core, job, b);
-    if (b->free > unclaimed)
-        b->free = unclaimed > 0 ? (int)unclaimed : 0;
+    if (b->free > most)
+        b->free = most > 0 ? (int)most : 0;
     for (int i = 0; i < n; i++)
         core->running[core->ranks.count + i] = core->running[i]; /* choose loses some of them */
     b->victims = b->free < job->entry.ranks ? choose(core, n, job->entry.ranks - b->free) : 0;

@@ -7,6 +7,8 @@
 
 #include "runtime/error.h"
 
+static const qd_gap anything = {.ranks = INT64_MAX, .beyond = INT64_MAX, .open = INT64_MAX};
+
 static qd_queue_entry *entry_of(const qd_tree_node *node) {
     return (qd_queue_entry *)node;
 }
@@ -56,7 +58,8 @@ int qd_queue_init(qd_queue *queue, int lanes) {
         return qd_error_set(QD_ENOMEM, "no memory for a queue of %d lanes", lanes);
     }
     for (int i = 0; i < lanes; i++)
-        queue->lanes[i].tree = (qd_tree){.compare = compare, .sum_up = sum_up};
+        queue->lanes[i] =
+            (qd_lane){.tree = {.compare = compare, .sum_up = sum_up}, .most_ranks = INT64_MAX};
     return 0;
 }
 
@@ -135,20 +138,33 @@ static bool comes_before(const qd_queue *queue, const qd_queue_entry *a, const q
     return x != y ? x < y : a->job < b->job;
 }
 
-qd_queue_entry *qd_queue_fitting(const qd_queue *queue, const qd_queue_entry *after,
-                                 const qd_gap *gap) {
+static qd_gap narrowed(const qd_gap *gap, int64_t most) {
+    return (qd_gap){.ranks = gap->ranks < most ? gap->ranks : most,
+                    .beyond = gap->beyond < most ? gap->beyond : most,
+                    .open = gap->open < most ? gap->open : most,
+                    .window_ns = gap->window_ns};
+}
+
+/* gap: NULL: every entry fits, wherever it is. */
+static qd_queue_entry *find(const qd_queue *queue, const qd_queue_entry *after, const qd_gap *gap) {
     qd_queue_entry *best = NULL, seen_from_lane;
     for (int i = 0; i < queue->used_count; i++) {
         const qd_lane *lane = &queue->lanes[queue->used[i]];
+        qd_gap in_lane = gap ? narrowed(gap, lane->most_ranks) : anything;
         if (after) {
             seen_from_lane.key = qd_queue_place(queue, after) - lane->offset;
             seen_from_lane.job = after->job;
         }
-        qd_queue_entry *found = search(lane->tree.root, after ? &seen_from_lane : NULL, gap);
+        qd_queue_entry *found = search(lane->tree.root, after ? &seen_from_lane : NULL, &in_lane);
         if (comes_before(queue, found, best))
             best = found;
     }
     return best;
+}
+
+qd_queue_entry *qd_queue_fitting(const qd_queue *queue, const qd_queue_entry *after,
+                                 const qd_gap *gap) {
+    return find(queue, after, gap);
 }
 
 qd_queue_entry *qd_queue_fitting_any(const qd_queue *queue, const qd_queue_entry *after,
@@ -169,11 +185,19 @@ void qd_queue_set_yields(qd_queue *queue, qd_queue_entry *entry, bool yields) {
     qd_tree_changed(&queue->lanes[entry->lane].tree, &entry->node);
 }
 
+qd_queue_entry *qd_queue_allowed(const qd_queue *queue, const qd_queue_entry *after) {
+    return find(queue, after, &anything);
+}
+
+qd_queue_entry *qd_queue_allowed_in(const qd_lane *lane) {
+    qd_gap gap = narrowed(&anything, lane->most_ranks);
+    return search(lane->tree.root, NULL, &gap);
+}
+
 qd_queue_entry *qd_queue_next(const qd_queue *queue, const qd_queue_entry *entry) {
-    const qd_gap anything = {.ranks = INT64_MAX, .beyond = INT64_MAX, .open = INT64_MAX};
-    return qd_queue_fitting(queue, entry, &anything);
+    return find(queue, entry, NULL);
 }
 
 qd_queue_entry *qd_queue_first(const qd_queue *queue) {
-    return qd_queue_next(queue, NULL);
+    return find(queue, NULL, NULL);
 }

@@ -35,6 +35,7 @@ typedef struct qd_queue_entry {
 typedef struct qd_lane {
     qd_tree tree;
     int64_t offset;
+    int64_t most_ranks; /* who is wider than this does not fit now, whatever gap there is */
     int count;
     int used_at; /* index into used, if count > 0 */
 } qd_lane;
@@ -53,7 +54,7 @@ typedef struct qd_gap {
     int64_t window_ns;
 } qd_gap;
 
-/* All lanes empty, their offsets 0. QD_ENOMEM; fini accepts zeros. */
+/* All lanes empty, their offsets 0, any width fits. QD_ENOMEM; fini accepts zeros. */
 int qd_queue_init(qd_queue *queue, int lanes);
 void qd_queue_fini(qd_queue *queue);
 
@@ -69,8 +70,8 @@ qd_queue_entry *qd_queue_first(const qd_queue *queue);
 qd_queue_entry *qd_queue_next(const qd_queue *queue, const qd_queue_entry *entry); /* or a copy */
 
 /* The first entry behind `after` (or a copy of it; NULL: of all) that fits into the gap: its ranks
- * are free, and it either ends within the window or takes no more than `beyond`. NULL when there is
- * none. */
+ * are free, and it either ends within the window or takes no more than `beyond`; and that is not
+ * too wide for its lane. NULL when there is none. */
 qd_queue_entry *qd_queue_fitting(const qd_queue *queue, const qd_queue_entry *after,
                                  const qd_gap *gap);
 
@@ -80,5 +81,10 @@ qd_queue_entry *qd_queue_fitting_any(const qd_queue *queue, const qd_queue_entry
 
 /* The entry, which is in the queue, yields or does not from now on. */
 void qd_queue_set_yields(qd_queue *queue, qd_queue_entry *entry, bool yields);
+
+/* The first entry behind `after` (as above), or of one lane, that is not too wide for its lane;
+ * NULL. */
+qd_queue_entry *qd_queue_allowed(const qd_queue *queue, const qd_queue_entry *after);
+qd_queue_entry *qd_queue_allowed_in(const qd_lane *lane);
 
 #endif

@@ -9,6 +9,7 @@ const char *const qd_reason_names[QD_REASONS] = {
     [QD_REASON_MAINTENANCE] = "ReqNodeNotAvail, Reserved for maintenance",
     [QD_REASON_ACCOUNT_JOBS] = "AssocGrpJobsLimit",
     [QD_REASON_ACCOUNT_RANKS] = "AssocGrpNodeLimit",
+    [QD_REASON_QUOTA] = "AssocGrpQuota",
     [QD_REASON_NODES] = "ReqNodeNotAvail",
     [QD_REASON_RESOURCES] = "Resources",
     [QD_REASON_PLACE] = "Constraints",

@@ -14,6 +14,7 @@ typedef enum {
     QD_REASON_MAINTENANCE,   /* ReqNodeNotAvail, Reserved for maintenance */
     QD_REASON_ACCOUNT_JOBS,  /* AssocGrpJobsLimit: its account holds as many as it may */
     QD_REASON_ACCOUNT_RANKS, /* AssocGrpNodeLimit: likewise of ranks */
+    QD_REASON_QUOTA,         /* AssocGrpQuota: beyond what its team owns, and others lend now */
     QD_REASON_NODES,         /* ReqNodeNotAvail: workers have not come yet */
     QD_REASON_RESOURCES,     /* Resources: too few ranks are free */
     QD_REASON_PLACE,         /* Constraints: enough ranks may be free, but not together */

@@ -65,7 +65,8 @@ int qd_reservations_check(const qd_core *core, const qd_submission *s) {
     if (s->ranks_min > b->is.ranks)
         return qd_error_set(QD_EPROTO, "SUBMIT: job %lld: needs %d ranks, reservation %s has %d",
                             (long long)s->job, s->ranks_min, b->is.name, b->is.ranks);
-    if (b->is.account >= 0 && s->account != b->is.account)
+    if (b->is.account >= 0 &&
+        qd_teams_common(core->teams, s->account, b->is.account) != b->is.account)
         return qd_error_set(QD_EPROTO,
                             "SUBMIT: job %lld: reservation %s is for account %d, not for %d",
                             (long long)s->job, b->is.name, b->is.account, s->account);

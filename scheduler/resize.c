@@ -39,6 +39,7 @@ void qd_resize_keep(qd_core *core, qd_job_record *job, int ranks) {
         qd_limits_resize(core, job, ranks);
     qd_timetable_give_back(&core->timetable, job, -own);
     qd_timetable_keep(&core->timetable, job, ranks, QD_NEVER);
+    qd_quotas_hold(core, job, ranks);
 }
 
 int qd_resize_kept(qd_core *core, const qd_job_record *job, int *ranks) {
@@ -53,6 +54,7 @@ int qd_resize_kept(qd_core *core, const qd_job_record *job, int *ranks) {
 void qd_resize_rank_gone(qd_core *core, int rank) {
     qd_job_record *job = qd_jobs_find(&core->jobs, core->ranks.rank[rank].job);
     qd_timetable_keep(&core->timetable, job, job->kept_ranks - 1, job->kept_ns);
+    qd_quotas_hold(core, job, job->kept_ranks);
 }
 
 static void forget(qd_core *core, qd_job_record *job) {
@@ -80,6 +82,7 @@ void qd_resize_give_up(qd_core *core, qd_job_record *job) {
         qd_ranks_unkeep(&core->ranks, core->members[i]);
     }
     forget(core, job);
+    qd_quotas_hold(core, job, job->claim_ranks);
     qd_limits_resize(core, job, job->gang.size);
     if (held == 0)
         return;

@@ -2,6 +2,7 @@
 
 #include "runtime/error.h"
 #include "scheduler/policy.h"
+#include "scheduler/teams.h"
 
 #define AT(member) .offset = offsetof(qd_scheduling, member)
 #define WEIGHT(name, member, value)                                                                \
@@ -48,6 +49,18 @@ static const qd_field limits_fields[] = {
     {0},
 };
 
+#define OF_TEAM(member) .offset = offsetof(qd_team_entry, member)
+static const qd_field team_fields[] = {
+    {"name", QD_FIELD_NAME, QD_FIELD_REQUIRED, OF_TEAM(name), .size = QD_TEAM_NAME_BYTES},
+    {"parent", QD_FIELD_NAME, 0, OF_TEAM(parent), .size = QD_TEAM_NAME_BYTES, .preset = "none"},
+    {"quota", QD_FIELD_INT_OR_NONE, 0, OF_TEAM(quota), .max = 1 << 24, .preset = "none"},
+    {"lends", QD_FIELD_BOOL, 0, OF_TEAM(lends), .preset = "true"},
+    {"shares", QD_FIELD_REAL, 0, OF_TEAM(shares), .max = 1e6, .preset = "1"},
+    {"jobs", QD_FIELD_INT_OR_NONE, 0, OF_TEAM(jobs), .max = 1000000, .preset = "none"},
+    {"ranks", QD_FIELD_INT_OR_NONE, 0, OF_TEAM(ranks), .max = 1 << 24, .preset = "none"},
+    {0},
+};
+
 const qd_field qd_scheduling_fields[] = {
     {"policy", QD_FIELD_CHOICE, 0, AT(policy), .choices = qd_policy_names, .preset = "fifo"},
     {"weights", QD_FIELD_MAPPING, .fields = weights_fields},
@@ -55,6 +68,9 @@ const qd_field qd_scheduling_fields[] = {
     SECONDS("urgency_s", urgency_s, "86400"),
     SECONDS("half_life_s", half_life_s, "604800"),
     {"limits", QD_FIELD_MAPPING, .fields = limits_fields},
+    {"teams", QD_FIELD_MAPPING_LIST, 0, AT(teams), .size = QD_TEAMS,
+     .count_offset = offsetof(qd_scheduling, team_count), .entry_size = sizeof(qd_team_entry),
+     .fields = team_fields},
     {"preemption", QD_FIELD_MAPPING, .fields = preemption_fields},
     {"grow", QD_FIELD_MAPPING, .fields = grow_fields},
     {"attained", QD_FIELD_MAPPING, .fields = attained_fields},
@@ -90,11 +106,15 @@ int qd_scheduling_check(const char *file, const qd_scheduling *s) {
 
 int qd_scheduling_parse(const char *file, const char *text, size_t length,
                         qd_scheduling *scheduling) {
+    qd_schema_lines *lines = NULL;
     qd_scheduling parsed;
     int rc =
-        qd_schema_parse(qd_scheduling_fields, file, text, length, &parsed, sizeof parsed, NULL);
+        qd_schema_parse(qd_scheduling_fields, file, text, length, &parsed, sizeof parsed, &lines);
     if (!rc)
         rc = qd_scheduling_check(file, &parsed);
+    if (!rc)
+        rc = qd_teams_check(file, lines, "", &parsed);
+    qd_schema_lines_destroy(lines);
     if (!rc)
         *scheduling = parsed;
     return rc;

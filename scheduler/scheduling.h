@@ -6,6 +6,7 @@
 #ifndef QD_SCHEDULER_SCHEDULING_H
 #define QD_SCHEDULER_SCHEDULING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,19 @@ typedef enum {
     QD_PREEMPT_CLASS,   /* jobs of a lower importance for those of a higher one */
     QD_PREEMPT_SURPLUS, /* elastic jobs, with what they have beyond their least ranks */
 } qd_preempt_by;
+
+/* Teams and users in all; levels of them; bytes of a name. */
+enum { QD_TEAMS = 512, QD_TEAM_LEVELS = 6, QD_TEAM_NAME_BYTES = 32 };
+
+/* A team, or a user, as the cluster file has it (scheduler.teams); what it means: teams.h. */
+typedef struct qd_team_entry {
+    char name[QD_TEAM_NAME_BYTES];
+    char parent[QD_TEAM_NAME_BYTES]; /* "none": it is in no other team */
+    qd_optional_int quota;           /* ranks that it owns */
+    bool lends;                      /* idle ones of them to others */
+    double shares;                   /* of what its parent's members use; 0: comes last */
+    qd_optional_int jobs, ranks;     /* that it may hold at a time; 0: any number */
+} qd_team_entry;
 
 typedef struct qd_scheduling {
     int policy; /* scheduler.policy: index into qd_policy_names */
@@ -44,6 +58,9 @@ typedef struct qd_scheduling {
     double grow_min_run_s; /* min_run_s: an attempt does not grow before */
     /* scheduler.limits: what an account may hold at a time; 0: any number */
     int64_t account_jobs, account_ranks;
+    /* scheduler.teams: the accounts by their numbers; none: whatever names jobs give */
+    qd_team_entry teams[QD_TEAMS];
+    int team_count;
 } qd_scheduling;
 
 /* All defaults: fifo. */

@@ -10,8 +10,10 @@
 #include "runtime/error.h"
 #include "runtime/file.h"
 #include "runtime/log.h"
+#include "scheduler/after.h"
 #include "scheduler/farewell.h"
 #include "scheduler/server_internal.h"
+#include "scheduler/teams.h"
 
 enum { POLL_SLEEP_US = 1000 };
 
@@ -77,7 +79,8 @@ static int find_reservation(const qd_server_config *config, const qd_job *job, i
     if (job->ranks_min > r[i].ranks)
         return qd_error_set(QD_ECONFIG, "job %s: needs %lld ranks, reservation %s has %lld",
                             job->name, (long long)job->ranks_min, r[i].name, (long long)r[i].ranks);
-    if (strcmp(r[i].account, "any") != 0 && strcmp(r[i].account, job->request_account) != 0)
+    if (strcmp(r[i].account, "any") != 0 && strcmp(r[i].account, job->request_account) != 0 &&
+        !qd_teams_is_within(&config->cluster->scheduling, job->request_account, r[i].account))
         return qd_error_set(QD_ECONFIG, "job %s: reservation %s is for account %s, not for %s",
                             job->name, r[i].name, r[i].account, job->request_account);
     *number = i + 1;
@@ -86,8 +89,15 @@ static int find_reservation(const qd_server_config *config, const qd_job *job, i
 
 /* Before anything of earlier runs is touched. */
 static int check_reservations(const qd_server_config *config) {
+    const qd_cluster *cluster = config->cluster;
     int64_t number;
     int rc = 0;
+    for (int i = 0; i < cluster->reservation_count && cluster->scheduling.team_count > 0; i++)
+        if (strcmp(cluster->reservations[i].account, "any") != 0 &&
+            qd_teams_named(&cluster->scheduling, cluster->reservations[i].account) == QD_NO_TEAM)
+            return qd_error_set(QD_ECONFIG,
+                                "reservation %s: account %s is no team of the cluster file",
+                                cluster->reservations[i].name, cluster->reservations[i].account);
     for (int i = 0; !rc && i < config->job_count; i++)
         rc = find_reservation(config, &config->jobs[i], &number);
     return rc;
@@ -129,9 +139,14 @@ static int64_t ns(double seconds) {
     return llround(seconds * 1e9);
 }
 
-/* An account's number is that of the first job that names it. QD_ECONFIG: too many. */
+/* The team of that name; where the cluster file has none, an account's number is that of the first
+ * job that names it. QD_ECONFIG: there is none, or too many. */
 static int find_account(const qd_server_config *config, const qd_job *job, int *account) {
     int first = 0;
+    if (config->cluster->scheduling.team_count > 0) {
+        *account = qd_teams_find(&config->cluster->scheduling, job->request_account);
+        return *account >= 0 ? 0 : qd_error_context(*account, "job %s: request.account", job->name);
+    }
     while (strcmp(config->jobs[first].request_account, job->request_account) != 0)
         first++;
     if (first >= QD_ACCOUNTS)
@@ -169,6 +184,8 @@ static qd_submission submission_of(const qd_job *job, int64_t number) {
 static int reserved_account(const qd_server_config *config, const char *account) {
     if (strcmp(account, "any") == 0)
         return -1;
+    if (config->cluster->scheduling.team_count > 0)
+        return qd_teams_named(&config->cluster->scheduling, account);
     for (int i = 0; i < config->job_count && i < QD_ACCOUNTS; i++)
         if (strcmp(config->jobs[i].request_account, account) == 0)
             return i;
@@ -197,6 +214,8 @@ static int submit_jobs(qd_server *server) {
         rc = find_account(server->config, job, &event.submit.account);
         if (!rc)
             rc = find_reservation(server->config, job, &event.submit.reservation);
+        if (!rc)
+            rc = qd_after_of_job(server->config->jobs, i + 1, event.submit.after);
         if (!rc)
             rc = qd_journal_record_job(server->journal, i + 1, server->jobs[i].text);
         if (!rc)

@@ -187,11 +187,11 @@ static bool start_beside(qd_core *core, qd_job_record *job, const int *kept, int
     return fits;
 }
 
-void qd_backfill_around(qd_core *core, const qd_queue_entry *head, int64_t now_free) {
+bool qd_backfill_around(qd_core *core, const qd_queue_entry *head, int64_t now_free) {
     const qd_job_record *first = qd_job_of_entry(head);
     qd_opening opening = qd_find_opening(core, first);
     if (opening.at_ns == QD_NEVER)
-        return;
+        return true;
     char why[QD_REASON_WORDS_BYTES];
     snprintf(why, sizeof why, "does not delay job %lld", (long long)first->job);
     int kept = find_needed(core, first, &opening, core->members);
@@ -204,13 +204,17 @@ void qd_backfill_around(qd_core *core, const qd_queue_entry *head, int64_t now_f
                       .window_ns = opening.at_ns - core->now_ns};
         qd_queue_entry *next = qd_queue_fitting(&core->queue, last, &gap);
         if (!next)
-            return;
+            return true;
         qd_job_record *job = qd_job_of_entry(next);
         bool ends_before = next->run_ns <= gap.window_ns;
         place = *next;
         last = &place;
         if (!start_beside(core, job, core->members, ends_before ? 0 : kept, why))
             continue;
+        if (first->gate != QD_GATE_OPEN)
+            return false;
+        if (core->quotas)
+            core->policy->set_room(core);
         now_free -= place.ranks;
         if (!ends_before)
             continue;

@@ -41,7 +41,7 @@ int qd_most_with_room(const qd_core *core, const qd_job_record *job);
 
 /* The later jobs of EASY, behind a choosy head that cannot start, on up to now_free ranks: those
  * that end before the head's opening, and those that leave it the ranks it needs there. O(ranks),
- * and O(ranks of the head) for each that is looked at. */
-void qd_backfill_around(qd_core *core, const qd_queue_entry *head, int64_t now_free);
+ * and O(ranks of the head) for each that is looked at. False: as qd_backfill. */
+bool qd_backfill_around(qd_core *core, const qd_queue_entry *head, int64_t now_free);
 
 #endif

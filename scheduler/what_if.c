@@ -16,8 +16,10 @@ static int check(const qd_core *core, int64_t number, const qd_what_if *what_if)
     if (what_if->importance_is_set && abs(what_if->importance) > 100)
         return qd_error_set(QD_EPROTO, "importance %d; accepted: -100 .. 100", what_if->importance);
     int64_t alive = qd_most_ranks(core, job, QD_MEASURE_ALIVE),
-            limit = core->scheduling.account_ranks;
+            limit = qd_limits_most_ranks(core, job);
     alive = limit > 0 && limit < alive ? limit : alive;
+    limit = core->quotas ? qd_quotas_most(core, job) : alive;
+    alive = limit < alive ? limit : alive;
     if (what_if->ranks_is_set && (what_if->ranks < 1 || what_if->ranks > alive))
         return qd_error_set(QD_EPROTO, "%d ranks; accepted: 1 .. %lld", what_if->ranks,
                             (long long)alive);

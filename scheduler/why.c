@@ -14,7 +14,7 @@
 
 static qd_why_reason *add(qd_why *why, qd_reason reason, int64_t since_ns) {
     qd_why_reason *r = &why->reasons[why->count++];
-    *r = (qd_why_reason){.reason = reason, .since_ns = since_ns, .until_ns = QD_NEVER};
+    *r = (qd_why_reason){.team = "", .reason = reason, .since_ns = since_ns, .until_ns = QD_NEVER};
     return r;
 }
 
@@ -51,6 +51,20 @@ static void add_dependency(const qd_core *core, const qd_job_record *job, qd_why
     }
 }
 
+/* Others of its name that run, or were submitted before it. */
+static void add_singleton(const qd_core *core, const qd_job_record *job, qd_why *why) {
+    const qd_job_record *other = qd_singleton_waits_for(core, job);
+    if (!other)
+        return;
+    qd_why_reason *reason = add(why, QD_REASON_DEPENDENCY, job->submit_ns);
+    reason->until_ns = core->now_ns;
+    for (; other && other != job; other = qd_singleton_next(core, other)) {
+        add_blocker(reason, other);
+        int64_t until = other->gang.live > 0 ? other->due_ns : QD_NEVER;
+        reason->until_ns = until > reason->until_ns ? until : reason->until_ns;
+    }
+}
+
 /* Members of its array that run, are in the queue, or wait for their account alone. */
 static void add_array(const qd_core *core, const qd_job_record *job, qd_why *why) {
     const qd_job_list *lists[] = {&core->jobs.active, &core->jobs.pending, &core->jobs.blocked};
@@ -68,17 +82,18 @@ static void add_array(const qd_core *core, const qd_job_record *job, qd_why *why
 /* Those that its account has, the running ones first; by predicted ends, those that have to end. */
 static void add_account(const qd_core *core, const qd_job_record *job, qd_why *why) {
     qd_why_reason *reason = add(why, qd_limits_reason(core, job), job->changed_ns);
-    int64_t jobs = core->accounts[job->submit.account].jobs;
-    int64_t ranks = core->accounts[job->submit.account].ranks;
-    const qd_scheduling *s = &core->scheduling;
+    reason->team = qd_teams_name(&core->scheduling, job->waits_at);
+    int64_t jobs = core->accounts[job->waits_at].jobs;
+    int64_t ranks = core->accounts[job->waits_at].ranks;
+    const qd_team *team = &core->teams->team[job->waits_at];
     const qd_tree *ends = &core->timetable.ends;
     for (const qd_tree_node *node = qd_tree_first(ends); node; node = qd_tree_after(ends, node)) {
         const qd_job_record *other = job_due(node);
-        bool enough = (s->account_jobs == 0 || jobs < s->account_jobs) &&
-                      (s->account_ranks == 0 || ranks + job->submit.ranks_min <= s->account_ranks);
+        bool enough = (team->most_jobs == 0 || jobs < team->most_jobs) &&
+                      (team->most_ranks == 0 || ranks + job->submit.ranks_min <= team->most_ranks);
         if (enough)
             break;
-        if (other->submit.account != job->submit.account)
+        if (qd_teams_common(core->teams, other->submit.account, job->waits_at) != job->waits_at)
             continue;
         jobs--;
         ranks -= other->counted_ranks;
@@ -114,6 +129,7 @@ static void look_at_gates(const qd_core *core, const qd_job_record *job, qd_why 
     if (job->submit.begin_ns > core->now_ns)
         add(why, QD_REASON_BEGIN, job->submit_ns)->until_ns = job->submit.begin_ns;
     add_dependency(core, job, why);
+    add_singleton(core, job, why);
     if (job->submit.ranks_min > qd_most_ranks(core, job, QD_MEASURE_IN_SERVICE))
         add(why, QD_REASON_NODES, job->changed_ns)->ranks = core->ranks.drained;
     if (job->gate == QD_GATE_ARRAY)
@@ -152,6 +168,32 @@ static void add_place(const qd_core *core, const qd_job_record *job, qd_why *why
     reason->most = qd_most_with_room(core, job);
 }
 
+/* Holds ranks that the job has a claim to; or, of one that has none, may have its own back. */
+static bool saves_in_its_way(const qd_core *core, const qd_job_record *job,
+                             const qd_job_record *other) {
+    for (int i = 0; i < job->claimed; i++)
+        if (core->ranks.rank[job->ranks[i]].job == other->job)
+            return true;
+    return job->claim == 0 && other->claim > 0;
+}
+
+/* Enough are free, but not those that it has a claim to, or they are kept for who saves in vain. */
+static void add_savers(const qd_core *core, const qd_job_record *job, qd_why *why) {
+    int64_t unclaimed = qd_unclaimed_ranks(core);
+    qd_why_reason *reason = add(why, QD_REASON_RESOURCES, job->pending_ns);
+    for (const qd_job_record *other = core->jobs.active.first; other; other = other->next)
+        if (saves_in_its_way(core, job, other))
+            add_blocker(reason, other);
+    for (int i = 0; i < job->claimed; i++)
+        reason->ranks += core->ranks.rank[job->ranks[i]].state == QD_RANK_CLAIMED;
+    if (job->claim == 0)
+        reason->ranks = unclaimed > 0 ? (int)unclaimed : 0;
+    else
+        why->start_ns = job->due_ns; /* by then, at the latest */
+    why->end_ns = qd_time_after(why->start_ns, job->entry.run_ns);
+    reason->until_ns = why->start_ns;
+}
+
 static void add_priority(const qd_core *core, const qd_job_record *job, qd_why *why) {
     const qd_queue_entry *entry = qd_queue_first(&core->queue);
     if (entry == &job->entry)
@@ -162,14 +204,51 @@ static void add_priority(const qd_core *core, const qd_job_record *job, qd_why *
         add_blocker(reason, qd_job_of_entry(entry));
 }
 
+/* The lane says what its jobs may have now. */
+static bool is_beyond_quota(const qd_core *core, const qd_job_record *job) {
+    return core->quotas && job->claim == 0 &&
+           job->entry.ranks > core->queue.lanes[job->entry.lane].most_ranks;
+}
+
+/* Its team holds all that it owns, or another one waits for its own: those of its team that have to
+ * end first, by predicted ends, until it is within the quota. */
+static void add_quota(const qd_core *core, const qd_job_record *job, qd_why *why) {
+    qd_why_reason *reason = add(why, QD_REASON_QUOTA, job->pending_ns);
+    int64_t may_have = core->queue.lanes[job->entry.lane].most_ranks;
+    int64_t own = qd_quotas_own(core, job->submit.account);
+    int team = qd_quotas_bound(core, job->submit.account);
+    reason->ranks = may_have > 0 ? (int)may_have : 0;
+    reason->team = qd_teams_name(&core->scheduling, team);
+    const qd_tree *ends = &core->timetable.ends;
+    for (const qd_tree_node *node = qd_tree_first(ends); node && own < job->entry.ranks;
+         node = qd_tree_after(ends, node)) {
+        const qd_job_record *other = job_due(node);
+        if (other->quota_ranks == 0 ||
+            qd_teams_common(core->teams, other->submit.account, team) != team)
+            continue;
+        own += other->quota_ranks;
+        add_blocker(reason, other);
+        if (own >= job->entry.ranks)
+            reason->until_ns = other->due_ns;
+    }
+    why->start_ns = reason->until_ns;
+    why->end_ns = qd_time_after(why->start_ns, job->entry.run_ns);
+}
+
 static void look_at_queue(const qd_core *core, const qd_job_record *job, qd_why *why) {
     int absent = core->ranks.in_state[QD_RANK_ABSENT];
+    if (is_beyond_quota(core, job)) {
+        add_quota(core, job, why);
+        return;
+    }
     if (absent > 0)
         add(why, QD_REASON_NODES, job->pending_ns)->ranks = absent;
     add_reservation_in_the_way(core, job, why);
     add_resources(core, job, why);
     add_place(core, job, why);
     add_priority(core, job, why);
+    if (why->count == 0 && core->claims > 0)
+        add_savers(core, job, why);
 }
 
 static int predict(const qd_core *core, const qd_job_record *job, qd_why *why) {

@@ -24,10 +24,11 @@ enum { QD_WHY_BLOCKERS = 8 };
 typedef struct qd_why_reason {
     qd_reason reason;
     int64_t since_ns;
-    int64_t until_ns; /* predicted to hold until then; INT64_MAX: unknown */
-    int ranks; /* NODES, CLEANING: awaited; RESOURCES: free ones; PLACE: free ones that are together
-                */
-    int most;  /* PLACE: that could be together if all made room that may be told to */
+    int64_t until_ns;  /* predicted to hold until then; INT64_MAX: unknown */
+    int ranks;         /* NODES, CLEANING: awaited; RESOURCES: free ones; PLACE: free ones that are
+                          together; QUOTA: it may have */
+    int most;          /* PLACE: that could be together if all made room that may be told to */
+    const char *team;  /* ACCOUNT_*, QUOTA: whose; "" where they have no names; of the core */
     int blocker_count; /* all; the first of them are in blockers */
     qd_blocker blockers[QD_WHY_BLOCKERS];
     char reservation[QD_RESERVATION_NAME_BYTES]; /* RESERVATION, MAINTENANCE: its name */
@@ -45,7 +46,8 @@ typedef struct qd_why {
     char demand[128]; /* PENDING and choosy: what it needs, and how many ranks at most there are so
                        */
     int count;
-    qd_why_reason reasons[QD_REASONS]; /* [count]; none: it runs, has ended, or was not tried yet */
+    qd_why_reason
+        reasons[QD_REASONS + 1]; /* [count]; none: it runs, has ended, or was not tried yet */
 } qd_why;
 
 /* QD_EPROTO: there is no such job; QD_ENOMEM. */

@@ -40,6 +40,11 @@ static void add_reason(const qd_why *why, const qd_why_reason *reason, qd_text *
         qd_text_add(out, "; members that have not answered: %d", reason->ranks);
     else if (reason->reason == QD_REASON_RESERVATION || reason->reason == QD_REASON_MAINTENANCE)
         qd_text_add(out, "; reservation %s", reason->reservation);
+    else if (reason->reason == QD_REASON_QUOTA)
+        qd_text_add(out, "; needs %d rank%s, now %s may have %d more", why->ranks,
+                    qd_plural(why->ranks), reason->team, reason->ranks);
+    else if (reason->team[0])
+        qd_text_add(out, "; of %s", reason->team);
     else if (reason->reason == QD_REASON_RESOURCES)
         qd_text_add(out, "; needs %d rank%s, free: %d", why->ranks, qd_plural(why->ranks),
                     reason->ranks);

@@ -34,6 +34,20 @@ load helpers
   [[ "$output" == *'both describe a job named "small"'* ]]
 }
 
+@test "what a job comes after is named before it" {
+  job 10 first
+  job 10 second
+  echo 'request: {after: "ok:first"}' >> second.yaml
+  "$QUADRILLE" run --dry-run first.yaml second.yaml | grep -q '^  after: "\?ok:first'
+  run "$QUADRILLE" run --dry-run second.yaml first.yaml
+  [ "$status" -eq 78 ]
+  [[ "$output" == *"second.yaml: request.after: 'first' is no job named before this one"* ]]
+  sed -i 's/ok:first/first/' second.yaml
+  run "$QUADRILLE" run first.yaml second.yaml
+  [ "$status" -eq 78 ]
+  [[ "$output" == *"second.yaml: request.after: 'first'; accepted: none, or up to 4 times any:JOB, ok:JOB or notok:JOB, with commas between"* ]]
+}
+
 @test "a broken job file is status 78, with file and line, and starts nothing" {
   job 10
   sed -i 's/learning_rate/lerning_rate/' small.yaml

@@ -60,6 +60,18 @@ load helpers
   [[ "$output" == *"first: started"*"first: COMPLETED"*"second: started"*"second: COMPLETED"* ]]
 }
 
+@test "a job runs after those it comes after, or never, though there is a worker for it" {
+  job 30 first
+  job 30 second
+  job 30 third
+  echo 'request: {after: ok:first}' >> second.yaml
+  echo 'request: {after: "any:first,notok:second"}' >> third.yaml
+  run "$QUADRILLE" run -n 2 --progress=none first.yaml second.yaml third.yaml
+  [[ "$output" == *"first: COMPLETED"*"second: started"*"second: COMPLETED"* ]]
+  [[ "$output" == *"third: CANCELLED: DependencyNeverSatisfied: job 2 COMPLETED"* ]]
+  [[ "$output" != *"third: started"* ]]
+}
+
 @test "why tells, while a job runs, who the next one waits for, and what would be" {
   job 100000 first
   job 10 second

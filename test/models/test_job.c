@@ -84,6 +84,7 @@ START_TEST(what_is_left_out_has_the_documented_default) {
     ck_assert_int_eq(job.request_importance, 0);
     ck_assert_int_eq(job.request_nice, 0);
     ck_assert_str_eq(job.request_account, "default");
+    ck_assert_str_eq(job.request_after, "none");
     ck_assert(job.request_preemptible);
     job = accepted(HEAD TRAIN SGD);
     ck_assert_double_eq(job.optimizer.momentum, 0.9);

@@ -43,16 +43,72 @@ static void choose_policy(trial *t) {
         t->scheduling.limits[i] = 1 << i;
 }
 
+/* p with members u and v, and q beside it; 1 to 3 are accounts. */
+enum { FIRST_ACCOUNT = 1, TREE_TEAMS = 4 };
+
+static qd_optional_int draw_some(trial *t, uint32_t most) {
+    return (qd_optional_int){.given = draw(t, 2), .value = draw(t, most + 1)};
+}
+
+/* Quotas only where they can be called back. */
+static void choose_teams(trial *t, int workers) {
+    static const char *const names[][2] = {{"p", "none"}, {"u", "p"}, {"v", "p"}, {"q", "none"}};
+    int multifactor = qd_policy_find("multifactor");
+    if (draw(t, 2))
+        t->scheduling.policy = multifactor;
+    bool quotas = t->scheduling.policy == multifactor;
+    uint32_t left = (uint32_t)workers;
+    t->scheduling.team_count = TREE_TEAMS;
+    for (int i = 0; i < TREE_TEAMS; i++) {
+        qd_team_entry *team = &t->scheduling.teams[i];
+        snprintf(team->name, sizeof team->name, "%s", names[i][0]);
+        snprintf(team->parent, sizeof team->parent, "%s", names[i][1]);
+        team->lends = draw(t, 4) > 0;
+        team->shares = draw(t, 3);
+        if (draw(t, 3) == 0)
+            team->jobs = draw_some(t, 4);
+        if (draw(t, 3) == 0)
+            team->ranks = draw_some(t, (uint32_t)workers);
+        if (!quotas || i == 0)
+            continue;
+        team->quota = draw_some(t, left);
+        left -= team->quota.given ? (uint32_t)team->quota.value : 0;
+    }
+    qd_team_entry *p = t->scheduling.teams, *u = p + 1, *v = p + 2;
+    int64_t members = (u->quota.given ? u->quota.value : 0) + (v->quota.given ? v->quota.value : 0);
+    p->quota.given = quotas && draw(t, 2);
+    p->quota.value = members + draw(t, left + 1);
+}
+
+static bool begin(trial *t, int workers) {
+    witness_init(&t->witness, workers, &t->scheduling);
+    return qd_core_create(workers, &t->scheduling, &t->core) == 0 &&
+           qd_core_create(workers, &t->scheduling, &t->twin) == 0;
+}
+
 bool trial_begin(trial *t, trial_source source) {
     memset(t, 0, sizeof *t);
     t->source = source;
     int workers = 1 + (int)draw(t, MAX_WORKERS);
     t->has_places = draw(t, 2);
     choose_policy(t);
-    witness_init(&t->witness, workers, &t->scheduling);
     t->reserves = draw(t, 2);
-    return qd_core_create(workers, &t->scheduling, &t->core) == 0 &&
-           qd_core_create(workers, &t->scheduling, &t->twin) == 0;
+    if (draw(t, 2))
+        choose_teams(t, workers);
+    return begin(t, workers);
+}
+
+bool trial_begin_sharing(trial *t, trial_source source) {
+    memset(t, 0, sizeof *t);
+    t->source = source;
+    int workers = 4 + (int)draw(t, MAX_WORKERS - 3);
+    t->reserves = draw(t, 4) == 0;
+    choose_policy(t);
+    t->scheduling.policy = qd_policy_find("multifactor");
+    t->scheduling.min_run_s = 0;
+    t->scheduling.account_jobs = t->scheduling.account_ranks = 0;
+    choose_teams(t, workers);
+    return begin(t, workers);
 }
 
 void trial_end(trial *t) {
@@ -105,6 +161,16 @@ static void draw_after(trial *t, qd_event *e) {
     }
 }
 
+/* Some share a few names; some of these run alone. */
+static void draw_singleton(trial *t, qd_event *e) {
+    size_t at = strlen(e->submit.after);
+    if (draw(t, 4) > 0)
+        return;
+    snprintf(e->submit.name, sizeof e->submit.name, "same");
+    if (draw(t, 2))
+        snprintf(e->submit.after + at, sizeof e->submit.after - at, "%ssingleton", at ? "," : "");
+}
+
 static void draw_submit(trial *t, qd_event *e) {
     uint32_t workers = (uint32_t)t->witness.worker_ranks;
     e->submit.job = last_job(t) + 1 + draw(t, MAX_JOB_GAP);
@@ -121,7 +187,7 @@ static void draw_submit(trial *t, qd_event *e) {
     e->submit.deadline_ns = draw(t, 4) ? 0 : e->time_ns + draw(t, 100) * (int64_t)TICK_NS;
     e->submit.importance = (int)draw(t, 5) - 2;
     e->submit.nice = (int)draw(t, 200) - 100;
-    e->submit.account = (int)draw(t, 3);
+    e->submit.account = (int)draw(t, 3) + (t->scheduling.team_count > 0 ? FIRST_ACCOUNT : 0);
     e->submit.demand.peers = draw(t, 2) ? 0 : (int)draw(t, 4);
     e->submit.demand.within = draw(t, 3) ? QD_WITHIN_ANYTHING : (int)draw(t, QD_WITHINS);
     e->submit.demand.memory_bytes = draw(t, 4) ? 0 : draw(t, 4);
@@ -132,6 +198,7 @@ static void draw_submit(trial *t, qd_event *e) {
     if (t->witness.reservation_count > 0 && draw(t, 3) == 0)
         e->submit.reservation = 1 + draw(t, (uint32_t)t->witness.reservation_count + 1);
     snprintf(e->submit.name, sizeof e->submit.name, "j%lld", (long long)e->submit.job);
+    draw_singleton(t, e);
 }
 
 static qd_outcome draw_answer(trial *t, const witness_job *job) {
@@ -239,11 +306,13 @@ static void draw_nonsense(trial *t, qd_event *e) {
         memset(e->submit.name, 'x', sizeof e->submit.name);
 }
 
-static const struct {
+struct kind {
     uint32_t weight;
     qd_event_kind kind;
     void (*draw)(trial *t, qd_event *e);
-} kinds[] = {
+};
+
+static const struct kind kinds[] = {
     {40, QD_EVENT_WORKER_READY, draw_ready},
     {20, QD_EVENT_SUBMIT, draw_submit},
     {50, QD_EVENT_MEMBER_ENDED, draw_answer_of_member},
@@ -265,16 +334,39 @@ static const struct {
 };
 enum { WEIGHTS = 199, KINDS = sizeof kinds / sizeof kinds[0] };
 
-qd_event trial_draw_event(trial *t) {
+/* More comes than ends. */
+static const struct kind busy_kinds[] = {
+    {40, QD_EVENT_SUBMIT, draw_submit},      {50, QD_EVENT_MEMBER_ENDED, draw_answer_of_member},
+    {1, QD_EVENT_WORKER_LOST, draw_lost},    {5, QD_EVENT_CANCEL, draw_cancel},
+    {20, QD_EVENT_TIME, draw_text},          {25, QD_EVENT_PROGRESS, draw_progress},
+    {2, QD_EVENT_RANK_DRAIN, draw_lost},     {4, QD_EVENT_RANK_RESUME, draw_lost},
+    {2, QD_EVENT_RELEASE, draw_cancel},      {1, QD_EVENT_HOLD, draw_cancel},
+    {10, QD_EVENT_RESIZE, draw_resize},      {4, QD_EVENT_RESERVE, draw_reserve},
+    {1, QD_EVENT_UNRESERVE, draw_unreserve},
+};
+enum { BUSY_WEIGHTS = 165, BUSY_KINDS = sizeof busy_kinds / sizeof busy_kinds[0] };
+
+static qd_event draw_event(trial *t, const struct kind *from, int count, uint32_t weights) {
     int64_t now = t->witness.time_ns < 0 ? 0 : t->witness.time_ns;
     qd_event e = {.time_ns = now + draw(t, 3) * (int64_t)TICK_NS, .more = draw(t, 4) == 0};
-    uint32_t at = draw(t, WEIGHTS);
+    uint32_t at = draw(t, weights);
     int i = 0;
-    for (; i < KINDS - 1 && at >= kinds[i].weight; i++)
-        at -= kinds[i].weight;
-    e.kind = kinds[i].kind;
-    kinds[i].draw(t, &e);
+    for (; i < count - 1 && at >= from[i].weight; i++)
+        at -= from[i].weight;
+    e.kind = from[i].kind;
+    from[i].draw(t, &e);
     return e;
+}
+
+qd_event trial_draw_event(trial *t) {
+    return draw_event(t, kinds, KINDS, WEIGHTS);
+}
+
+qd_event trial_draw_busy_event(trial *t) {
+    for (int rank = 1; rank <= t->witness.worker_ranks; rank++)
+        if (!t->witness.ranks[rank].ready)
+            return (qd_event){.kind = QD_EVENT_WORKER_READY, .rank = rank};
+    return draw_event(t, busy_kinds, BUSY_KINDS, BUSY_WEIGHTS);
 }
 
 /* ---- driving ---- */

@@ -33,10 +33,15 @@ typedef struct trial {
 
 /* A world of 1 to 12 workers, under any of the policies. */
 bool trial_begin(trial *t, trial_source source);
+/* Of 4 workers or more, which teams with quotas share. */
+bool trial_begin_sharing(trial *t, trial_source source);
 void trial_end(trial *t);
 
 /* An event as the source pleases. */
 qd_event trial_draw_event(trial *t);
+
+/* Likewise where all workers have come and more jobs come than end. */
+qd_event trial_draw_busy_event(trial *t);
 
 /* Gives the event to both cores and checks everything. False: t->broken says what is wrong. */
 bool trial_step(trial *t, const qd_event *event);

@@ -8,18 +8,19 @@ void witness_init(witness *w, int worker_ranks, const qd_scheduling *scheduling)
     memset(w, 0, sizeof *w);
     w->worker_ranks = worker_ranks;
     w->policy = qd_policy_names[scheduling->policy];
-    w->by_class = strcmp(w->policy, "multifactor") == 0 && scheduling->preempt_by != 0;
+    note_teams(w, scheduling);
+    bool multifactor = strcmp(w->policy, "multifactor") == 0;
+    w->classes = multifactor && scheduling->preempt_by == QD_PREEMPT_CLASS;
+    w->loans = multifactor && scheduling->preempt_by != QD_PREEMPT_NONE;
+    w->by_class = w->loans || w->has_quotas;
     w->preempts = strcmp(w->policy, "attained") == 0 || w->by_class;
     w->min_run_ns = (int64_t)(scheduling->min_run_s * 1e9);
     w->grace_ns = (int64_t)(scheduling->save_grace_s * 1e9);
     w->patience_ns = (int64_t)(scheduling->promotion * scheduling->quantum_s * 1e9);
-    w->whole_gangs = scheduling->preempt_by == QD_PREEMPT_CLASS;
     w->grow = scheduling->grow;
     w->grow_min_run_ns = (int64_t)(scheduling->grow_min_run_s * 1e9);
     w->grow_cost_ns = (int64_t)(scheduling->grow_cost_s * 1e9);
     w->reservation_grace_ns = w->grace_ns;
-    w->account_jobs = scheduling->account_jobs;
-    w->account_ranks = scheduling->account_ranks;
     w->time_ns = INT64_MIN;
 }
 
@@ -32,7 +33,8 @@ static const struct {
     {"sjf", {nobody_was_passed, the_head_does_not_wait_for_nothing}},
     {"easy", {the_head_is_not_delayed, the_head_does_not_wait_for_nothing}},
     {"conservative", {the_head_is_not_delayed, the_head_does_not_wait_for_nothing}},
-    {"multifactor", {not_all_wait_though_each_fits, nobody_makes_room_for_nothing}},
+    {"multifactor",
+     {not_all_wait_though_each_fits, nobody_makes_room_for_nothing, quotas_are_kept}},
     {"attained", {nobody_waits_beside_idle_ranks}},
 };
 
@@ -51,6 +53,9 @@ bool witness_see(witness *w, const qd_event *event, const qd_action_list *action
     bool was_shut_down = w->shut_down;
     for (int i = 0; i < w->job_count; i++)
         w->jobs[i].started_now = w->jobs[i].stopped_now = w->jobs[i].grows_now = false;
+    for (int i = 0; i < w->job_count && event->kind == QD_EVENT_RESIZE; i++)
+        w->jobs[i].waited = !w->undecided && waits_for_ranks(w, &w->jobs[i]);
+    w->undecided = event->more;
     note_event(w, event);
     note_limits(w, core);
     if (!event->more)

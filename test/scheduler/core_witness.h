@@ -44,6 +44,8 @@ typedef struct witness_job {
     bool timed_out; /* stopped since its limit was reached */
     bool held;
     bool limited;      /* the core says that its account may not hold it now */
+    bool was_limited;  /* before the present event */
+    bool waited;       /* for ranks, before the present event, if that is a RESIZE */
     bool makes_room;   /* stopped by a policy that preempts, or for a reservation */
     bool resized;      /* stopped, to go on on other ranks */
     bool shrinks;      /* for others */
@@ -65,19 +67,30 @@ typedef struct witness_job {
     char first_failure[QD_EVENT_TEXT_BYTES + 64];
     int exit_code;
     bool started_now, stopped_now; /* by the present event */
+    bool claimed;                  /* room had been made for it */
     int granted;                   /* ranks, if started_now */
 } witness_job;
+
+/* A team or user, as the settings have it. */
+typedef struct witness_team {
+    int parent; /* -1: none */
+    bool has_members, lends;
+    int64_t most_jobs, most_ranks; /* INT64_MAX: any number */
+    int64_t quota;                 /* -1: none */
+} witness_team;
 
 typedef struct witness {
     int worker_ranks;
     const char *policy;
     bool preempts, by_class;
     int64_t min_run_ns, grace_ns; /* by_class */
-    bool whole_gangs;             /* by_class: not their surplus alone */
     bool grow;
     int64_t grow_min_run_ns, grow_cost_ns;
-    int64_t account_jobs, account_ranks;
     int64_t patience_ns; /* of attained: after this, at the earliest, ranks are kept for a job */
+    bool classes, loans; /* preemption by class is on; or of surplus, at least */
+    witness_team teams[QD_TEAMS]; /* [team_count]; without a tree: of each account */
+    int team_count;
+    bool has_tree, has_quotas;
     witness_rank ranks[WITNESS_MAX_RANKS + 1]; /* by world rank */
     witness_job jobs[WITNESS_MAX_JOBS];        /* in order of submission */
     int job_count;
@@ -87,6 +100,7 @@ typedef struct witness {
     int64_t reservation_grace_ns;
     int64_t time_ns;
     const qd_event *event; /* the present one */
+    bool undecided;        /* more of them are coming at once */
     uint32_t epoch;        /* last one seen */
     bool closed, draining, shut_down;
     char broken[256]; /* the rule that was broken; "" while all is well */

@@ -68,6 +68,29 @@ bool running_reservations_have_their_ranks(witness *w, const qd_core *core);
  * reservation begins nobody stays in its way. */
 bool the_next_reservations_get_their_ranks(witness *w);
 
+bool is_in_service(const witness_rank *r);
+
+/* A singleton beside one of its name that runs, or came before it. */
+bool waits_for_its_name(const witness *w, const witness_job *job);
+
+/* ---- witness_teams.c: the tree of teams as the settings have it ---- */
+
+void note_teams(witness *w, const qd_scheduling *s);
+
+/* Whether the team is the account, or above it; of a job's account. */
+bool is_below(const witness *w, int account, int team);
+bool is_in(const witness *w, const witness_job *job, int team);
+
+/* ---- witness_quotas.c: who owns, who borrows, who may call back ---- */
+
+/* It has run for long enough, has something new to save, and somebody waits who may take its
+ * ranks; or some of them alone. */
+bool may_make_room(const witness *w, const witness_job *job, bool some);
+
+/* What is borrowed is idle, and not for good; and who owns it gets it back. */
+bool quotas_are_kept(witness *w);
+bool some_keep_idle_ranks(const witness *w);
+
 /* ---- witness_events.c: what may come in, and what an event means by itself ---- */
 
 void note_event(witness *w, const qd_event *e);
@@ -86,10 +109,6 @@ void unkeep(witness *w, witness_job *job);
 
 /* Its last attempt is over, and it goes on, or waits. */
 void close_attempt(const witness *w, witness_job *job);
-
-/* Under preemption by class: it has run for long enough, has something new to save, and somebody
- * waits who is so much more important. */
-bool may_make_room(const witness *w, const witness_job *job, int lead);
 
 /* It is told with which ranks it goes on: its present members in service, or free ones. */
 bool see_resize(witness *w, witness_job *job, const qd_action *a);

@@ -192,6 +192,25 @@ START_TEST(a_gang_that_was_not_launched_leaves_its_spare_ranks_to_others_of_its_
 }
 END_TEST
 
+/* Job 3 leaves more to job 4 than that takes: job 2, which came to the gate later, fits then. */
+START_TEST(what_the_displaced_leave_and_the_newcomer_does_not_take_lets_others_in) {
+    open_limited("multifactor", 8, 0, 6);
+    feed_at(0, of(1, submit(1, 6, 6)));
+    qd_event held = submit(2, 3, 3);
+    held.submit.held = 1;
+    feed_at(1, held);
+    feed_at(2, submit(3, 5, 5));
+    ck_assert_str_eq(kit_job(3).reason, "waits for 5 ranks");
+    feed_at(3, (qd_event){.kind = QD_EVENT_RELEASE, .job = 2});
+    ck_assert_str_eq(kit_job(2).reason, "AssocGrpNodeLimit: waits for others of its account");
+    feed_at(4, important(1, submit(4, 3, 3)));
+    ck_assert_str_eq(kit_job(4).reason, "waits for 3 ranks");
+    ck_assert_str_eq(kit_job(3).reason, "AssocGrpNodeLimit: waits for others of its account");
+    ck_assert_str_eq(kit_job(2).reason, "waits for 3 ranks");
+    kit_close();
+}
+END_TEST
+
 /* Trap 37: a start is charged when it happens. Accounts u and v are 0 and 1. */
 START_TEST(after_a_burst_the_first_rank_goes_to_the_account_that_has_used_nothing) {
     qd_scheduling scheduling = *scheduling_of("multifactor");
@@ -220,6 +239,7 @@ int main(void) {
     tcase_add_test(tc, spare_ranks_are_dealt_within_the_limit);
     tcase_add_test(tc,
                    a_gang_that_was_not_launched_leaves_its_spare_ranks_to_others_of_its_account);
+    tcase_add_test(tc, what_the_displaced_leave_and_the_newcomer_does_not_take_lets_others_in);
     tcase_add_test(tc, after_a_burst_the_first_rank_goes_to_the_account_that_has_used_nothing);
     Suite *suite = suite_create("scheduler/account_limits");
     suite_add_tcase(suite, tc);

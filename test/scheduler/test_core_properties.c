@@ -66,6 +66,38 @@ START_TEST(no_history_breaks_a_rule_and_every_one_ends) {
 }
 END_TEST
 
+/* Makes the history of that number; counts how often gangs, and parts of gangs, made room, and how
+ * often jobs grew. */
+static void share(uint64_t number, int *gangs, int *parts, int *grown) {
+    trial t;
+    uint64_t seed = number;
+    ck_assert(trial_begin_sharing(&t, (trial_source){trial_draw_splitmix, &seed}));
+    bool fine = true;
+    for (int i = 0; fine && i < EVENTS; i++) {
+        qd_event e = trial_draw_busy_event(&t);
+        fine = trial_step(&t, &e);
+        for (int k = 0; fine && t.taken && k < t.actions.count; k++) {
+            const qd_action *a = &t.actions.actions[k];
+            *gangs += a->kind == QD_ACTION_STOP && strncmp(a->reason, "makes room", 10) == 0;
+            *parts += a->kind == QD_ACTION_RESIZE && strstr(a->reason, "makes room");
+            *grown += a->kind == QD_ACTION_RESIZE && strstr(a->reason, "ranks are idle");
+        }
+    }
+    fine = fine && trial_finish(&t, number % 2 == 0);
+    ck_assert_msg(fine, "history %llu: %s", (unsigned long long)number, t.broken);
+    trial_end(&t);
+}
+
+START_TEST(no_history_of_teams_that_lend_breaks_a_rule) {
+    int gangs = 0, parts = 0, grown = 0;
+    for (uint64_t i = 0; i < HISTORIES / 12; i++)
+        share(UINT64_C(3000000) + i, &gangs, &parts, &grown);
+    ck_assert_int_ge(gangs, HISTORIES / 100);
+    ck_assert_int_ge(parts, HISTORIES / 1000);
+    ck_assert_int_ge(grown, HISTORIES / 300);
+}
+END_TEST
+
 /* Histories in which nothing happens would prove nothing. */
 START_TEST(the_histories_reach_every_state_and_kind_of_event) {
     for (uint64_t i = 0; i < 1000; i++)
@@ -130,6 +162,7 @@ int main(void) {
     tcase_set_timeout(tc, 240);
     suite_add_tcase(suite, tc);
     tcase_add_loop_test(tc, no_history_breaks_a_rule_and_every_one_ends, 0, PARTS);
+    tcase_add_test(tc, no_history_of_teams_that_lend_breaks_a_rule);
     tcase_add_test(tc, the_histories_reach_every_state_and_kind_of_event);
     tcase_add_test(tc, the_witness_notices_whenever_an_event_is_lost);
     SRunner *runner = srunner_create(suite);

@@ -263,8 +263,8 @@ START_TEST(a_dependency_that_cannot_be_read_is_refused) {
     feed_at(0, submit(1, 1, 1));
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         snprintf(message, sizeof message,
-                 "SUBMIT: job 2: after '%s'; accepted: up to 4 times any:JOB, ok:JOB or notok:JOB, "
-                 "with commas between",
+                 "SUBMIT: job 2: after '%s'; accepted: up to 4 times any:JOB, ok:JOB, notok:JOB "
+                 "or singleton, with commas between",
                  lists[i]);
         kit_refused(after(submit(2, 1, 1), lists[i]), message);
     }

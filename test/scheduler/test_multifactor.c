@@ -193,9 +193,17 @@ END_TEST
 
 /* ---- shares ---- */
 
+/* Accounts beside each other, all alike. */
+static const qd_team_tree *flat(void) {
+    static qd_team_tree *tree;
+    if (!tree)
+        ck_assert_int_eq(qd_teams_create(scheduling_of("multifactor"), &tree), 0);
+    return tree;
+}
+
 START_TEST(usage_halves_with_the_half_life) {
     qd_shares shares;
-    qd_shares_init(&shares, 1000);
+    qd_shares_init(&shares, 1000, flat());
     qd_shares_see(&shares, 0);
     qd_shares_see(&shares, 1);
     qd_shares_use(&shares, 0, 0, 800);
@@ -207,7 +215,7 @@ END_TEST
 
 START_TEST(tiny_usage_is_not_cut_to_nothing) {
     qd_shares shares;
-    qd_shares_init(&shares, 30 * 86400);
+    qd_shares_init(&shares, 30 * 86400, flat());
     for (int account = 0; account < 3; account++)
         qd_shares_see(&shares, account);
     for (int i = 0; i < 10; i++)
@@ -221,7 +229,7 @@ END_TEST
 
 START_TEST(nothing_overflows_in_ten_thousand_half_lives) {
     qd_shares shares;
-    qd_shares_init(&shares, 1);
+    qd_shares_init(&shares, 1, flat());
     qd_shares_see(&shares, 0);
     qd_shares_see(&shares, 1);
     for (int64_t s = 0; s <= 10000; s++) {
@@ -236,7 +244,7 @@ END_TEST
 
 START_TEST(what_is_taken_back_leaves_nothing) {
     qd_shares shares;
-    qd_shares_init(&shares, 1000);
+    qd_shares_init(&shares, 1000, flat());
     qd_shares_see(&shares, 0);
     qd_shares_use(&shares, 0, 5, 100);
     qd_shares_use(&shares, 0, 5, -100);

@@ -172,6 +172,64 @@ static qd_why answer_if(int64_t job, qd_what_if what_if) {
 }
 
 /* 8 ranks; job 1 holds 6 until 100, the head wants all of them for 50 s, and the third waits. */
+/* Two islands of two. Room is made for job 3 in the first; then the second is free, too. */
+START_TEST(a_job_waits_for_the_very_ranks_that_are_being_saved_for_it) {
+    qd_scheduling scheduling = *scheduling_of("multifactor");
+    scheduling.preempt_by = QD_PREEMPT_CLASS;
+    scheduling.min_run_s = 0;
+    scheduling.save_grace_s = 60;
+    ck_assert_int_eq(qd_core_create(4, &scheduling, &kit.core), 0);
+    for (int rank = 1; rank <= 4; rank++) {
+        qd_event there = ready(rank);
+        there.place = (qd_place){.host = (rank + 1) / 2, .island = 1};
+        feed_at(0, there);
+    }
+    qd_event low = estimated(1, 2, 1000), high = estimated(2, 2, 1000), next = estimated(3, 2, 10);
+    low.submit.importance = -1;
+    high.submit.importance = 1;
+    next.submit.demand.within = QD_WITHIN_ISLAND;
+    feed_at(1, low);
+    feed_at(1, high);
+    feed_at(10, next);
+    expect_state(1, QD_STATE_COMPLETING);
+    end_at(20, 2, QD_OUTCOME_DONE);
+    ask(3);
+    expect_reasons("Resources");
+    expect_blockers(0, 1, (int64_t[]){1});
+    ck_assert_int_eq(why.reasons[0].ranks, 0);
+    expect_s(why.reasons[0].since_ns, 10);
+    expect_s(why.reasons[0].until_ns, 70); /* the end of the grace */
+    end_at(30, 1, QD_OUTCOME_SAVED);
+    expect_state(3, QD_STATE_RUNNING);
+    kit_close();
+}
+END_TEST
+
+/* Room is made for job 3, which then goes away: job 1 saves in vain, and what it had is its again.
+ */
+START_TEST(a_job_waits_for_ranks_that_are_kept_for_one_that_saves_in_vain) {
+    qd_scheduling scheduling = *scheduling_of("multifactor");
+    scheduling.preempt_by = QD_PREEMPT_CLASS;
+    scheduling.min_run_s = 0;
+    kit_open_policy(4, &scheduling);
+    qd_event next = submit(3, 2, 2);
+    next.submit.importance = 1;
+    feed_at(1, submit(1, 3, 3));
+    feed_at(2, submit(2, 1, 1));
+    feed_at(10, next);
+    expect_state(1, QD_STATE_COMPLETING);
+    feed_at(11, cancel(3, ""));
+    feed_at(12, ended(1, 1, QD_OUTCOME_SAVED));
+    feed_at(13, submit(4, 1, 1));
+    expect_state(4, QD_STATE_PENDING);
+    ask(4);
+    expect_reasons("Resources");
+    expect_blockers(0, 1, (int64_t[]){1});
+    ck_assert_int_eq(why.reasons[0].ranks, 0);
+    kit_close();
+}
+END_TEST
+
 START_TEST(what_would_be_is_told_without_a_change) {
     open_policy("multifactor", 8);
     feed_at(0, estimated(1, 6, 100));
@@ -259,6 +317,8 @@ int main(void) {
     tcase_add_test(tc, the_throttle_of_an_array_names_the_members_that_run);
     tcase_add_test(tc, a_job_waits_for_workers_that_are_on_their_way);
     tcase_add_test(tc, a_running_job_has_no_reason_and_one_that_ends_waits_for_its_members);
+    tcase_add_test(tc, a_job_waits_for_the_very_ranks_that_are_being_saved_for_it);
+    tcase_add_test(tc, a_job_waits_for_ranks_that_are_kept_for_one_that_saves_in_vain);
     tcase_add_test(tc, what_would_be_is_told_without_a_change);
     tcase_add_test(tc, what_cannot_be_asked_is_refused);
     tcase_add_test(tc, people_read_it_in_lines);

@@ -26,6 +26,9 @@ static bool see_start(witness *w, witness_job *job, const qd_action *a) {
         return broken(w, "job %lld started though it is held", (long long)a->job);
     if (w->draining)
         return broken(w, "job %lld started after a drain", (long long)a->job);
+    if (!resized && waits_for_its_name(w, job))
+        return broken(w, "job %lld started beside one of its name", (long long)a->job);
+    job->claimed = a->reason && strcmp(a->reason, "room was made for it") == 0;
     if (count_ranks(w, is_on_its_way) > 0)
         return broken(w, "job %lld started before all workers had come", (long long)a->job);
     if (!is_size_of(&job->submit, a->rank_count))
@@ -73,7 +76,7 @@ static bool see_order(witness *w, witness_job *job, const qd_action *a) {
         job->way_by_ns = by_ns;
     } else if (stops && w->preempts && job->resize_to == 0 && job->state != QD_STATE_PENDING &&
                !find_reservation(w, job->inside) &&
-               (!w->by_class || (w->whole_gangs && may_make_room(w, job, 1)))) {
+               (!w->by_class || may_make_room(w, job, false))) {
         job->makes_room = true;
         job->grace_ns = grace_from_now(w);
     } else if (stops && job->resize_to == 0) {

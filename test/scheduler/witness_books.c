@@ -77,13 +77,25 @@ bool is_on_its_way(const witness_rank *r) {
     return !r->ready && !r->lost;
 }
 
+bool waits_for_its_name(const witness *w, const witness_job *job) {
+    bool waits = false;
+    for (int i = 0; strstr(job->submit.after, "singleton") && i < w->job_count; i++) {
+        const witness_job *other = &w->jobs[i];
+        bool same = other != job && other->submit.account == job->submit.account &&
+                    strcmp(other->submit.name, job->submit.name) == 0;
+        waits = waits || (same && (other->live > 0 || (other->state == QD_STATE_PENDING &&
+                                                       other->submit.job < job->submit.job)));
+    }
+    return waits;
+}
+
 bool waits_for_ranks(const witness *w, const witness_job *job) {
     int waits, forbid;
     if (job->state != QD_STATE_PENDING)
         return false;
     look_at_after(w, job, &waits, &forbid);
     bool too_wide = job->submit.ranks_min > most_together(w, job, is_in_service);
-    return !job->held && !job->limited && !too_wide &&
+    return !waits_for_its_name(w, job) && !job->held && !job->limited && !too_wide &&
            !find_reservation(w, job->submit.reservation) && job->submit.begin_ns <= w->time_ns &&
            waits == 0;
 }

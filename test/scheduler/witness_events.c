@@ -33,6 +33,12 @@ static bool expects_resize(const witness *w, const qd_event *e) {
     return job && job->state == QD_STATE_RUNNING && is_size_of(&job->submit, e->submit.ranks_min);
 }
 
+static bool account_exists(const witness *w, const qd_submission *s) {
+    int count = w->has_tree ? w->team_count : QD_ACCOUNTS;
+    return s->account >= 0 && s->account < count &&
+           !(w->has_tree && w->teams[s->account].has_members);
+}
+
 bool witness_expects(const witness *w, const qd_event *e) {
     bool rank_exists = e->rank >= 1 && e->rank <= w->worker_ranks;
     if (e->time_ns < w->time_ns || !memchr(e->text, 0, sizeof e->text))
@@ -56,7 +62,7 @@ bool witness_expects(const witness *w, const qd_event *e) {
                e->submit.demand.memory_bytes >= 0 && e->submit.demand.peers >= 0 &&
                e->submit.array == 0 && after_is_known(w, e) && reservation_takes(w, &e->submit) &&
                abs(e->submit.importance) <= 100 && abs(e->submit.nice) <= 1000000 &&
-               e->submit.account >= 0 && e->submit.account < QD_ACCOUNTS &&
+               account_exists(w, &e->submit) &&
                e->submit.job > (w->job_count ? w->jobs[w->job_count - 1].submit.job : 0);
     case QD_EVENT_MEMBER_ENDED:
         return rank_exists && expects_member_ended(w, e);

@@ -185,7 +185,7 @@ bool the_head_does_not_wait_for_nothing(witness *w) {
 
 bool not_all_wait_though_each_fits(witness *w) {
     int waiting = 0;
-    if (somebody_saves(w))
+    if (somebody_saves(w) || w->has_quotas)
         return true;
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *job = &w->jobs[i];
@@ -220,8 +220,9 @@ bool nobody_waits_beside_idle_ranks(witness *w) {
 }
 
 bool spare_ranks_are_dealt_fairly(witness *w) {
-    if (w->account_ranks > 0)
-        return true; /* an account's limit may be in the way */
+    for (int i = 0; i < w->team_count; i++)
+        if (w->teams[i].most_ranks < INT64_MAX)
+            return true; /* the limit may be in the way */
     for (int i = 0; i < w->job_count; i++)
         if (is_choosy(&w->jobs[i]) && (w->jobs[i].started_now || waits_for_ranks(w, &w->jobs[i])))
             return true; /* it takes what is together */

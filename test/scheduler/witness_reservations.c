@@ -52,7 +52,7 @@ bool reservation_takes(const witness *w, const qd_submission *s) {
     const witness_reservation *r = find_reservation(w, s->reservation);
     return s->reservation == 0 ||
            (r && r->is.kind == QD_RESERVATION_ADVANCE && s->ranks_min <= r->is.ranks &&
-            (r->is.account < 0 || r->is.account == s->account));
+            (r->is.account < 0 || is_below(w, s->account, r->is.account)));
 }
 
 /* At the end of an instant. */

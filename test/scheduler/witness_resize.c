@@ -61,15 +61,6 @@ bool see_resized(witness *w, witness_job *job, const qd_action *a) {
     return true;
 }
 
-bool may_make_room(const witness *w, const witness_job *job, int lead) {
-    bool wanted = false;
-    for (int i = 0; i < w->job_count; i++)
-        wanted = wanted || (waits_for_ranks(w, &w->jobs[i]) &&
-                            w->jobs[i].submit.importance >= job->submit.importance + lead);
-    return w->by_class && wanted && !job->submit.keeps_ranks && (job->told || !job->submit.tells) &&
-           w->time_ns - job->start_ns >= w->min_run_ns;
-}
-
 /* It has run for long enough, and may be told to save. */
 static bool may_grow(const witness *w, const witness_job *job) {
     return w->grow && !w->draining && !job->submit.keeps_ranks &&
@@ -79,13 +70,16 @@ static bool may_grow(const witness *w, const witness_job *job) {
 
 bool see_resize(witness *w, witness_job *job, const qd_action *a) {
     const qd_event *e = w->event;
-    bool by_hand = e->kind == QD_EVENT_RESIZE && e->job == a->job;
     if (job->state != QD_STATE_RESIZING || job->resize_to > 0 || a->attempt != job->attempt ||
         job->stopped || !is_size_of(&job->submit, a->rank_count) || a->rank_count == job->size)
         return broken(w, "job %lld is resized to %d ranks", (long long)a->job, a->rank_count);
     if (!is_as_demanded(w, job, a))
         return false;
     int own = 0;
+    bool wanted = may_make_room(w, job, true), wider = a->rank_count > job->size;
+    bool asked = e->kind == QD_EVENT_RESIZE && e->job == a->job &&
+                 (e->submit.ranks_min > job->size) == wider && e->submit.ranks_min != job->size &&
+                 a->rank_count <= e->submit.ranks_min;
     for (int i = 0; i < a->rank_count; i++) {
         witness_rank *rank = &w->ranks[a->ranks[i]];
         bool member = rank->job == a->job && !rank->drained && rank->kept == 0;
@@ -99,22 +93,18 @@ bool see_resize(witness *w, witness_job *job, const qd_action *a) {
         return broken(w, "job %lld gives back ranks and gets others", (long long)a->job);
     job->resize_to = a->rank_count;
     job->resized = true;
-    job->way_by_ns = a->rank_count < job->size ? way_by(w, job, a->reason) : 0;
+    job->way_by_ns = wider ? 0 : way_by(w, job, a->reason);
     job->grace_ns = w->grace_ns;
     if (job->way_by_ns > 0)
         return true;
-    if (a->rank_count < job->size && !by_hand) {
-        job->shrinks = true;
+    job->shrinks = !wider && !asked;
+    job->grows_now = wider && !asked;
+    if (job->shrinks)
         job->grace_ns = grace_from_now(w);
-        return may_make_room(w, job, 0) ||
-               broken(w, "job %lld shrinks for nobody", (long long)a->job);
-    }
-    job->grows_now = !by_hand;
-    if (job->grows_now)
-        return may_grow(w, job) || broken(w, "job %lld grows too early", (long long)a->job);
-    bool asked = (a->rank_count - job->size > 0) == (e->submit.ranks_min - job->size > 0) &&
-                 a->rank_count <= e->submit.ranks_min;
-    return asked || broken(w, "nobody asked job %lld to be resized", (long long)a->job);
+    if (job->shrinks && !wanted)
+        return broken(w, "job %lld shrinks for nobody", (long long)a->job);
+    return !job->grows_now || may_grow(w, job) ||
+           broken(w, "job %lld grows too early", (long long)a->job);
 }
 
 bool requeue(witness *w, witness_job *job) {

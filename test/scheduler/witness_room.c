@@ -8,7 +8,7 @@ static bool helps_a_choosy_one(const witness *w, const witness_job *job) {
     for (int i = 0; i < w->job_count; i++) {
         const witness_job *other = &w->jobs[i];
         if (is_choosy(other) && waits_for_ranks(w, other) &&
-            other->submit.importance > job->submit.importance &&
+            (w->has_quotas || other->submit.importance > job->submit.importance) &&
             most_together_of(w, other, ranks) >= other->submit.ranks_min)
             return true;
     }
@@ -17,6 +17,9 @@ static bool helps_a_choosy_one(const witness *w, const witness_job *job) {
 
 bool nobody_makes_room_for_nothing(witness *w) {
     int ranks = count_ranks(w, is_free);
+    /* Nor is it free ranks alone that count where teams own them. */
+    if (some_keep_idle_ranks(w) || (w->has_quotas && w->loans))
+        return true;
     for (int i = 0; i < w->job_count; i++)
         if (w->jobs[i].makes_room || w->jobs[i].resized)
             ranks += live_in_service(w, &w->jobs[i]);
@@ -29,7 +32,8 @@ bool nobody_makes_room_for_nothing(witness *w) {
             continue;
         for (int k = 0; k < w->job_count; k++)
             if (waits_for_ranks(w, &w->jobs[k]) &&
-                w->jobs[k].submit.importance + job->shrinks > job->submit.importance)
+                (w->has_quotas ||
+                 w->jobs[k].submit.importance + job->shrinks > job->submit.importance))
                 wanted += w->jobs[k].submit.ranks_min;
         if (wanted <= ranks - gives && !helps_a_choosy_one(w, job))
             return broken(w, "job %lld makes room for nothing", (long long)job->submit.job);
