@@ -286,6 +286,7 @@ void qd_reservations_keep(qd_core *core) {
     repair(core);
     clear_the_way(core);
     save_inside(core);
+    repair(core); /* one that does not go on any more leaves what was kept for it */
 }
 
 int64_t qd_reservations_wake_ns(const qd_core *core) {
