@@ -7,6 +7,7 @@
 #include "runtime/error.h"
 #include "scheduler/core.h"
 #include "scheduler/simulator_ends.h"
+#include "scheduler/teams.h"
 
 enum { PROGRESS_EVERY = 1024 };
 
@@ -30,7 +31,8 @@ typedef struct simulator {
     qd_event event; /* filled in again and again: a fresh one would have to be cleared */
     int64_t now_ns;
     int arrived, ended, waiting;
-    int64_t *decision_ns; /* [decisions] */
+    int account[QD_TRACE_ACCOUNTS]; /* of the core, for each of the trace */
+    int64_t *decision_ns;           /* [decisions] */
     size_t decisions, decision_capacity;
 } simulator;
 
@@ -230,6 +232,7 @@ static int arrive(simulator *s) {
     s->event.submit.ranks_min = job->ranks;
     s->event.submit.ranks_max = job->ranks_max > job->ranks ? job->ranks_max : job->ranks;
     s->event.submit.importance = job->importance;
+    s->event.submit.account = s->account[job->account];
     /* 0 would stand for unknown. */
     s->event.submit.estimate_ns = job->duration_ns > 0 ? job->duration_ns : 1;
     return feed(s, true);
@@ -296,6 +299,22 @@ static int reserve(simulator *s) {
     return rc;
 }
 
+/* Those of the teams' names; where there are no teams, all accounts are alike. A trace without
+ * accounts is the first one's. */
+static int find_accounts(simulator *s) {
+    const qd_trace *trace = s->config->trace;
+    const qd_scheduling *scheduling = s->config->scheduling;
+    for (int i = 0; i < trace->account_count; i++) {
+        s->account[i] =
+            scheduling->team_count > 0 ? qd_teams_find(scheduling, trace->accounts[i]) : i;
+        if (s->account[i] < 0)
+            return qd_error_context(s->account[i], "%s: account", trace->name);
+    }
+    if (trace->account_count == 0)
+        s->account[0] = qd_teams_first(scheduling);
+    return 0;
+}
+
 static int run(simulator *s) {
     const qd_trace *trace = s->config->trace;
     s->now_ns = trace->jobs[0].submit_ns;
@@ -342,6 +361,8 @@ int qd_simulate(const qd_simulation_config *config, qd_simulation *out) {
         rc = qd_error_set(QD_ENOMEM, "no memory to simulate %zu jobs", jobs);
     for (size_t i = 0; !rc && i < jobs; i++)
         result.jobs[i].start_ns = result.jobs[i].end_ns = -1;
+    if (!rc)
+        rc = find_accounts(&s);
     if (!rc)
         rc = qd_core_create(config->ranks, config->scheduling, &s.core);
     if (!rc)

@@ -245,6 +245,13 @@ int qd_teams_find(const qd_scheduling *s, const char *name) {
     return rc;
 }
 
+int qd_teams_first(const qd_scheduling *scheduling) {
+    int first = 0;
+    while (first < scheduling->team_count && has_members(scheduling, first))
+        first++;
+    return first;
+}
+
 int qd_teams_named(const qd_scheduling *scheduling, const char *name) {
     return find(scheduling, name);
 }

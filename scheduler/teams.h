@@ -51,6 +51,9 @@ int qd_teams_create(const qd_scheduling *scheduling, qd_team_tree **tree);
 /* The number of the account of that name. QD_ECONFIG: there is none, or it has members. */
 int qd_teams_find(const qd_scheduling *scheduling, const char *name);
 
+/* The first account; 0 where there are no teams. */
+int qd_teams_first(const qd_scheduling *scheduling);
+
 /* The number of the team of that name, with or without members; QD_NO_TEAM. */
 int qd_teams_named(const qd_scheduling *scheduling, const char *name);
 

@@ -5,7 +5,8 @@
  * NAME.csv   a line of column names, among them submit_s, duration_s and ranks in any order (others
  *            are not looked at, but for importance, -100 .. 100, which is 0 where there is none,
  *            and ranks_max, on up to how many it could have run, with time inverse to ranks,
- *            where there is none: on those alone), then a line a job, fields without quotes;
+ *            where there is none: on those alone, and account, whose job it is), then a line a job,
+ *            fields without quotes;
  * NAME.swf   Standard Workload Format (Feitelson, cs.huji.ac.il/labs/parallel/workload/swf.html):
  * 18 numbers a line, of which 2 (submit), 4 (run time) and 5 (processors; 8 where 5 is -1) are
  * taken; comments begin with ';'.
@@ -25,7 +26,10 @@ typedef struct qd_trace_job {
     int ranks;                      /* >= 1 */
     int ranks_max;                  /* it could have up to so many; 0: ranks */
     int importance;                 /* class, as in qd_submission */
+    int account;                    /* index into the trace's accounts */
 } qd_trace_job;
+
+enum { QD_TRACE_ACCOUNTS = 512, QD_TRACE_ACCOUNT_BYTES = 32 };
 
 typedef struct qd_trace {
     qd_trace_job *jobs; /* by submission; equal ones in the order of the file */
@@ -33,6 +37,8 @@ typedef struct qd_trace {
     int left_out;
     int widest;    /* ranks */
     char name[64]; /* of the file, without folder and endings */
+    char accounts[QD_TRACE_ACCOUNTS][QD_TRACE_ACCOUNT_BYTES]; /* [account_count] */
+    int account_count;                                        /* 0: the file names none */
 } qd_trace;
 
 /* QD_EIO; QD_EDATA with "FILE:LINE: ..."; QD_ENOMEM. *trace belongs to the caller (fini). */
@@ -45,8 +51,8 @@ void qd_trace_fini(qd_trace *trace);
  * QD_EDATA, its message without file and line. */
 typedef struct qd_trace_columns {
     bool known;
-    int submit, duration, ranks, importance,
-        ranks_max; /* column numbers from 0; -1: there is none */
+    int submit, duration, ranks, importance, ranks_max,
+        account; /* column numbers from 0; -1: there is none */
 } qd_trace_columns;
 
 typedef int qd_trace_line(char *line, qd_trace_columns *state, qd_trace *trace);

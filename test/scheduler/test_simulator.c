@@ -358,6 +358,45 @@ START_TEST(an_elastic_job_shrinks_and_grows_and_pays_for_both) {
 }
 END_TEST
 
+static const char two_members[] = "policy: multifactor\npreemption: {min_run_s: 0}\nteams:\n"
+                                  "  - {name: p}\n  - {name: a, parent: p, quota: 2}\n"
+                                  "  - {name: b, parent: p, quota: 2}\n";
+
+/* Four ranks; b's job borrows those of a's, which come back to a's at 10, when they are saved. */
+START_TEST(what_a_team_has_lent_comes_back_for_its_first_job) {
+    const int64_t s = 1000000000;
+    qd_scheduling scheduling;
+    ck_assert_int_eq(qd_scheduling_parse("s.yaml", two_members, strlen(two_members), &scheduling),
+                     0);
+    qd_trace trace = {.name = "two", .accounts = {"b", "a"}, .account_count = 2};
+    qd_simulation r;
+    ck_assert_int_eq(qd_trace_add(&trace, 0, 100 * s, 4), 0);
+    ck_assert_int_eq(qd_trace_add(&trace, 10 * s, 10 * s, 2), 0);
+    trace.jobs[1].account = 1;
+    qd_simulation_config config = {.trace = &trace,
+                                   .ranks = 4,
+                                   .scheduling = &scheduling,
+                                   .save_ns = 5 * s,
+                                   .restart_ns = 3 * s};
+    ck_assert_int_eq(qd_simulate(&config, &r), 0);
+    ck_assert_int_eq(r.jobs[1].start_ns, 15 * s);
+    ck_assert_int_eq(r.jobs[1].end_ns, 25 * s);
+    ck_assert_int_eq(r.jobs[0].end_ns, 118 * s); /* 25 + 3 + 90 */
+    ck_assert_int_eq(r.jobs[0].preemptions, 1);
+    qd_simulation_fini(&r);
+    trace.account_count = 0; /* all are a's, the first account: nobody is told anything */
+    trace.jobs[1].account = 0;
+    ck_assert_int_eq(qd_simulate(&config, &r), 0);
+    ck_assert_int_eq(r.jobs[1].start_ns, 100 * s);
+    qd_simulation_fini(&r);
+    trace.account_count = 1;
+    memcpy(trace.accounts[0], "p", 2);
+    ck_assert_int_eq(qd_simulate(&config, &r), QD_ECONFIG);
+    ck_assert(strstr(qd_error_message(), "two: account: 'p' is a team with members"));
+    qd_trace_fini(&trace);
+}
+END_TEST
+
 /* ---- whole traces ---- */
 
 /* Figures of an independent, exact, event-driven program, with the definitions of the four policies
@@ -449,6 +488,7 @@ int main(void) {
     tcase_add_test(tc, attained_service_ends_every_job_and_loses_no_second_of_training);
     tcase_add_test(tc, who_is_cut_off_trains_again_what_it_had_not_saved);
     tcase_add_test(tc, an_elastic_job_shrinks_and_grows_and_pays_for_both);
+    tcase_add_test(tc, what_a_team_has_lent_comes_back_for_its_first_job);
     tcase_add_loop_test(tc, whole_traces_give_the_published_figures, 0, PUBLISHED);
     tcase_add_test(tc, attained_service_is_far_faster_than_fifo_and_starves_nobody);
     Suite *suite = suite_create("scheduler/simulator");

@@ -71,6 +71,18 @@ START_TEST(csv_may_tell_the_class_of_each_job) {
 }
 END_TEST
 
+START_TEST(csv_may_tell_whose_each_job_is) {
+    qd_trace t =
+        accepted("a.csv", "account,submit_s,duration_s,ranks\nu,0,3,2\nv,1,3,4\nu,2,3,1\n");
+    ck_assert_int_eq(t.account_count, 2);
+    for (int i = 0; i < 3; i++)
+        ck_assert_str_eq(t.accounts[t.jobs[i].account], i == 1 ? "v" : "u");
+    qd_trace_fini(&t);
+    assert_refused("c.csv", "submit_s,duration_s,ranks,account\n1,2,3,\n",
+                   ":2: account ''; accepted: 1 .. 31 letters");
+}
+END_TEST
+
 START_TEST(csv_may_tell_how_many_ranks_a_job_could_have) {
     qd_trace t = accepted("a.csv", "submit_s,duration_s,ranks,ranks_max\n0,3,2,8\n1,3,4,4\n");
     ck_assert_int_eq(t.jobs[0].ranks_max, 8);
@@ -169,6 +181,7 @@ int main(void) {
     tcase_add_test(tc, csv_takes_columns_in_any_order_and_seconds_exactly);
     tcase_add_test(tc, csv_may_tell_the_class_of_each_job);
     tcase_add_test(tc, csv_may_tell_how_many_ranks_a_job_could_have);
+    tcase_add_test(tc, csv_may_tell_whose_each_job_is);
     tcase_add_test(tc, jobs_are_sorted_by_submission_and_ties_keep_the_order_of_the_file);
     tcase_add_test(tc, swf_takes_fields_2_4_and_5_and_leaves_out_what_is_unknown);
     tcase_add_test(tc, a_broken_line_is_named_with_what_is_wrong);
