@@ -185,6 +185,13 @@ void qd_preemption_settle(qd_core *core) {
         give_up(core, core->running[--n]);
 }
 
+void qd_preemption_leave_places(qd_core *core) {
+    int n = find_claims(core, core->running);
+    for (int i = 0; i < n; i++)
+        if (core->running[i]->claimed > 0)
+            give_up(core, core->running[i]);
+}
+
 /* ---- who makes room ---- */
 
 /* What ranks are needed for. */

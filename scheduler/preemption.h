@@ -63,6 +63,9 @@ void qd_preemption_clear(qd_core *core, int64_t ranks, int64_t by_ns, const char
  * those that a reservation has come into the way of. */
 void qd_preemption_settle(qd_core *core);
 
+/* Claims to ranks one by one are given up: idle ones are for a reservation that lacks some. */
+void qd_preemption_leave_places(qd_core *core);
+
 /* A job that made room is back, or has ended: if nobody needs its ranks, they are its again. */
 void qd_preemption_returned(qd_core *core, qd_job_record *job);
 

@@ -196,6 +196,14 @@ static void repair(qd_core *core) {
     }
 }
 
+static bool some_lack_ranks(const qd_core *core) {
+    bool lack = false;
+    for (int i = 0; i < core->book.count; i++)
+        lack = lack || (core->book.bookings[i].running &&
+                        core->book.bookings[i].has < core->book.bookings[i].is.ranks);
+    return lack;
+}
+
 void qd_reservations_rank_gone(qd_core *core, int64_t reservation) {
     change_has(core, qd_book_find(&core->book, reservation), -1);
 }
@@ -287,6 +295,10 @@ void qd_reservations_keep(qd_core *core) {
     clear_the_way(core);
     save_inside(core);
     repair(core); /* one that does not go on any more leaves what was kept for it */
+    if (some_lack_ranks(core) && core->ranks.in_state[QD_RANK_CLAIMED] > 0) {
+        qd_preemption_leave_places(core); /* who makes room for them is late */
+        repair(core);
+    }
 }
 
 int64_t qd_reservations_wake_ns(const qd_core *core) {

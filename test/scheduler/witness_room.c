@@ -15,10 +15,19 @@ static bool helps_a_choosy_one(const witness *w, const witness_job *job) {
     return false;
 }
 
+/* Should it save in vain by now, what it gives is its own again. */
+static bool somebody_saves_already(const witness *w) {
+    bool saves = false;
+    for (int i = 0; i < w->job_count; i++)
+        saves = saves || ((w->jobs[i].makes_room || w->jobs[i].resized) && w->jobs[i].live > 0 &&
+                          !w->jobs[i].stopped_now);
+    return saves;
+}
+
 bool nobody_makes_room_for_nothing(witness *w) {
     int ranks = count_ranks(w, is_free);
     /* Nor is it free ranks alone that count where teams own them. */
-    if (some_keep_idle_ranks(w) || (w->has_quotas && w->loans))
+    if (some_keep_idle_ranks(w) || (w->has_quotas && (w->loans || somebody_saves_already(w))))
         return true;
     for (int i = 0; i < w->job_count; i++)
         if (w->jobs[i].makes_room || w->jobs[i].resized)
