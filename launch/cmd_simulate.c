@@ -24,6 +24,7 @@ enum {
     KEY_CONF,
     KEY_SAVE,
     KEY_RESTART,
+    KEY_SLOW,
     KEY_PLOT
 };
 enum { MOST_RANKS = 1 << 24, MOST_POLICIES = 16 };
@@ -37,6 +38,8 @@ typedef struct simulate_options {
     int policies[MOST_POLICIES];
     int policy_count;
     double save_s, restart_s;
+    int slow; /* so many ranks take slow_factor times as long */
+    double slow_factor;
 } simulate_options;
 
 static void parse_policies(struct argp_state *state, char *words, simulate_options *options) {
@@ -64,6 +67,19 @@ static double parse_seconds(struct argp_state *state, const char *option, const 
     if (*word == '\0' || *end != '\0' || !(s >= 0 && s <= 1e6))
         argp_error(state, "--%s=%s: accepted: seconds, 0 .. 1e6", option, word);
     return s;
+}
+
+static void parse_slow(struct argp_state *state, const char *word, simulate_options *options) {
+    char *end, *rest;
+    long n = strtol(word, &end, 10);
+    double factor = *end == ':' ? strtod(end + 1, &rest) : 0;
+    if (n < 1 || n > MOST_RANKS || !(factor >= 1 && factor <= 1000) || *rest != '\0')
+        argp_error(state,
+                   "--slow=%s: accepted: N:FACTOR, 1 .. %d ranks that take 1 .. 1000 times "
+                   "as long",
+                   word, MOST_RANKS);
+    options->slow = (int)n;
+    options->slow_factor = factor;
 }
 
 static void check_all(struct argp_state *state, simulate_options *options) {
@@ -99,6 +115,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
         return 0;
     case KEY_RESTART:
         options->restart_s = parse_seconds(state, "restart", argument);
+        return 0;
+    case KEY_SLOW:
+        parse_slow(state, argument, options);
         return 0;
     case KEY_PLOT:
         options->plot = argument;
@@ -169,6 +188,8 @@ static int simulate(const simulate_options *options, const qd_trace *trace,
         .reservation_count = options->reservation_count,
         .save_ns = (int64_t)(options->save_s * 1e9),
         .restart_ns = (int64_t)(options->restart_s * 1e9),
+        .slow_ranks = options->slow,
+        .slow_factor = options->slow_factor,
         .progress = terminal ? show_progress : NULL,
         .context = &p,
         .keep_segments = options->plot,
@@ -237,6 +258,7 @@ static const struct argp_option accepted[] = {
      0},
     {"restart", KEY_RESTART, "SECONDS", 0, "what a restart takes before it trains (default: 60)",
      0},
+    {"slow", KEY_SLOW, "N:FACTOR", 0, "N ranks take FACTOR times as long (default: none)", 0},
     {"plot", KEY_PLOT, "FILE", 0, "an SVG: who ran where, the queue, and a CDF of completion", 0},
     {"json", KEY_JSON, NULL, 0, "a line of JSON for each policy on stdout", 0},
     {0},

@@ -9,6 +9,7 @@
 #include "scheduler/gates.h"
 #include "scheduler/prediction.h"
 #include "scheduler/reservations.h"
+#include "scheduler/swap.h"
 
 int qd_core_create(int worker_ranks, const qd_scheduling *scheduling, qd_core **out) {
     if (worker_ranks < 1)
@@ -35,13 +36,16 @@ int qd_core_create(int worker_ranks, const qd_scheduling *scheduling, qd_core **
     if (rc)
         goto out;
     core->members = calloc((size_t)worker_ranks, sizeof *core->members);
+    core->targets = calloc((size_t)worker_ranks, sizeof *core->targets);
+    core->paces = calloc((size_t)worker_ranks + 1, sizeof *core->paces);
     core->running = calloc(2 * (size_t)worker_ranks, sizeof *core->running);
     bool limits = core->teams->has_limits, quotas = core->teams->has_quotas;
     core->accounts = limits ? qd_limits_create(core->teams) : NULL;
     core->quotas = quotas ? qd_quotas_create(core->teams) : NULL;
     core->frontier = core->policy->plans ? qd_frontier_create() : NULL;
-    if (!core->members || !core->running || (limits && !core->accounts) ||
-        (quotas && !core->quotas) || (core->policy->plans && !core->frontier)) {
+    if (!core->members || !core->running || !core->paces || !core->targets ||
+        (limits && !core->accounts) || (quotas && !core->quotas) ||
+        (core->policy->plans && !core->frontier)) {
         rc = QD_ENOMEM;
         goto out;
     }
@@ -64,7 +68,9 @@ void qd_core_destroy(qd_core *core) {
     free(core->accounts);
     qd_quotas_destroy(core->quotas);
     free(core->teams);
+    free(core->paces);
     free(core->members);
+    free(core->targets);
     free(core->running);
     free(core->waiting);
     free(core);
@@ -95,7 +101,9 @@ static int make_room(qd_core *core, const qd_event *event) {
     size_t starts = pending < ranks ? pending + 1 : ranks;
     bool late = qd_moves_first_ns(&core->alarms) <= event->time_ns;
     bool reserves = core->book.count > 0 || event->kind == QD_EVENT_RESERVE;
-    bool many = core->policy->preempts || core->scheduling.grow || late || reserves;
+    const qd_scheduling *set = &core->scheduling;
+    bool many =
+        core->policy->preempts || set->grow || set->swap || set->migrate || late || reserves;
     size_t stops = many || event->kind == QD_EVENT_LIMIT ? active : 0;
     stops += event->kind == QD_EVENT_RESIZE;
     size_t changes = touched + starts + stops + 1; /* a new job is PENDING first */
@@ -132,8 +140,10 @@ static void decide(qd_core *core) {
     core->timetable.profile.now_free = qd_ranks_idle(&core->ranks);
     if (may_start(core) && core->jobs.pending.count > 0)
         core->policy->decide(core);
-    if (may_start(core))
+    if (may_start(core)) {
         qd_elastic_grow(core);
+        qd_swap_slow(core);
+    }
 }
 
 int64_t qd_core_wake_ns(const qd_core *core) {

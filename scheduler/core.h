@@ -60,12 +60,14 @@ typedef enum {
     QD_EVENT_HOLD,         /* job: is not considered until it is released */
     QD_EVENT_RELEASE,      /* job */
     QD_EVENT_LIMIT,        /* job, submit.limit_ns: its limit is another one from now on */
+    QD_EVENT_PRIORITY,     /* job, submit.importance: its class is another one from now on */
     QD_EVENT_RESIZE,       /* job, submit.ranks_min: it is to run on so many ranks; text: why */
     QD_EVENT_RANK_DRAIN,   /* rank, text: why: it is given to nobody any more; who has it goes on */
     QD_EVENT_RANK_RESUME,  /* rank: it may be given again */
     QD_EVENT_PROGRESS,     /* job, attempt, step, saved, steps: how far it is */
     QD_EVENT_RESERVE,      /* reserve: ranks are kept from others (reservations.h) */
     QD_EVENT_UNRESERVE,    /* reserve.number: that is over, or will never be */
+    QD_EVENT_RANK_TIME,    /* job, attempt, rank, busy_ns: so long a step keeps it busy */
     QD_EVENT_TIME,         /* nothing but that it is so late now */
     QD_EVENTS
 } qd_event_kind;
@@ -122,6 +124,7 @@ typedef struct qd_event {
     int exit_code;       /* MEMBER_ENDED with FAILED: the QD_E code of the failure */
     int64_t step, saved; /* PROGRESS: steps done in all, and of them saved; saved <= step */
     int64_t steps;       /* PROGRESS: that the job takes in all; 0: not known */
+    int64_t busy_ns;     /* RANK_TIME, > 0: waiting for others left out */
     qd_place place;      /* WORKER_READY */
     qd_submission submit;
     qd_reservation reserve;

@@ -11,7 +11,8 @@
 
 /* With room for so many ranks, if that is more than it could ever hold. */
 static qd_job_record *copy_record(const qd_core *from, const qd_job_record *job, int room) {
-    size_t has = (size_t)qd_jobs_room(&job->submit, from->ranks.count);
+    size_t has =
+        (size_t)qd_jobs_room(&job->submit, from->ranks.count, qd_may_move(&from->scheduling));
     size_t wanted = (size_t)room > has ? (size_t)room : has;
     qd_job_record *copy = malloc(sizeof *job + wanted * sizeof job->ranks[0]);
     return copy ? memcpy(copy, job, sizeof *job + has * sizeof job->ranks[0]) : NULL;
@@ -116,12 +117,15 @@ static void copy_values(const qd_core *from, qd_core *to) {
     to->shares = from->shares;
     to->shares.teams = to->teams;
     to->names.kept = from->names.kept;
+    memcpy(to->paces, from->paces, ((size_t)from->ranks.count + 1) * sizeof *to->paces);
     to->saving_ranks = from->saving_ranks;
     to->claimed_ranks = from->claimed_ranks;
     to->claims = from->claims;
     to->next_room_ns = from->next_room_ns;
     to->choosy = from->choosy;
     to->next_growth_ns = from->next_growth_ns;
+    to->migrated_since_ns = from->migrated_since_ns;
+    to->migrated = from->migrated;
     to->planned_up_to = from->planned_up_to;
     to->next_look_ns = from->next_look_ns;
     to->epoch = from->epoch;

@@ -34,10 +34,18 @@ static void add_ranks(uint64_t *digest, const qd_rank_table *table) {
     }
 }
 
+static void add_paces(uint64_t *digest, const qd_core *core) {
+    for (int rank = 1; rank <= core->ranks.count; rank++) {
+        add_number(digest, core->paces[rank].busy_ns);
+        add_number(digest, core->paces[rank].against);
+        add_number(digest, core->paces[rank].slow);
+    }
+}
+
 static void add_gang(uint64_t *digest, const qd_job_record *job) {
     const qd_gang *gang = &job->gang;
-    const int numbers[] = {gang->size,    gang->live,       gang->stopped,
-                           gang->aborted, gang->called_off, gang->exit_code};
+    const int numbers[] = {gang->size,       gang->live,     gang->stopped,  gang->aborted,
+                           gang->called_off, gang->unwanted, gang->regroups, gang->exit_code};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         add_number(digest, numbers[i]);
     for (int outcome = 0; outcome < QD_OUTCOMES; outcome++)
@@ -76,7 +84,8 @@ static void add_job(uint64_t *digest, const qd_job_record *job) {
                                job->cut_off,
                                job->preemptions,
                                job->lost_ranks,
-                               job->failed_launches,
+                               job->losses,
+                               job->owed_until_ns,
                                job->makes_way,
                                job->inside,
                                job->waits_inside,
@@ -184,6 +193,7 @@ uint64_t qd_core_digest(const qd_core *core) {
     add_number(&digest, core->shut_down);
     add_text(&digest, core->drain_reason);
     add_ranks(&digest, &core->ranks);
+    add_paces(&digest, core);
     add_shares(&digest, &core->shares);
     add_book(&digest, &core->book);
     add_number(&digest, core->timetable.stale);
@@ -196,6 +206,8 @@ uint64_t qd_core_digest(const qd_core *core) {
     add_number(&digest, core->next_room_ns);
     add_number(&digest, core->next_growth_ns);
     add_number(&digest, core->next_look_ns);
+    add_number(&digest, core->migrated_since_ns);
+    add_number(&digest, core->migrated);
     add_number(&digest, core->jobs.count);
     for (int i = 0; i < core->jobs.count; i++)
         add_job(&digest, core->jobs.all[i]);

@@ -10,6 +10,7 @@
 #include "scheduler/core_internal.h"
 #include "scheduler/elastic.h"
 #include "scheduler/gates.h"
+#include "scheduler/pace.h"
 #include "scheduler/reservations.h"
 #include "scheduler/resize.h"
 
@@ -24,12 +25,14 @@ const char *const qd_event_names[QD_EVENTS] = {
     [QD_EVENT_HOLD] = "HOLD",
     [QD_EVENT_RELEASE] = "RELEASE",
     [QD_EVENT_LIMIT] = "LIMIT",
+    [QD_EVENT_PRIORITY] = "PRIORITY",
     [QD_EVENT_RESIZE] = "RESIZE",
     [QD_EVENT_RANK_DRAIN] = "RANK_DRAIN",
     [QD_EVENT_RANK_RESUME] = "RANK_RESUME",
     [QD_EVENT_PROGRESS] = "PROGRESS",
     [QD_EVENT_RESERVE] = "RESERVE",
     [QD_EVENT_UNRESERVE] = "UNRESERVE",
+    [QD_EVENT_RANK_TIME] = "RANK_TIME",
     [QD_EVENT_TIME] = "TIME",
 };
 
@@ -238,7 +241,8 @@ static int check_submit(const qd_core *core, const qd_event *event) {
 }
 
 static int reserve_submit(qd_core *core, const qd_event *event) {
-    int rc = qd_jobs_reserve(&core->jobs, qd_jobs_room(&event->submit, core->ranks.count));
+    int rc = qd_jobs_reserve(&core->jobs, qd_jobs_room(&event->submit, core->ranks.count,
+                                                       qd_may_move(&core->scheduling)));
     size_t open = (size_t)core->jobs.pending.count + (size_t)core->jobs.blocked.count +
                   (size_t)core->jobs.active.count;
     return rc ? rc : qd_timetable_reserve(&core->timetable, open + 1);
@@ -253,26 +257,31 @@ static void apply_closed(qd_core *core, const qd_event *event) {
     core->closed = true;
 }
 
-static int check_member_ended(const qd_core *core, const qd_event *event) {
+/* Its rank is, or was, one of the attempt's. */
+static int check_member(const qd_core *core, const qd_event *event) {
     int rc = check_rank(core, event);
     if (!rc)
         rc = check_job(core, event);
+    if (!rc)
+        rc = check_attempt(core, event);
     if (rc)
         return rc;
     const qd_job_record *job = qd_jobs_find(&core->jobs, event->job);
-    if ((unsigned)event->outcome >= QD_OUTCOMES)
-        return qd_error_set(QD_EPROTO, "MEMBER_ENDED: outcome %d; they are 0 to %d",
-                            (int)event->outcome, QD_OUTCOMES - 1);
-    rc = check_attempt(core, event);
-    if (rc)
-        return rc;
     /* Most are members that serve still: no need to go through the gang. */
     if (event->attempt == job->attempt &&
         !qd_ranks_held_by(&core->ranks, event->rank, event->job, event->attempt) &&
         !qd_job_is_member(job, event->rank))
-        return qd_error_set(QD_EPROTO, "MEMBER_ENDED: rank %d is no member of job %lld attempt %d",
-                            event->rank, (long long)event->job, event->attempt);
+        return qd_error_set(QD_EPROTO, "%s: rank %d is no member of job %lld attempt %d",
+                            qd_event_names[event->kind], event->rank, (long long)event->job,
+                            event->attempt);
     return 0;
+}
+
+static int check_member_ended(const qd_core *core, const qd_event *event) {
+    if ((unsigned)event->outcome >= QD_OUTCOMES)
+        return qd_error_set(QD_EPROTO, "MEMBER_ENDED: outcome %d; they are 0 to %d",
+                            (int)event->outcome, QD_OUTCOMES - 1);
+    return check_member(core, event);
 }
 
 static void apply_member_ended(qd_core *core, const qd_event *event) {
@@ -317,6 +326,17 @@ static int check_limit(const qd_core *core, const qd_event *event) {
 
 static void apply_limit(qd_core *core, const qd_event *event) {
     qd_job_limit(core, qd_jobs_find(&core->jobs, event->job), event->submit.limit_ns);
+}
+
+static int check_priority(const qd_core *core, const qd_event *event) {
+    if (abs(event->submit.importance) > 100)
+        return qd_error_set(QD_EPROTO, "PRIORITY: job %lld: importance %d; accepted: -100 .. 100",
+                            (long long)event->job, event->submit.importance);
+    return check_job(core, event);
+}
+
+static void apply_priority(qd_core *core, const qd_event *event) {
+    qd_job_priority(core, qd_jobs_find(&core->jobs, event->job), event->submit.importance);
 }
 
 static int check_resize(const qd_core *core, const qd_event *event) {
@@ -397,6 +417,20 @@ static void apply_unreserve(qd_core *core, const qd_event *event) {
     qd_reservations_remove(core, event->reserve.number);
 }
 
+static int check_rank_time(const qd_core *core, const qd_event *event) {
+    int rc = check_member(core, event);
+    if (!rc && event->busy_ns <= 0)
+        rc =
+            qd_error_set(QD_EPROTO, "RANK_TIME: rank %d is busy for %lld ns; more than 0 is needed",
+                         event->rank, (long long)event->busy_ns);
+    return rc;
+}
+
+static void apply_rank_time(qd_core *core, const qd_event *event) {
+    if (qd_ranks_held_by(&core->ranks, event->rank, event->job, event->attempt))
+        qd_pace_note(core, qd_jobs_find(&core->jobs, event->job), event->rank, event->busy_ns);
+}
+
 const qd_event_handler qd_event_handlers[QD_EVENTS] = {
     [QD_EVENT_WORKER_READY] = {.check = check_worker_ready,
                                .reserve = reserve_waiting,
@@ -414,6 +448,7 @@ const qd_event_handler qd_event_handlers[QD_EVENTS] = {
     [QD_EVENT_HOLD] = {.check = check_job, .apply = apply_hold},
     [QD_EVENT_RELEASE] = {.check = check_job, .apply = apply_release},
     [QD_EVENT_LIMIT] = {.check = check_limit, .apply = apply_limit},
+    [QD_EVENT_PRIORITY] = {.check = check_priority, .apply = apply_priority},
     [QD_EVENT_RESIZE] = {.check = check_resize, .apply = apply_resize},
     [QD_EVENT_RANK_DRAIN] = {.check = check_rank,
                              .reserve = reserve_waiting,
@@ -428,5 +463,6 @@ const qd_event_handler qd_event_handlers[QD_EVENTS] = {
                           .reserve = reserve_reserve,
                           .apply = apply_reserve},
     [QD_EVENT_UNRESERVE] = {.check = check_unreserve, .apply = apply_unreserve},
+    [QD_EVENT_RANK_TIME] = {.check = check_rank_time, .apply = apply_rank_time},
     [QD_EVENT_TIME] = {.check = check_nothing, .apply = apply_nothing},
 };

@@ -13,6 +13,7 @@
 #include "scheduler/jobs.h"
 #include "scheduler/limits.h"
 #include "scheduler/moves.h"
+#include "scheduler/pace.h"
 #include "scheduler/policy.h"
 #include "scheduler/queue.h"
 #include "scheduler/quotas.h"
@@ -28,25 +29,28 @@ struct qd_core {
     const qd_policy *policy;
     qd_rank_table ranks;
     qd_job_table jobs;
-    qd_queue queue;           /* the pending jobs, as the policy orders them */
-    qd_timetable timetable;   /* what is expected of the jobs that have not ended */
-    int64_t now_ns;           /* time of the last event that was taken */
-    qd_moves moves;           /* of pending jobs within the queue */
-    qd_moves alarms;          /* when running jobs reach their limit, and blocked ones may begin */
-    qd_shares shares;         /* what the accounts have used */
-    qd_book book;             /* reservations */
-    qd_team_tree *teams;      /* who is above which account; does not change */
-    qd_account_use *accounts; /* [teams->count], what they hold; NULL: without limits */
-    qd_quotas *quotas;        /* what is held of what teams own; NULL: without quotas */
-    qd_names names;           /* jobs that have not ended, by account and name */
-    int saving_ranks;         /* that gangs give up once they have saved, as they were told to */
-    int claimed_ranks;        /* free or saving, kept for those that they make room for */
-    int claims;               /* number of the newest claim; 0: there is none */
-    int64_t next_room_ns;     /* when somebody may be told to make room who may not be yet */
-    int choosy;               /* jobs of the queue that do not take any ranks (together.h) */
-    int64_t next_growth_ns;   /* when somebody may grow who may not yet */
-    int64_t planned_up_to;    /* job number; conservative.c */
-    int64_t next_look_ns;     /* when a policy with a quantum looks again at who runs */
+    qd_queue queue;            /* the pending jobs, as the policy orders them */
+    qd_timetable timetable;    /* what is expected of the jobs that have not ended */
+    int64_t now_ns;            /* time of the last event that was taken */
+    qd_moves moves;            /* of pending jobs within the queue */
+    qd_moves alarms;           /* when running jobs reach their limit, and blocked ones may begin */
+    qd_shares shares;          /* what the accounts have used */
+    qd_pace *paces;            /* [ranks.count + 1], by world rank */
+    qd_book book;              /* reservations */
+    qd_team_tree *teams;       /* who is above which account; does not change */
+    qd_account_use *accounts;  /* [teams->count], what they hold; NULL: without limits */
+    qd_quotas *quotas;         /* what is held of what teams own; NULL: without quotas */
+    qd_names names;            /* jobs that have not ended, by account and name */
+    int saving_ranks;          /* that gangs give up once they have saved, as they were told to */
+    int claimed_ranks;         /* free or saving, kept for those that they make room for */
+    int claims;                /* number of the newest claim; 0: there is none */
+    int64_t next_room_ns;      /* when somebody may be told to make room who may not be yet */
+    int choosy;                /* jobs of the queue that do not take any ranks (together.h) */
+    int64_t next_growth_ns;    /* when somebody may grow who may not yet */
+    int64_t migrated_since_ns; /* migration.c: when the present hour began */
+    int migrated;              /* gangs that moved in it */
+    int64_t planned_up_to;     /* job number; conservative.c */
+    int64_t next_look_ns;      /* when a policy with a quantum looks again at who runs */
     qd_job_record *first_ended, *last_ended; /* by this event; linked by next (gates.h) */
     uint32_t epoch;                          /* of the newest attempt of any job */
     bool closed, draining, shut_down;
@@ -55,6 +59,7 @@ struct qd_core {
     /* Not state: room for the event at hand. */
     qd_actions actions;
     int *members;            /* [ranks.count] */
+    int *targets;            /* [ranks.count]; migration.c */
     qd_frontier *frontier;   /* speeds planning up, and changes nothing; conservative.c */
     qd_job_record **running; /* [2 * ranks.count] */
     qd_job_record **waiting; /* [waiting_capacity] */
@@ -95,6 +100,9 @@ void qd_core_ring_alarms(qd_core *core);
 void qd_job_hold(qd_core *core, qd_job_record *job, bool held);
 /* Its limit is another one from now on; 0: none. */
 void qd_job_limit(qd_core *core, qd_job_record *job, int64_t limit_ns);
+/* Its class is another one from now on. */
+void qd_job_priority(qd_core *core, qd_job_record *job, int importance);
+
 /* The newest attempt of a job that holds ranks says how far it is. */
 void qd_job_told(qd_core *core, qd_job_record *job, const qd_event *progress);
 /* Has a RUNNING job saved and put back into the queue, with its age. One that takes longer than
@@ -108,6 +116,10 @@ void qd_job_resize(qd_core *core, qd_job_record *job, int ranks, bool cut, const
  * one goes on with so many ranks only, or (0), as any other does, back into the queue. What it
  * gives is for nobody that room is made for. */
 void qd_job_make_way(qd_core *core, qd_job_record *job, int ranks, int64_t by_ns, const char *text);
+
+/* Has a RUNNING job, all of its ranks in service, save and go on at once on these ranks, as many as
+ * it has: its own, or free ones. */
+void qd_job_move(qd_core *core, qd_job_record *job, const int *ranks, const char *why);
 
 /* The time is up that something was predicted for: it is predicted anew. Of a job that holds
  * ranks. */

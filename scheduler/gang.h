@@ -17,6 +17,8 @@ typedef struct qd_gang {
     bool stopped;           /* live members were told to save and stop */
     bool aborted;           /* live members were told to end at once */
     bool called_off;        /* by a cancellation, before any member failed */
+    bool unwanted;          /* by one that came later: the job does not come back */
+    bool regroups;          /* the ranks of live members are kept together (regroup.h) */
     int exit_code;          /* QD_E code of the first failure */
 } qd_gang;
 

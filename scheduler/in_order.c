@@ -1,4 +1,5 @@
 #include "scheduler/core_internal.h"
+#include "scheduler/migration.h"
 #include "scheduler/room.h"
 #include "scheduler/together.h"
 
@@ -75,6 +76,7 @@ static int start_first(qd_core *core) {
         plan_what_fits(core, job);
         if (!qd_fits_now(core, job, job->planned_ranks)) {
             take_back(core, count - i); /* enough are free, but not together */
+            qd_migrate_for(core, job);
             return i;
         }
         qd_job_start(core, job, job->planned_ranks, "its turn");

@@ -53,9 +53,9 @@ void qd_jobs_fini(qd_job_table *table) {
     *table = (qd_job_table){0};
 }
 
-int qd_jobs_room(const qd_submission *submission, int ranks) {
-    bool elastic = submission->ranks_max > submission->ranks_min;
-    int64_t most = submission->ranks_max * (elastic ? INT64_C(2) : 1);
+int qd_jobs_room(const qd_submission *submission, int ranks, bool moves) {
+    bool twice = moves || submission->ranks_max > submission->ranks_min;
+    int64_t most = submission->ranks_max * (twice ? INT64_C(2) : 1);
     return (int)(most < ranks ? most : ranks);
 }
 

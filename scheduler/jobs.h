@@ -90,7 +90,8 @@ typedef struct qd_job_record {
     int64_t told_ns, grace_ns;   /* when it was told to, and how long it may take for it */
     bool cut_off;                /* its grace was over: it was ended as it was */
     int preemptions, lost_ranks; /* so often; so many while it held them */
-    int failed_launches;         /* in a row */
+    int losses;                  /* gangs that failed for a lost rank since its last saved step */
+    int64_t owed_until_ns;       /* PENDING: it is owed ranks until then (regroup.h) */
     int claim;                   /* PENDING: > 0, ranks are being freed for it */
     int claim_ranks;             /* so many */
     int claimed;                 /* PENDING: ranks, in `ranks`, that its claim is to, one by one */
@@ -168,8 +169,8 @@ typedef struct qd_job_table {
 void qd_jobs_fini(qd_job_table *table);
 
 /* Ranks that a record of such a job must have room for, of so many in all: those it has, and those
- * it gets beside them when it is resized (some of its own may be drained). */
-int qd_jobs_room(const qd_submission *submission, int ranks);
+ * it gets beside them when it is resized (some of its own may be drained), or moves. */
+int qd_jobs_room(const qd_submission *submission, int ranks, bool moves);
 
 /* Makes room for one more job of a gang of at most max_ranks, so that the next qd_jobs_add cannot
  * fail. QD_ENOMEM, nothing changed that can be seen. */

@@ -27,9 +27,9 @@ static const char *const sql[STATEMENTS] = {
     [ROLLBACK] = "ROLLBACK",
     [ADD_EVENT] =
         "INSERT INTO event (session, sequence, " QD_JOURNAL_EVENT_COLUMNS
-        ") VALUES (?45, ?46, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
+        ") VALUES (?46, ?47, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
         "?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, "
-        "?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44)",
+        "?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45)",
     [ADD_ACTION] = "INSERT INTO action (session, sequence, position, text) VALUES (?, ?, ?, ?)",
     [ADD_JOB] = "INSERT INTO job (session, job, text) VALUES (?, ?, ?)",
     [END_SESSION] = "UPDATE session SET ended_utc = ? WHERE session = ?",

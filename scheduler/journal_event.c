@@ -52,6 +52,7 @@ enum {
     FROM_NS,
     UNTIL_NS,
     EVERY_NS,
+    BUSY_NS,
     TEXT
 };
 
@@ -72,6 +73,7 @@ static const uint64_t columns_of[QD_EVENTS] = {
     [QD_EVENT_HOLD] = BIT(JOB),
     [QD_EVENT_RELEASE] = BIT(JOB),
     [QD_EVENT_LIMIT] = BIT(JOB) | BIT(LIMIT_NS),
+    [QD_EVENT_PRIORITY] = BIT(JOB) | BIT(IMPORTANCE),
     [QD_EVENT_RESIZE] = BIT(JOB) | BIT(RANKS_MIN) | BIT(TEXT),
     [QD_EVENT_RANK_DRAIN] = BIT(RANK) | BIT(TEXT),
     [QD_EVENT_RANK_RESUME] = BIT(RANK),
@@ -80,6 +82,7 @@ static const uint64_t columns_of[QD_EVENTS] = {
                          BIT(RESERVED_RANKS) | BIT(RESERVED_ACCOUNT) | BIT(FROM_NS) |
                          BIT(UNTIL_NS) | BIT(EVERY_NS),
     [QD_EVENT_UNRESERVE] = BIT(RESERVED),
+    [QD_EVENT_RANK_TIME] = BIT(JOB) | BIT(ATTEMPT) | BIT(RANK) | BIT(BUSY_NS),
     [QD_EVENT_TIME] = 0,
 };
 
@@ -131,6 +134,7 @@ static const field plain_columns[] = {
     [FROM_NS] = {"from_ns", FIELD(reserve.from_ns), 0, true},
     [UNTIL_NS] = {"until_ns", FIELD(reserve.until_ns), 0, true},
     [EVERY_NS] = {"every_ns", FIELD(reserve.every_ns), 0, true},
+    [BUSY_NS] = {"busy_ns", FIELD(busy_ns), 0, true},
     [TEXT] = {"text", FIELD(text), QD_EVENT_TEXT_BYTES, false},
 };
 enum { PLAIN_COLUMNS = sizeof plain_columns / sizeof plain_columns[0] };

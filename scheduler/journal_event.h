@@ -15,8 +15,8 @@
     "ranks_step, estimate_ns, limit_ns, deadline_ns, importance, nice, account, held, begin_ns, "  \
     "after, array, array_most, keeps_ranks, tells, within, demand_bytes, peers, host, island, "    \
     "memory_bytes, step, saved, steps, reservation, reserved, reserved_name, reserved_kind, "      \
-    "reserved_ranks, reserved_account, from_ns, until_ns, every_ns, text"
-enum { QD_JOURNAL_EVENT_COLUMN_COUNT = 44 };
+    "reserved_ranks, reserved_account, from_ns, until_ns, every_ns, busy_ns, text"
+enum { QD_JOURNAL_EVENT_COLUMN_COUNT = 45 };
 
 /* Binds the columns to parameters first, first + 1, ... of a fresh or reset statement. The event
  * must outlive the step. An SQLite code. */

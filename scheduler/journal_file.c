@@ -38,7 +38,7 @@ static const char create_tables[] =
     "INTEGER, steps "
     "INTEGER, reservation INTEGER, reserved INTEGER, reserved_name TEXT, reserved_kind INTEGER,"
     " reserved_ranks INTEGER, reserved_account INTEGER, from_ns INTEGER, until_ns INTEGER,"
-    " every_ns INTEGER, text TEXT,"
+    " every_ns INTEGER, busy_ns INTEGER, text TEXT,"
     " PRIMARY KEY (session, sequence)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE action (session INTEGER NOT NULL, sequence INTEGER NOT NULL,"
     " position INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (session, sequence, position),"

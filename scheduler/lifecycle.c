@@ -11,17 +11,17 @@
 #include "scheduler/core_internal.h"
 #include "scheduler/elastic.h"
 #include "scheduler/gates.h"
+#include "scheduler/pace.h"
 #include "scheduler/placement.h"
 #include "scheduler/prediction.h"
 #include "scheduler/preemption.h"
 #include "scheduler/progress.h"
 #include "scheduler/reason.h"
+#include "scheduler/regroup.h"
 #include "scheduler/reservations.h"
 #include "scheduler/resize.h"
 #include "scheduler/room.h"
 #include "scheduler/together.h"
-
-enum { MOST_FAILED_LAUNCHES = 3 }; /* in a row, after each of which it is tried again */
 
 static void set_reason(qd_job_record *job, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -287,6 +287,7 @@ static void settle(qd_core *core, const qd_job_record *job) {
 static void begin_attempt(qd_core *core, qd_job_record *job, int ranks, const char *why) {
     job->attempt++;
     job->epoch = ++core->epoch;
+    job->owed_until_ns = 0;
     job->gang = (qd_gang){.size = ranks, .live = ranks};
     for (int i = 0; i < ranks; i++)
         qd_ranks_hold(&core->ranks, job->ranks[i], job->job, job->attempt);
@@ -296,6 +297,7 @@ static void begin_attempt(qd_core *core, qd_job_record *job, int ranks, const ch
     qd_singleton_started(core, job);
     job->start_ns = core->now_ns;
     qd_progress_begin(job, core->now_ns);
+    qd_pace_begin(core, job);
     job->run_ns = qd_predicted_run_on_ns(job, ranks);
     charge(core, job);
     qd_timetable_started(&core->timetable, job, qd_predicted_job_end_ns(job, core->now_ns));
@@ -422,9 +424,16 @@ static void predict_anew(qd_core *core, qd_job_record *job) {
     qd_job_predict_end(core, job);
 }
 
+/* It had saved so much before. */
+static void note_saved(qd_job_record *job, int64_t before) {
+    if (job->progress.saved > before)
+        job->losses = 0;
+}
+
 void qd_job_told(qd_core *core, qd_job_record *job, const qd_event *progress) {
+    int64_t saved = job->progress.saved;
     qd_progress_note(job, progress);
-    job->failed_launches = 0;
+    note_saved(job, saved);
     predict_anew(core, job);
 }
 
@@ -443,6 +452,22 @@ void qd_job_limit(qd_core *core, qd_job_record *job, int64_t limit_ns) {
     }
 }
 
+void qd_job_priority(qd_core *core, qd_job_record *job, int importance) {
+    if (job->state != QD_STATE_PENDING) {
+        job->submit.importance = importance;
+        return;
+    }
+    qd_limits_note_end(core, job);           /* the order within its account changes */
+    qd_reservations_stop_waiting(core, job); /* and within its reservation */
+    job->submit.importance = importance;
+    if (job->gate == QD_GATE_RESERVATION)
+        qd_reservations_wait(core, job);
+    qd_limits_revise(core, job);
+    qd_job_revised(core, job);
+    qd_job_reconsider(core, job);
+    qd_limits_settle(core, job); /* another one may be the first of those that wait for it */
+}
+
 void qd_job_preempt(qd_core *core, qd_job_record *job, int64_t grace_ns, const char *text) {
     job->preempted = true;
     job->preemptions++;
@@ -457,23 +482,28 @@ void qd_job_preempt(qd_core *core, qd_job_record *job, int64_t grace_ns, const c
         qd_job_predict_end(core, job);
 }
 
-static void resize(qd_core *core, qd_job_record *job, int ranks, int64_t grace_ns, bool cut,
-                   const char *text) {
+/* What it goes on with is kept, and the reason set. */
+static void save_and_go_on(qd_core *core, qd_job_record *job, int64_t grace_ns, bool cut) {
     job->preempted = job->gang.stopped = true;
     job->told_ns = core->now_ns;
     job->grace_ns = grace_ns;
-    bool shrinks = ranks < job->gang.size;
-    qd_resize_keep(core, job, ranks);
     if (!job->makes_way)
         core->saving_ranks += job->planned_ranks;
-    set_reason(job, "%s to %d rank%s%s%s", shrinks ? "shrinks" : "grows", ranks, qd_plural(ranks),
-               text[0] ? ": " : "", text);
     change_state(core, job, QD_STATE_RESIZING);
     act_on(core, job, QD_ACTION_RESIZE, qd_resize_kept(core, job, core->members));
     order(core, job, QD_ACTION_STOP);
     int64_t until_ns = qd_time_after(core->now_ns, job->grace_ns);
     qd_moves_set(&core->alarms, job, cut ? until_ns : QD_NEVER);
     qd_job_predict_end(core, job);
+}
+
+static void resize(qd_core *core, qd_job_record *job, int ranks, int64_t grace_ns, bool cut,
+                   const char *text) {
+    bool shrinks = ranks < job->gang.size;
+    qd_resize_keep(core, job, ranks);
+    set_reason(job, "%s to %d rank%s%s%s", shrinks ? "shrinks" : "grows", ranks, qd_plural(ranks),
+               text[0] ? ": " : "", text);
+    save_and_go_on(core, job, grace_ns, cut);
 }
 
 void qd_job_resize(qd_core *core, qd_job_record *job, int ranks, bool cut, const char *text) {
@@ -509,11 +539,19 @@ void qd_job_make_way(qd_core *core, qd_job_record *job, int ranks, int64_t by_ns
     resize(core, job, ranks, by_ns - core->now_ns, true, text);
 }
 
+void qd_job_move(qd_core *core, qd_job_record *job, const int *ranks, const char *why) {
+    qd_resize_keep_these(core, job, ranks);
+    set_reason(job, "moves: %s", why);
+    save_and_go_on(core, job, qd_preemption_grace_ns(core), false);
+}
+
 void qd_job_call_off(qd_core *core, qd_job_record *job, const char *text) {
     bool pending = job->state == QD_STATE_PENDING;
     /* What was already aborted ends for the reason that is known. */
-    if (!pending && (job->gang.live == 0 || job->gang.aborted))
+    if (!pending && (job->gang.live == 0 || job->gang.aborted)) {
+        job->gang.unwanted = true;
         return;
+    }
     set_reason(job, "%s", text[0] ? text : "cancelled");
     if (pending) {
         change_state(core, job, QD_STATE_CANCELLED);
@@ -545,19 +583,10 @@ static void note_outcome(qd_job_record *job, int rank, qd_outcome outcome, int e
     }
 }
 
-/* A rank was gone before the attempt had made a step: that is no fault of the job's, unless it
- * happens again and again. */
-static bool was_not_launched(const qd_core *core, const qd_job_record *job, qd_job_state verdict) {
-    return verdict == QD_STATE_FAILED && job->gang.exit_code == QD_ELOST && job->submit.tells &&
-           !job->progress.told && !job->timed_out && !used_up(job) &&
-           job->failed_launches < MOST_FAILED_LAUNCHES &&
-           job->submit.ranks_min <= qd_ranks_alive(&core->ranks);
-}
-
-/* Saved to make room or not launched, and nothing else has happened to it since. */
+/* Saved to make room or short of a rank, and nothing else has happened to it since. */
 static bool comes_back(const qd_core *core, const qd_job_record *job, qd_job_state verdict) {
-    bool made_room = verdict == QD_STATE_PREEMPTED && job->preempted;
-    return !core->draining && (made_room || was_not_launched(core, job, verdict));
+    bool made_room = verdict == QD_STATE_PREEMPTED && job->preempted && !core->draining;
+    return made_room || (verdict == QD_STATE_FAILED && qd_regroup_may(core, job));
 }
 
 static bool reached_limit(const qd_job_record *job) {
@@ -588,7 +617,9 @@ static void end_job(qd_core *core, qd_job_record *job) {
     job->run_before_ns += run_ns;
     if (run_ns > 0)
         job->done_ns += qd_time_on_ranks(run_ns, job->gang.size, job->submit.ranks_min);
+    int64_t saved = job->progress.saved;
     qd_progress_end(job, state == QD_STATE_PREEMPTED && !job->cut_off);
+    note_saved(job, saved);
     qd_moves_set(&core->alarms, job, QD_NEVER);
     qd_quotas_hold(core, job, job->claim_ranks);
     if (state == QD_STATE_PREEMPTED && reached_limit(job)) {
@@ -600,11 +631,16 @@ static void end_job(qd_core *core, qd_job_record *job) {
     if (returns && state == QD_STATE_PREEMPTED && job->resize_to > 0 && go_on(core, job))
         return;
     qd_resize_give_up(core, job);
+    qd_regroup_let_go(core, job);
     if (returns) {
-        const char *how = state == QD_STATE_FAILED ? "not launched"
-                          : job->cut_off           ? "cut off"
-                                                   : "saved";
-        job->failed_launches += state == QD_STATE_FAILED;
+        bool lost = state == QD_STATE_FAILED;
+        const char *how = lost && !job->progress.told ? "not launched"
+                          : lost                      ? "lost a rank"
+                          : job->cut_off              ? "cut off"
+                                                      : "saved";
+        job->losses += lost;
+        if (lost && job->progress.told && !job->preempted)
+            qd_regroup_owe(core, job);
         state = QD_STATE_PENDING;
         job->preempted = job->cut_off = false;
         job->gang = (qd_gang){0};
@@ -630,7 +666,7 @@ void qd_job_rank_drained(qd_core *core, qd_job_record *job, bool drained) {
     int change = drained ? -1 : 1;
     qd_timetable_give_back(&core->timetable, job, change);
     if (!job->preempted)
-        qd_quotas_hold(core, job, job->planned_ranks);
+        qd_quotas_hold(core, job, job->planned_ranks + job->kept_ranks);
     else if (!job->makes_way)
         core->saving_ranks += change;
 }
@@ -644,7 +680,7 @@ void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, bool spoke
     }
     note_outcome(job, rank, outcome, exit_code, text);
     if (!job->preempted)
-        qd_quotas_hold(core, job, job->planned_ranks);
+        qd_quotas_hold(core, job, job->planned_ranks + job->kept_ranks);
     if (job->gang.live == 0) {
         end_job(core, job);
         return;
@@ -653,6 +689,8 @@ void qd_job_member_ended(qd_core *core, qd_job_record *job, int rank, bool spoke
     if (broken)
         cancel_resize(core, job);
     if (job->state == QD_STATE_RUNNING) {
+        if (broken && job->inside == 0 && qd_regroup_may(core, job))
+            qd_regroup_keep(core, job);
         if (!broken)
             set_reason(job, "%d of %d members ended", job->gang.size - job->gang.live,
                        job->gang.size);

@@ -7,7 +7,8 @@
  * that none starves. Nor does a wide one starve behind narrow ones that are too young to be told to
  * save whenever they are looked at: who comes first, and has waited `promotion` times as long as it
  * has run or as a quantum, keeps whatever becomes free until it can start. So the first in the
- * queue waits for patience, two quanta and a save at most.
+ * queue waits for patience, two quanta and a save at most. A gang that lost a rank has a claim, too
+ * (regroup.h).
  *
  * Who runs is looked at once a quantum, since a change costs a save and a restart: the jobs,
  * running and pending, in order, take the cluster's ranks while they fit (first of all those that
@@ -22,6 +23,7 @@
 
 #include "scheduler/core_internal.h"
 #include "scheduler/policy.h"
+#include "scheduler/regroup.h"
 #include "scheduler/room.h"
 #include "scheduler/together.h"
 
@@ -88,6 +90,7 @@ static void enters(qd_core *core, qd_job_record *job) {
         enter_queue(core, job, 0);
     }
     job->attained.counted_ns = core->now_ns;
+    job->attained.claims = qd_is_owed(core, job) && !qd_is_choosy(job);
     qd_moves_set(&core->moves, job, promotion_ns(core, job));
 }
 
@@ -223,6 +226,11 @@ static void give_up_claim(qd_core *core, qd_job_record *job) {
     qd_job_requeue(core, job);
 }
 
+/* Though ranks are missing. */
+static bool keeps_claim(const qd_core *core, const qd_job_record *job) {
+    return starves(core, job) || qd_is_owed(core, job);
+}
+
 /* Returns whether one has started. */
 static bool start(qd_core *core) {
     int64_t unclaimed = core->ranks.in_state[QD_RANK_FREE] + core->saving_ranks;
@@ -244,14 +252,14 @@ static bool start(qd_core *core) {
             return any;
         place = *entry;
         last = &place;
-        if (claims && entry->ranks > unclaimed && !starves(core, qd_job_of_entry(entry))) {
+        if (claims && entry->ranks > unclaimed && !keeps_claim(core, qd_job_of_entry(entry))) {
             give_up_claim(core, qd_job_of_entry(entry));
             continue;
         }
         if (!claims && !qd_fits_now(core, qd_job_of_entry(entry), entry->ranks))
             continue;
         unclaimed -= entry->ranks;
-        if (entry->ranks <= free_ranks) {
+        if (entry->ranks <= most) {
             free_ranks -= entry->ranks;
             any = true;
             qd_job_start(core, qd_job_of_entry(entry), entry->ranks,

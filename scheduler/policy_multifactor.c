@@ -27,6 +27,8 @@
 #include "scheduler/policy.h"
 #include "scheduler/preemption.h"
 #include "scheduler/preemption_together.h"
+#include "scheduler/regroup.h"
+#include "scheduler/reservations.h"
 #include "scheduler/together.h"
 
 /* Of those that keep their ranks, where quotas make a difference; and all claims in one. */
@@ -69,6 +71,8 @@ static int64_t urgency_parts(const qd_core *core, const qd_job_record *job) {
 static int64_t key(const qd_core *core, const qd_job_record *job) {
     if (job->claim > 0)
         return qd_claim_key(job);
+    if (qd_is_owed(core, job))
+        return qd_owed_key(job);
     const qd_scheduling *s = &core->scheduling;
     double of_class = (job->submit.importance + 100) / 200.0;
     double of_size = (double)job->submit.ranks_min / core->ranks.count;
@@ -83,16 +87,22 @@ static int lane(const qd_core *core, const qd_job_record *job) {
     if (job->claim > 0)
         return CLAIMS_LANE;
     int keeps = core->quotas && job->submit.keeps_ranks ? KEEPS : 0;
-    return LANES_PER_ACCOUNT * job->submit.account + keeps +
-           (is_rising(core, job) ? RISING : STEADY);
+    bool rises = !qd_is_owed(core, job) && is_rising(core, job);
+    return LANES_PER_ACCOUNT * job->submit.account + keeps + (rises ? RISING : STEADY);
 }
 
 /* When it goes to the other lane. */
-static int64_t move_ns(const qd_core *core, const qd_job_record *job) {
+static int64_t lane_ends_ns(const qd_core *core, const qd_job_record *job) {
     int64_t latest = latest_start_ns(job);
     if (latest == QD_NEVER || core->now_ns >= latest)
         return QD_NEVER;
     return is_rising(core, job) ? latest : latest - ns(core->scheduling.urgency_s);
+}
+
+/* When its place in the queue is another one. */
+static int64_t move_ns(const qd_core *core, const qd_job_record *job) {
+    int64_t at_ns = lane_ends_ns(core, job);
+    return qd_is_owed(core, job) && job->owed_until_ns < at_ns ? job->owed_until_ns : at_ns;
 }
 
 static void enters(qd_core *core, qd_job_record *job) {
@@ -158,11 +168,15 @@ static void set_lanes(qd_core *core) {
         set_room(core);
 }
 
+static bool may_use_claim(const qd_core *core, const qd_job_record *job) {
+    return qd_claim_is_met(core, job) && qd_reservations_spare(core, job);
+}
+
 /* The first claimant whose ranks are free, else the first of those without a claim; NULL. */
 static const qd_queue_entry *next(const qd_core *core) {
     const qd_queue_entry *entry = qd_queue_first(&core->queue);
     while (entry && qd_job_of_entry(entry)->claim > 0 &&
-           !qd_claim_is_met(core, qd_job_of_entry(entry)))
+           !may_use_claim(core, qd_job_of_entry(entry)))
         entry = qd_queue_next(&core->queue, entry);
     if (!entry || qd_job_of_entry(entry)->claim > 0)
         return entry;
@@ -188,6 +202,37 @@ static bool displaces_its_own(qd_core *core) {
            qd_preemption_make_room(core, qd_job_of_entry(first));
 }
 
+/* The first behind jobs that are owed ranks, if head is one: where that is more important, they
+ * come before it only as long as it starts nevertheless. NULL: there is none such. */
+static qd_job_record *more_important(const qd_core *core, const qd_queue_entry *head) {
+    const qd_queue_entry *entry = head;
+    while (entry && qd_is_owed(core, qd_job_of_entry(entry)))
+        entry = qd_queue_allowed(&core->queue, entry);
+    int least = qd_job_of_entry(head)->submit.importance;
+    bool before = entry && entry != head && qd_job_of_entry(entry)->submit.importance > least;
+    return before ? qd_job_of_entry(entry) : NULL;
+}
+
+/* It waits as others do. */
+static void owe_no_more(qd_core *core, qd_job_record *job) {
+    job->owed_until_ns = 0;
+    qd_moves_set(&core->moves, job, move_ns(core, job));
+    qd_job_requeue(core, job);
+}
+
+/* Starts it, or has others make room for it; false: it has to wait. */
+static bool take(qd_core *core, qd_job_record *job) {
+    if (job->claim == 0 && (!fits(core, job) || is_kept_from(core, job))) {
+        if (qd_preemption_make_room(core, job))
+            return true;
+        if (!fits(core, job))
+            return false;
+    }
+    qd_give_back_claimed(core, job); /* the placement may choose them */
+    qd_job_start(core, job, job->entry.ranks, job->claim ? "room was made for it" : "its turn");
+    return true;
+}
+
 static void decide(qd_core *core) {
     const qd_queue_entry *head;
     change_lanes(core);
@@ -200,18 +245,11 @@ static void decide(qd_core *core) {
         head = next(core);
         if (!head)
             return;
-        qd_job_record *job = qd_job_of_entry(head);
-        if (job->claim == 0 && (!fits(core, job) || is_kept_from(core, job))) {
-            if (qd_preemption_make_room(core, job))
-                continue;
-            if (!fits(core, job)) {
-                if (qd_backfill(core, head, qd_unclaimed_ranks(core)))
-                    return;
-                continue;
-            }
-        }
-        qd_give_back_claimed(core, job); /* the placement may choose them */
-        qd_job_start(core, job, head->ranks, job->claim ? "room was made for it" : "its turn");
+        qd_job_record *job = qd_job_of_entry(head), *other = more_important(core, head);
+        if (other && !take(core, other))
+            owe_no_more(core, job);
+        else if (!other && !take(core, job) && qd_backfill(core, head, qd_unclaimed_ranks(core)))
+            return;
     }
 }
 
@@ -219,6 +257,8 @@ static void decide(qd_core *core) {
 static int64_t passing_ns(const qd_core *core) {
     const qd_scheduling *s = &core->scheduling;
     const qd_queue_entry *head = qd_queue_allowed(&core->queue, NULL);
+    while (head && qd_is_owed(core, qd_job_of_entry(head)))
+        head = qd_queue_allowed(&core->queue, head);
     int64_t first = QD_NEVER, full = s->weight_urgency * (int64_t)parts;
     if (full == 0 || !head || rises(head->lane))
         return QD_NEVER;

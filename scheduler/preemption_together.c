@@ -6,6 +6,7 @@
 #include "scheduler/core_internal.h"
 #include "scheduler/preemption.h"
 #include "scheduler/progress.h"
+#include "scheduler/together.h"
 
 /* ---- ranks that are claimed ---- */
 
@@ -136,24 +137,11 @@ static bool is_cheaper(const bid *a, const bid *b) {
     return a->victims < b->victims;
 }
 
-/* The part of the row in which a gang from `first` on must lie ends here. */
-static int end_of_spot(const qd_places *places, int within, int first) {
-    const qd_island *island = &places->islands[places->island_of[first]];
-    const qd_island *end = places->islands + places->island_count;
-    if (within == QD_WITHIN_ANYTHING)
-        return places->ranks;
-    int host = island->host;
-    do
-        island++;
-    while (within == QD_WITHIN_HOST && island < end && island->host == host);
-    return island < end ? island->first : places->ranks;
-}
-
 static bool find_cheapest(qd_core *core, const qd_job_record *job, bid *best) {
     const qd_places *places = &core->ranks.places;
     bool found = false;
     for (int at = 0; at < places->ranks;) {
-        bid b = {.first = at, .end = end_of_spot(places, job->submit.demand.within, at)};
+        bid b = {.first = at, .end = qd_end_of_spot(places, job->submit.demand.within, at)};
         at = b.end;
         if (!appraise(core, job, &b) || (found && !is_cheaper(&b, best)))
             continue;

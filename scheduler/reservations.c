@@ -213,7 +213,9 @@ void qd_reservations_rank_gone(qd_core *core, int64_t reservation) {
 static int64_t freed_by(const qd_job_record *job, int64_t at_ns) {
     if (qd_prediction_is_overdue(job))
         return 0;
-    return job->planned_ranks + (job->kept_ns <= at_ns ? job->kept_ranks : 0);
+    /* A gang that is short of a rank ends at once, and then lets go what is kept together. */
+    bool back = job->kept_ns <= at_ns || job->gang.regroups;
+    return job->planned_ranks + (back ? job->kept_ranks : 0);
 }
 
 /* Free ranks at at_ns, if nobody starts any more; < 0: so many are lacking. */
@@ -269,6 +271,16 @@ bool qd_reservations_meet_narrower(const qd_core *core, const qd_job_record *job
         if (job->due_ns <= b->is.from_ns && end_ns > b->is.from_ns)
             return true;
     return false;
+}
+
+bool qd_reservations_spare(const qd_core *core, const qd_job_record *job) {
+    int64_t end_ns = qd_time_after(core->now_ns, job->entry.run_ns);
+    int64_t needed = job->entry.ranks - job->claimed; /* those are not free already */
+    const qd_booking *b;
+    for (int64_t at = core->now_ns; (b = next_to_begin(core, at)); at = b->is.from_ns)
+        if (end_ns > b->is.from_ns && free_at(core, b->is.from_ns) < needed)
+            return false;
+    return true;
 }
 
 static bool ends_soon(const qd_core *core, const qd_booking *b) {

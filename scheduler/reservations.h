@@ -53,6 +53,10 @@ int64_t qd_reservations_grace_ns(const qd_core *core);
  * shrank now: too late to be told again. */
 bool qd_reservations_meet_narrower(const qd_core *core, const qd_job_record *job);
 
+/* Whether one that has a claim would be in nobody's way who begins within a grace if it started
+ * now: too late to tell it again. */
+bool qd_reservations_spare(const qd_core *core, const qd_job_record *job);
+
 /* When qd_reservations_keep has to be called next; QD_NEVER. */
 int64_t qd_reservations_wake_ns(const qd_core *core);
 

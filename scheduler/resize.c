@@ -42,6 +42,22 @@ void qd_resize_keep(qd_core *core, qd_job_record *job, int ranks) {
     qd_quotas_hold(core, job, ranks);
 }
 
+void qd_resize_keep_these(qd_core *core, qd_job_record *job, const int *ranks) {
+    int size = job->gang.size, own = 0;
+    job->reserved = 0;
+    for (int i = 0; i < size; i++) {
+        bool member = qd_ranks_held_by(&core->ranks, ranks[i], job->job, job->attempt);
+        own += member;
+        if (!member)
+            job->ranks[size + job->reserved++] = ranks[i];
+        qd_ranks_keep(&core->ranks, ranks[i], job->job);
+    }
+    job->resize_to = size;
+    core->timetable.profile.now_free -= job->reserved;
+    qd_timetable_give_back(&core->timetable, job, -own);
+    qd_timetable_keep(&core->timetable, job, size, QD_NEVER);
+}
+
 int qd_resize_kept(qd_core *core, const qd_job_record *job, int *ranks) {
     int count = 0;
     for (int i = 0; i < job->gang.size + job->reserved; i++)
@@ -54,7 +70,8 @@ int qd_resize_kept(qd_core *core, const qd_job_record *job, int *ranks) {
 void qd_resize_rank_gone(qd_core *core, int rank) {
     qd_job_record *job = qd_jobs_find(&core->jobs, core->ranks.rank[rank].job);
     qd_timetable_keep(&core->timetable, job, job->kept_ranks - 1, job->kept_ns);
-    qd_quotas_hold(core, job, job->kept_ranks);
+    /* One that regroups (regroup.h) holds the others, too. */
+    qd_quotas_hold(core, job, job->kept_ranks + (job->preempted ? 0 : job->planned_ranks));
 }
 
 static void forget(qd_core *core, qd_job_record *job) {

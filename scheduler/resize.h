@@ -22,6 +22,9 @@ int qd_resize_widest(const qd_job_record *job, int64_t ranks);
  * planned_ranks. */
 void qd_resize_keep(qd_core *core, qd_job_record *job, int ranks);
 
+/* It is to go on with these ranks instead, as many as it has. */
+void qd_resize_keep_these(qd_core *core, qd_job_record *job, const int *ranks);
+
 /* The kept ranks, in the order of a gang, into ranks; returns how many. */
 int qd_resize_kept(qd_core *core, const qd_job_record *job, int *ranks);
 

@@ -3,6 +3,8 @@
 #include <math.h>
 
 #include "scheduler/core_internal.h"
+#include "scheduler/prediction.h"
+#include "scheduler/preemption.h"
 #include "scheduler/reservations.h"
 
 static int64_t ns(double seconds) {
@@ -100,6 +102,28 @@ int64_t qd_room_for_job(qd_core *core, const qd_job_record *job) {
 
 bool qd_room_fits(qd_core *core, const qd_job_record *job, int ranks) {
     return core->book.count == 0 || ranks <= qd_room_for_job(core, job);
+}
+
+/* When it ends, if it moves now. */
+static int64_t moved_end_ns(const qd_core *core, const qd_job_record *job) {
+    int64_t saved_ns = qd_time_after(core->now_ns, qd_preemption_grace_ns(core));
+    return qd_time_after(saved_ns, qd_predicted_rest_ns(job, job->gang.size, core->now_ns));
+}
+
+bool qd_room_for_moves(qd_core *core, qd_job_record *const *jobs, int n, int64_t fresh) {
+    qd_profile *profile = &core->timetable.profile;
+    int64_t until_ns = core->now_ns;
+    if (core->book.count == 0)
+        return true;
+    for (int i = 0; i < n; i++) {
+        int64_t end_ns = moved_end_ns(core, jobs[i]);
+        until_ns = end_ns > until_ns ? end_ns : until_ns;
+        qd_profile_add(profile, jobs[i]->due_ns, -jobs[i]->planned_ranks); /* it stays on as many */
+    }
+    int64_t room = qd_room_for_ns(core, until_ns == QD_NEVER ? QD_NEVER : until_ns - core->now_ns);
+    for (int i = 0; i < n; i++)
+        qd_profile_add(profile, jobs[i]->due_ns, jobs[i]->planned_ranks);
+    return fresh <= room;
 }
 
 int qd_room_gaps(qd_core *core, int64_t now_free, qd_gap gaps[QD_GAPS]) {

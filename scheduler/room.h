@@ -41,6 +41,10 @@ int64_t qd_room_least_ns(const qd_core *core);
  * whatever runs now. */
 bool qd_room_beside(const qd_core *core, const qd_queue_entry *entry, int64_t delay_ns);
 
+/* Whether n running gangs can go on on other ranks, as many as they have, of which so many are free
+ * now, for as long as they will need them; asked by the core's profile, as of jobs that start. */
+bool qd_room_for_moves(qd_core *core, qd_job_record *const *jobs, int n, int64_t fresh);
+
 /* What fits now, by the core's profile, into up to now_free ranks, as gaps of the queue; returns
  * how many. */
 int qd_room_gaps(qd_core *core, int64_t now_free, qd_gap gaps[QD_GAPS]);

@@ -43,6 +43,20 @@ static const qd_field grow_fields[] = {
     {0},
 };
 
+static const qd_field swap_fields[] = {
+    {"enabled", QD_FIELD_BOOL, 0, AT(swap), .preset = "false"},
+    {"ratio", QD_FIELD_REAL, 0, AT(swap_ratio), .min = 1, .max = 1000, .preset = "1.25"},
+    {"cost_s", QD_FIELD_REAL, 0, AT(swap_cost_s), .max = 1e9, .preset = "60"},
+    {0},
+};
+
+static const qd_field migrate_fields[] = {
+    {"enabled", QD_FIELD_BOOL, 0, AT(migrate), .preset = "false"},
+    {"most", QD_FIELD_INT, 0, AT(migrate_per_hour), .max = 1000000, .preset = "4"},
+    {"cost_s", QD_FIELD_REAL, 0, AT(migrate_cost_s), .max = 1e9, .preset = "60"},
+    {0},
+};
+
 static const qd_field limits_fields[] = {
     {"jobs", QD_FIELD_INT, 0, AT(account_jobs), .max = 1000000, .preset = "0"},
     {"ranks", QD_FIELD_INT, 0, AT(account_ranks), .max = 1 << 24, .preset = "0"},
@@ -73,6 +87,9 @@ const qd_field qd_scheduling_fields[] = {
      .fields = team_fields},
     {"preemption", QD_FIELD_MAPPING, .fields = preemption_fields},
     {"grow", QD_FIELD_MAPPING, .fields = grow_fields},
+    {"swap", QD_FIELD_MAPPING, .fields = swap_fields},
+    {"migrate", QD_FIELD_MAPPING, .fields = migrate_fields},
+    {"spare_wait_s", QD_FIELD_REAL, 0, AT(spare_wait_s), .max = 1e9, .preset = "600"},
     {"attained", QD_FIELD_MAPPING, .fields = attained_fields},
     {0},
 };
@@ -92,6 +109,10 @@ int qd_scheduling_of(const char *policy, qd_scheduling *scheduling) {
 
 void qd_scheduling_emit(const qd_scheduling *scheduling, qd_text *out) {
     qd_schema_emit(qd_scheduling_fields, scheduling, out);
+}
+
+bool qd_may_move(const qd_scheduling *scheduling) {
+    return scheduling->swap || scheduling->migrate;
 }
 
 int qd_scheduling_check(const char *file, const qd_scheduling *s) {

@@ -56,11 +56,20 @@ typedef struct qd_scheduling {
     bool grow;             /* enabled: running jobs grow into idle ranks */
     double grow_cost_s;    /* cost_s: what a save and a restart take */
     double grow_min_run_s; /* min_run_s: an attempt does not grow before */
+    /* scheduler.swap (swap.h) */
+    bool swap;          /* enabled: slow ranks are swapped for idle ones */
+    double swap_ratio;  /* ratio: above that, against the median of the gang, a rank is slow */
+    double swap_cost_s; /* cost_s: what a save and a restart take */
+    /* scheduler.migrate (migration.h) */
+    bool migrate;             /* enabled: gangs move so that a job gets ranks together */
+    int64_t migrate_per_hour; /* most: at most so many gangs an hour */
+    double migrate_cost_s;    /* cost_s: what a save and a restart take */
     /* scheduler.limits: what an account may hold at a time; 0: any number */
     int64_t account_jobs, account_ranks;
     /* scheduler.teams: the accounts by their numbers; none: whatever names jobs give */
     qd_team_entry teams[QD_TEAMS];
     int team_count;
+    double spare_wait_s; /* scheduler.spare_wait_s: a gang that lost a rank is owed ranks so long */
 } qd_scheduling;
 
 /* All defaults: fifo. */
@@ -76,6 +85,9 @@ int qd_scheduling_parse(const char *file, const char *text, size_t length,
 
 /* Rules over several keys. QD_ECONFIG. */
 int qd_scheduling_check(const char *file, const qd_scheduling *scheduling);
+
+/* Whether a gang may go on on as many other ranks. */
+bool qd_may_move(const qd_scheduling *scheduling);
 
 /* The schema, bound to a qd_scheduling; for the cluster file, where it is a part. */
 extern const qd_field qd_scheduling_fields[];

@@ -95,6 +95,20 @@ static int hear_saved(qd_server *server, int from, const Quadrille__Envelope *m)
     return tell_core(server, s->job, s->attempt);
 }
 
+/* Nobody else asks how fast a rank is: not every second into every journal. */
+static int hear_pace(qd_server *server, int from, const Quadrille__Envelope *m) {
+    const Quadrille__Pace *p = m->pace;
+    if (!server->config->cluster->scheduling.swap || p->busy_ns <= 0 ||
+        !present_job(server, p->job, p->attempt, p->epoch))
+        return 0;
+    qd_event event = {.kind = QD_EVENT_RANK_TIME,
+                      .job = p->job,
+                      .attempt = p->attempt,
+                      .rank = from,
+                      .busy_ns = p->busy_ns};
+    return qd_server_feed(server, &event);
+}
+
 static int hear_ended(qd_server *server, int from, const Quadrille__Envelope *m) {
     const Quadrille__Ended *e = m->ended;
     if (!present_job(server, e->job, e->attempt, e->epoch)) {
@@ -130,6 +144,7 @@ static const struct {
     {QUADRILLE__ENVELOPE__BODY_PROGRESS, hear_progress},
     {QUADRILLE__ENVELOPE__BODY_EVALUATION, hear_evaluation},
     {QUADRILLE__ENVELOPE__BODY_SAVED, hear_saved},
+    {QUADRILLE__ENVELOPE__BODY_PACE, hear_pace},
     {QUADRILLE__ENVELOPE__BODY_ENDED, hear_ended},
 };
 

@@ -9,7 +9,8 @@
 #include "scheduler/simulator_ends.h"
 #include "scheduler/teams.h"
 
-enum { PROGRESS_EVERY = 1024 };
+enum { PROGRESS_EVERY = 1024, REPORTS = 3 /* as many as a slow rank is known after (pace.h) */ };
+static const int64_t reports_after_ns = INT64_C(30000000000);
 
 /* What the workers of a job know. */
 typedef struct live_job {
@@ -20,15 +21,17 @@ typedef struct live_job {
     int64_t since_ns;   /* when it began to train in this attempt */
     int64_t start_ns, pending_ns;
     bool waits;
+    bool slow; /* its gang has a slow rank */
 } live_job;
 
 typedef struct simulator {
     const qd_simulation_config *config;
     qd_simulation *result;
     qd_core *core;
-    live_job *live; /* [trace->count] */
-    qd_ends ends;   /* of gangs */
-    qd_event event; /* filled in again and again: a fresh one would have to be cleared */
+    live_job *live;  /* [trace->count] */
+    qd_ends ends;    /* of gangs */
+    qd_ends reports; /* when gangs tell of their paces */
+    qd_event event;  /* filled in again and again: a fresh one would have to be cleared */
     int64_t now_ns;
     int arrived, ended, waiting;
     int account[QD_TRACE_ACCOUNTS]; /* of the core, for each of the trace */
@@ -108,6 +111,35 @@ static int64_t on_ranks(int64_t time_ns, int64_t of, int64_t ranks) {
     return of == ranks ? time_ns : (int64_t)((__int128)time_ns * of / ranks);
 }
 
+static bool is_slow(const simulator *s, int rank) {
+    return rank <= s->config->slow_ranks;
+}
+
+static bool has_slow_rank(const simulator *s, const qd_action *start) {
+    for (int i = 0; i < start->rank_count; i++)
+        if (is_slow(s, start->ranks[i]))
+            return true;
+    return false;
+}
+
+/* So long it takes to train what takes left_ns on ranks that are not slow, and back. */
+static int64_t at_pace(const simulator *s, const live_job *live, int64_t left_ns) {
+    return live->slow ? (int64_t)((double)left_ns * s->config->slow_factor) : left_ns;
+}
+
+static int64_t work_of(const simulator *s, const live_job *live, int64_t trained_ns) {
+    return live->slow ? (int64_t)((double)trained_ns / s->config->slow_factor) : trained_ns;
+}
+
+static int set_report(simulator *s, int i) {
+    const live_job *live = &s->live[i];
+    if (!live->slow || live->ranks < 2)
+        return 0;
+    return qd_ends_set(
+        &s->reports,
+        (qd_end){.at_ns = live->since_ns + reports_after_ns, .job = i, .attempt = live->attempt});
+}
+
 static int start(simulator *s, const qd_action *action) {
     int i = (int)action->job - 1;
     live_job *live = &s->live[i];
@@ -124,17 +156,20 @@ static int start(simulator *s, const qd_action *action) {
     job->longest_wait_ns = waited > job->longest_wait_ns ? waited : job->longest_wait_ns;
     s->waiting -= waits;
     live->unsaved_ns = 0;
-    int64_t left_ns = on_ranks(live->left_ns, least_ranks(s, i), live->ranks);
-    return qd_ends_set(&s->ends, (qd_end){.at_ns = live->since_ns + left_ns,
-                                          .job = i,
-                                          .attempt = action->attempt,
-                                          .outcome = QD_OUTCOME_DONE});
+    live->slow = has_slow_rank(s, action);
+    int64_t left_ns = at_pace(s, live, on_ranks(live->left_ns, least_ranks(s, i), live->ranks));
+    int rc = set_report(s, i);
+    return rc ? rc
+              : qd_ends_set(&s->ends, (qd_end){.at_ns = live->since_ns + left_ns,
+                                               .job = i,
+                                               .attempt = action->attempt,
+                                               .outcome = QD_OUTCOME_DONE});
 }
 
 static int save(simulator *s, const qd_action *action) {
     int i = (int)action->job - 1;
     live_job *live = &s->live[i];
-    int64_t trained = s->now_ns - live->since_ns;
+    int64_t trained = work_of(s, live, s->now_ns - live->since_ns);
     live->unsaved_ns = trained > 0 ? on_ranks(trained, live->ranks, least_ranks(s, i)) : 0;
     live->left_ns -= live->unsaved_ns;
     qd_job_view view;
@@ -223,6 +258,25 @@ static int end_gang(simulator *s, const qd_end *end) {
     return rc;
 }
 
+/* All members of a gang tell how long a step keeps them busy. */
+static int report(simulator *s, const qd_end *when) {
+    qd_job_view view;
+    qd_core_job(s->core, when->job, &view);
+    if (view.state != QD_STATE_RUNNING || view.attempt != when->attempt)
+        return 0;
+    int rc = 0;
+    s->event.kind = QD_EVENT_RANK_TIME;
+    s->event.job = view.job;
+    s->event.attempt = view.attempt;
+    for (int i = 0; !rc && i < REPORTS * view.rank_count + view.rank_count; i++) {
+        s->event.rank = view.ranks[i % view.rank_count];
+        double factor = is_slow(s, s->event.rank) ? s->config->slow_factor : 1;
+        s->event.busy_ns = (int64_t)(1e9 * factor);
+        rc = feed(s, true);
+    }
+    return rc;
+}
+
 static int arrive(simulator *s) {
     const qd_trace_job *job = &s->config->trace->jobs[s->arrived];
     s->live[s->arrived].left_ns = job->duration_ns;
@@ -254,6 +308,8 @@ static int instant(simulator *s) {
         rc = end_gang(s, &end);
     while (!rc && s->arrived < trace->count && trace->jobs[s->arrived].submit_ns == s->now_ns)
         rc = arrive(s);
+    for (qd_end when; !rc && qd_ends_pop(&s->reports, s->now_ns, &when);)
+        rc = report(s, &when);
     if (rc)
         return rc;
     int64_t from = s->config->time_decisions ? qd_clock_now_ns() : 0;
@@ -272,6 +328,8 @@ static int64_t next_instant(const simulator *s) {
         next = s->now_ns;
     if (end < next)
         next = end;
+    if (qd_ends_first_ns(&s->reports) < next)
+        next = qd_ends_first_ns(&s->reports);
     if (s->arrived < trace->count && trace->jobs[s->arrived].submit_ns < next)
         next = trace->jobs[s->arrived].submit_ns;
     return next;
@@ -357,6 +415,8 @@ int qd_simulate(const qd_simulation_config *config, qd_simulation *out) {
     result.jobs = calloc(jobs, sizeof *result.jobs);
     s.live = calloc(jobs, sizeof *s.live);
     int rc = result.jobs && s.live ? qd_ends_init(&s.ends, config->trace->count) : QD_ENOMEM;
+    if (!rc)
+        rc = qd_ends_init(&s.reports, config->trace->count);
     if (rc)
         rc = qd_error_set(QD_ENOMEM, "no memory to simulate %zu jobs", jobs);
     for (size_t i = 0; !rc && i < jobs; i++)
@@ -371,6 +431,7 @@ int qd_simulate(const qd_simulation_config *config, qd_simulation *out) {
     result.seconds = (double)(qd_clock_now_ns() - from) * 1e-9;
     qd_core_destroy(s.core);
     qd_ends_fini(&s.ends);
+    qd_ends_fini(&s.reports);
     free(s.live);
     free(s.decision_ns);
     if (rc)

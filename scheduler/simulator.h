@@ -2,7 +2,8 @@
  * simulator.h: a recorded trace under a policy, on a virtual clock: the scheduler's core (core.h)
  * as the live server drives it, with workers that train for as long as the trace says, save when
  * they are told to, and never fail; one whose save takes longer than it may trains what it had not
- * saved again. Exact and driven by events: nothing is rounded, nothing is sampled.
+ * saved again. A gang with a slow rank is as slow as that; when it has trained for 30 s its members
+ * tell how long a step keeps them busy. Exact and driven by events: nothing is rounded or sampled.
  *
  * At one instant ends come first, then arrivals, then one decision. The core is told the trace's
  * run times as estimates; a policy that is blind to them does not look.
@@ -24,7 +25,9 @@ typedef struct qd_simulation_config {
     const qd_scheduling *scheduling;
     const qd_reservation *reservations; /* [reservation_count], on the trace's clock */
     int reservation_count;
-    int64_t save_ns;    /* from being told to make room until the ranks are free */
+    int64_t save_ns; /* from being told to make room until the ranks are free */
+    int slow_ranks;  /* the first so many, which take slow_factor (> 0) times as long; 0: none */
+    double slow_factor;
     int64_t restart_ns; /* from the start of a later attempt until it trains again */
     /* Called now and then, with the jobs that have ended. NULL: not. */
     void (*progress)(void *context, int ended);

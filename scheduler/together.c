@@ -6,6 +6,7 @@
 
 #include "runtime/text.h"
 #include "scheduler/core_internal.h"
+#include "scheduler/migration.h"
 #include "scheduler/preemption.h"
 #include "scheduler/room.h"
 
@@ -48,6 +49,18 @@ void qd_say_demand(const qd_job_record *job, int most, char *text, size_t size) 
 }
 
 /* ---- openings ---- */
+
+int qd_end_of_spot(const qd_places *places, int within, int first) {
+    const qd_island *island = &places->islands[places->island_of[first]];
+    const qd_island *end = places->islands + places->island_count;
+    if (within == QD_WITHIN_ANYTHING)
+        return places->ranks;
+    int host = island->host;
+    do
+        island++;
+    while (within == QD_WITHIN_HOST && island < end && island->host == host);
+    return island < end ? island->first : places->ranks;
+}
 
 /* Index of the spot of a rank, as the job's demand goes; -1: it has not the memory. */
 static int spot_of(const qd_core *core, const qd_job_record *job, int rank) {
@@ -108,8 +121,7 @@ static int find_wide_spot(const qd_core *core, const qd_job_record *job, const q
     return -1;
 }
 
-/* Which ranks it will have when, and then give back, is known once it goes on. */
-static bool somebody_is_resized(const qd_core *core) {
+bool qd_somebody_is_resized(const qd_core *core) {
     for (const qd_job_record *job = core->jobs.active.first; job; job = job->next)
         if (job->resize_to > 0)
             return true;
@@ -119,7 +131,7 @@ static bool somebody_is_resized(const qd_core *core) {
 qd_opening qd_find_opening(const qd_core *core, const qd_job_record *job) {
     int *counts = core->members;
     const qd_tree *ends = &core->timetable.ends;
-    if (somebody_is_resized(core))
+    if (qd_somebody_is_resized(core))
         return (qd_opening){.at_ns = QD_NEVER};
     count_free(core, job, counts);
     for (const qd_tree_node *node = qd_tree_first(ends); node; node = qd_tree_after(ends, node)) {
@@ -188,7 +200,8 @@ static bool start_beside(qd_core *core, qd_job_record *job, const int *kept, int
 }
 
 bool qd_backfill_around(qd_core *core, const qd_queue_entry *head, int64_t now_free) {
-    const qd_job_record *first = qd_job_of_entry(head);
+    qd_job_record *first = qd_job_of_entry(head);
+    qd_migrate_for(core, first);
     qd_opening opening = qd_find_opening(core, first);
     if (opening.at_ns == QD_NEVER)
         return true;

@@ -33,13 +33,22 @@ typedef struct qd_opening {
     int needed;    /* ranks of those that are free there now */
 } qd_opening;
 
+/* Whether a job is RESIZING: which ranks it will have when, and then give back, is known once it
+ * goes on. */
+bool qd_somebody_is_resized(const qd_core *core);
+
+/* The part of the row of ranks (places.h) from `first` on in which such a gang must lie ends here.
+ */
+int qd_end_of_spot(const qd_places *places, int within, int first);
+
 /* O(ranks). */
 qd_opening qd_find_opening(const qd_core *core, const qd_job_record *job);
 
 /* The most ranks that it could have together if all made room for it that may be told to. */
 int qd_most_with_room(const qd_core *core, const qd_job_record *job);
 
-/* The later jobs of EASY, behind a choosy head that cannot start, on up to now_free ranks: those
+/* The later jobs of EASY, behind a choosy head that cannot start, for which others may move
+ * (migration.h), on up to now_free ranks: those
  * that end before the head's opening, and those that leave it the ranks it needs there. O(ranks),
  * and O(ranks of the head) for each that is looked at. False: as qd_backfill. */
 bool qd_backfill_around(qd_core *core, const qd_queue_entry *head, int64_t now_free);

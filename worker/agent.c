@@ -250,6 +250,19 @@ static void send_saved(void *context, int64_t step) {
     send_to_scheduler(agent, &envelope);
 }
 
+static void send_pace(void *context, int64_t busy_ns) {
+    qd_agent *agent = context;
+    Quadrille__Pace pace = QUADRILLE__PACE__INIT;
+    pace.job = agent->now.job;
+    pace.attempt = agent->now.number;
+    pace.epoch = agent->now.epoch;
+    pace.busy_ns = busy_ns;
+    Quadrille__Envelope envelope = QUADRILLE__ENVELOPE__INIT;
+    envelope.body_case = QUADRILLE__ENVELOPE__BODY_PACE;
+    envelope.pace = &pace;
+    send_to_scheduler(agent, &envelope);
+}
+
 static void send_ended(qd_agent *agent, Quadrille__Ended__Outcome outcome, int code) {
     Quadrille__Ended ended = QUADRILLE__ENDED__INIT;
     ended.job = agent->now.job;
@@ -294,6 +307,7 @@ static int run_attempt(qd_agent *agent, const Quadrille__Start *start, qd_traine
         .progress = send_progress,
         .evaluated = send_evaluation,
         .saved = send_saved,
+        .pace = send_pace,
     };
     return qd_trainer_run(&assignment, &hooks, how);
 }

@@ -273,6 +273,14 @@ static void report_progress(qd_trainer *t, int64_t now) {
         t->line_from_ns = now;
 }
 
+static void report_pace(qd_trainer *t, int64_t steps) {
+    int64_t slots = t->end_slot - t->first_slot;
+    bool alike = t->grid.dp > 1 && t->grid.pp == 1 && t->grid.tp == 1;
+    int64_t busy_ns = t->spans.total_ns[QD_SPAN_COMPUTE];
+    if (alike && steps > 0 && slots > 0 && busy_ns >= steps * slots)
+        t->hooks->pace(t->hooks->context, busy_ns / steps / slots);
+}
+
 static void close_interval(qd_trainer *t, int64_t now) {
     int64_t steps = t->step - t->interval_from_step;
     /* Members that hold one copy of the model run the same samples together; they count once. */
@@ -280,6 +288,7 @@ static void close_interval(qd_trainer *t, int64_t now) {
     int64_t samples = steps * t->slot_samples * slots;
     t->interval_from_ns = now;
     t->interval_from_step = t->step;
+    report_pace(t, steps);
     qd_trainer_heed_log_failure(
         t, qd_utilization_write(t->utilization, &t->spans, t->step, steps, samples, t->loss));
 }

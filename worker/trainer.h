@@ -47,6 +47,9 @@ typedef struct qd_trainer_hooks {
     void (*evaluated)(void *context, int64_t step, qd_split split, double loss, double accuracy,
                       int64_t samples);
     void (*saved)(void *context, int64_t step);
+    /* How long this member was busy in a step of the last interval, for each of its data slots:
+     * waiting for others left out. Where all members do the same: of data-parallel gangs. */
+    void (*pace)(void *context, int64_t busy_ns);
 } qd_trainer_hooks;
 
 typedef enum {

@@ -352,3 +352,13 @@ same_losses() {
   [[ "$output" == *"low: started"*"high: started"*"high: COMPLETED"*"low: started"*"low: COMPLETED"* ]]
   cmp runs/low/steps.jsonl undisturbed
 }
+
+@test "members of a gang tell how long a step keeps them busy, where slow ranks are left" {
+  job 300
+  echo 'scheduler: {swap: {enabled: true, ratio: 1000}}' > cluster.yaml
+  train 2 small --conf cluster.yaml > out
+  [ "$(grep -ac RANK_TIME runs/journal.sqlite)" -ge 1 ]
+  rm -r runs
+  train 2 small > out
+  [ "$(grep -ac RANK_TIME runs/journal.sqlite)" -eq 0 ]
+}

@@ -37,6 +37,12 @@ static void choose_policy(trial *t) {
     t->scheduling.grow_cost_s = draw(t, 2) * 0.1;
     t->scheduling.min_run_s = draw(t, 3);
     t->scheduling.save_grace_s = 1 + draw(t, 3);
+    t->scheduling.spare_wait_s = draw(t, 4);
+    t->scheduling.swap = draw(t, 2);
+    t->scheduling.migrate = draw(t, 2);
+    t->scheduling.migrate_per_hour = draw(t, 4);
+    t->scheduling.migrate_cost_s = draw(t, 2) * 0.1;
+    t->scheduling.swap_cost_s = draw(t, 2) * 0.1;
     t->scheduling.account_jobs = draw(t, 2) ? 0 : 1 + draw(t, 4);
     t->scheduling.account_ranks = draw(t, 2) ? 0 : 2 + draw(t, 8);
     for (int i = 0; i < QD_ATTAINED_QUEUES - 1; i++)
@@ -108,6 +114,13 @@ bool trial_begin_sharing(trial *t, trial_source source) {
     t->scheduling.min_run_s = 0;
     t->scheduling.account_jobs = t->scheduling.account_ranks = 0;
     choose_teams(t, workers);
+    return begin(t, workers);
+}
+
+bool trial_begin_with(trial *t, trial_source source, int workers, const qd_scheduling *scheduling) {
+    memset(t, 0, sizeof *t);
+    t->source = source;
+    t->scheduling = *scheduling;
     return begin(t, workers);
 }
 
@@ -283,6 +296,18 @@ static void draw_unreserve(trial *t, qd_event *e) {
     e->reserve.number = 1 + draw(t, (uint32_t)t->witness.reservation_count + 1);
 }
 
+static void draw_priority(trial *t, qd_event *e) {
+    e->job = 1 + draw(t, (uint32_t)last_job(t) + 1);
+    e->submit.importance = (int)draw(t, 6) - 2;
+    e->submit.importance *= draw(t, 30) ? 1 : 60;
+}
+
+/* Every fourth rank is slow, more or less. */
+static void draw_rank_time(trial *t, qd_event *e) {
+    draw_answer_of_member(t, e);
+    e->busy_ns = (e->rank % 4 == 0 ? 200 : 100) + (int64_t)draw(t, 40);
+}
+
 /* Late or impossible: any job, any attempt, any rank, any kind. */
 static void draw_nonsense(trial *t, qd_event *e) {
     e->kind = (qd_event_kind)(draw(t, QD_EVENTS + 2) - 1);
@@ -295,6 +320,7 @@ static void draw_nonsense(trial *t, qd_event *e) {
     e->place.island = (int)draw(t, 6) - 1;
     e->step = draw(t, 4);
     e->saved = draw(t, 4);
+    e->busy_ns = (int64_t)draw(t, 4) - 1;
     e->submit = (qd_submission){.job = e->job,
                                 .ranks_min = (int)draw(t, 4) - 1,
                                 .ranks_max = draw(t, 3) ? (int)draw(t, 4) - 1 : INT_MAX,
@@ -322,17 +348,19 @@ static const struct kind kinds[] = {
     {1, QD_EVENT_DRAIN, draw_text},
     {10, QD_EVENT_TIME, draw_text},
     {4, QD_EVENT_LIMIT, draw_limit},
+    {4, QD_EVENT_PRIORITY, draw_priority},
     {8, QD_EVENT_PROGRESS, draw_progress},
     {20, QD_EVENT_RESIZE, draw_resize},
     {3, QD_EVENT_RANK_DRAIN, draw_lost},
     {6, QD_EVENT_RANK_RESUME, draw_lost},
+    {20, QD_EVENT_RANK_TIME, draw_rank_time},
     {4, QD_EVENT_RELEASE, draw_cancel},
     {2, QD_EVENT_HOLD, draw_cancel},
     {6, QD_EVENT_RESERVE, draw_reserve},
     {2, QD_EVENT_UNRESERVE, draw_unreserve},
     {15, QD_EVENT_CLOSED, draw_nonsense},
 };
-enum { WEIGHTS = 199, KINDS = sizeof kinds / sizeof kinds[0] };
+enum { WEIGHTS = 223, KINDS = sizeof kinds / sizeof kinds[0] };
 
 /* More comes than ends. */
 static const struct kind busy_kinds[] = {

@@ -35,6 +35,8 @@ typedef struct trial {
 bool trial_begin(trial *t, trial_source source);
 /* Of 4 workers or more, which teams with quotas share. */
 bool trial_begin_sharing(trial *t, trial_source source);
+/* One of so many, under these settings. */
+bool trial_begin_with(trial *t, trial_source source, int workers, const qd_scheduling *scheduling);
 void trial_end(trial *t);
 
 /* An event as the source pleases. */

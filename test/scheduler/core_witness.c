@@ -21,20 +21,26 @@ void witness_init(witness *w, int worker_ranks, const qd_scheduling *scheduling)
     w->grow_min_run_ns = (int64_t)(scheduling->grow_min_run_s * 1e9);
     w->grow_cost_ns = (int64_t)(scheduling->grow_cost_s * 1e9);
     w->reservation_grace_ns = w->grace_ns;
+    w->spare_wait_ns = (int64_t)(scheduling->spare_wait_s * 1e9);
+    w->swap = scheduling->swap;
+    w->migrate = scheduling->migrate;
+    w->migrate_per_hour = scheduling->migrate_per_hour;
+    w->swap_ratio = scheduling->swap_ratio;
     w->time_ns = INT64_MIN;
 }
 
 /* What each policy promises at the end of an instant. */
 static const struct {
     const char *policy;
-    bool (*promises[4])(witness *w);
+    bool (*promises[5])(witness *w);
 } promises[] = {
     {"fifo", {nobody_was_passed, the_head_does_not_wait_for_nothing, spare_ranks_are_dealt_fairly}},
     {"sjf", {nobody_was_passed, the_head_does_not_wait_for_nothing}},
     {"easy", {the_head_is_not_delayed, the_head_does_not_wait_for_nothing}},
     {"conservative", {the_head_is_not_delayed, the_head_does_not_wait_for_nothing}},
     {"multifactor",
-     {not_all_wait_though_each_fits, nobody_makes_room_for_nothing, quotas_are_kept}},
+     {not_all_wait_though_each_fits, nobody_makes_room_for_nothing, quotas_are_kept,
+      nobody_takes_what_is_owed}},
     {"attained", {nobody_waits_beside_idle_ranks}},
 };
 
@@ -52,7 +58,8 @@ bool witness_see(witness *w, const qd_event *event, const qd_action_list *action
                  const qd_core *core) {
     bool was_shut_down = w->shut_down;
     for (int i = 0; i < w->job_count; i++)
-        w->jobs[i].started_now = w->jobs[i].stopped_now = w->jobs[i].grows_now = false;
+        w->jobs[i].started_now = w->jobs[i].stopped_now = w->jobs[i].grows_now =
+            w->jobs[i].migrates_now = false;
     for (int i = 0; i < w->job_count && event->kind == QD_EVENT_RESIZE; i++)
         w->jobs[i].waited = !w->undecided && waits_for_ranks(w, &w->jobs[i]);
     w->undecided = event->more;
@@ -70,7 +77,8 @@ bool witness_see(witness *w, const qd_event *event, const qd_action_list *action
     }
     w->shut_down = w->shut_down || was_shut_down;
     return (event->more || (decided_rightly(w) && running_reservations_have_their_ranks(w, core) &&
-                            nobody_runs_past_its_limit(w) && nobody_saves_past_the_grace(w))) &&
+                            nobody_runs_past_its_limit(w) && nobody_saves_past_the_grace(w) &&
+                            nobody_migrates_for_nothing(w))) &&
            accounts_keep_their_limits(w) && nobody_waits_for_ever(w) &&
            members_know_their_orders(w) && shutdown_comes_when_due(w) && views_agree(w, core);
 }

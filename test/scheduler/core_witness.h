@@ -27,8 +27,11 @@ typedef struct witness_reservation {
 typedef struct witness_rank {
     bool ready, lost, drained;
     qd_place place;
-    int64_t job;  /* 0: serves nobody */
-    int64_t kept; /* the job that goes on with it; 0: none */
+    int64_t job;     /* 0: serves nobody */
+    int64_t kept;    /* the job that goes on with it; 0: none */
+    int64_t busy_ns; /* in a step, as its present attempt says; 0: not yet */
+    int against;     /* so often in a row it was not what it is taken for */
+    bool slow;
 } witness_rank;
 
 typedef struct witness_job {
@@ -49,6 +52,7 @@ typedef struct witness_job {
     bool makes_room;   /* stopped by a policy that preempts, or for a reservation */
     bool resized;      /* stopped, to go on on other ranks */
     bool shrinks;      /* for others */
+    bool migrates_now; /* by the present event */
     bool grows_now;    /* by the present event, of its own */
     int resize_to;     /* and it still can, on so many; 0: not */
     int64_t way_by_ns; /* for a reservation, and has to be out by then, or what it gives; 0: not */
@@ -58,7 +62,10 @@ typedef struct witness_job {
     int64_t stopped_ns;
     int64_t grace_ns; /* from then on, if it makes room under preemption by class, or shrinks */
     bool cut;         /* and ended since its grace was over */
-    int failed_launches;
+    int losses;       /* gangs that failed for a lost rank, since the last saved step */
+    bool unwanted;    /* a CANCEL came after a failure */
+    bool regroups;    /* ranks of the gang are let go when all members have ended */
+    int64_t owed_until_ns;                    /* it waits, and is owed ranks */
     int64_t start_ns, run_before_ns, done_ns; /* done: as long as it takes on the least ranks */
     bool told;                                /* by its newest attempt */
     int64_t first_step, first_ns, told_ns, step, saved, steps;
@@ -86,6 +93,10 @@ typedef struct witness {
     int64_t min_run_ns, grace_ns; /* by_class */
     bool grow;
     int64_t grow_min_run_ns, grow_cost_ns;
+    int64_t spare_wait_ns;
+    bool swap, migrate;
+    int64_t migrate_per_hour, migrations;
+    double swap_ratio;
     int64_t patience_ns; /* of attained: after this, at the earliest, ranks are kept for a job */
     bool classes, loans; /* preemption by class is on; or of surplus, at least */
     witness_team teams[QD_TEAMS]; /* [team_count]; without a tree: of each account */

@@ -119,8 +119,15 @@ bool see_resized(witness *w, witness_job *job, const qd_action *a);
 /* Saved, and back in the queue. */
 bool requeue(witness *w, witness_job *job);
 
+/* Whether the ranks of a running gang of which a member failed just now are kept together. */
+bool may_regroup(const witness *w, const witness_job *job);
+
 /* Whether what has happened since it was told to save keeps it from going on. */
 bool cannot_go_on(const witness *w, const witness_job *job);
+
+/* ---- witness_pace.c: which ranks are slow ---- */
+
+void note_pace(witness *w, const qd_event *e);
 
 /* ---- witness_queue.c: who comes first, who may pass, and what is left idle ---- */
 
@@ -141,6 +148,9 @@ bool the_head_does_not_wait_for_nothing(witness *w);
 
 /* Whoever the head is, it would fit; what is being saved may be kept for another. */
 bool not_all_wait_though_each_fits(witness *w);
+
+/* The same of a gang that lost a rank, as against jobs that are not more important. */
+bool nobody_takes_what_is_owed(witness *w);
 
 /* Where ranks are given to whoever fits. */
 bool nobody_waits_beside_idle_ranks(witness *w);
@@ -164,6 +174,10 @@ void note_limits(witness *w, const qd_core *core);
  * higher class, for whom each of them was needed. */
 bool nobody_makes_room_for_nothing(witness *w);
 bool nobody_saves_past_the_grace(witness *w);
+
+/* What is free, or given back by those that move, is enough together for somebody who needs that,
+ * and not more gangs move than may. */
+bool nobody_migrates_for_nothing(witness *w);
 
 /* ---- witness_places.c: where gangs lie ---- */
 

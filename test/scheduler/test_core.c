@@ -621,8 +621,8 @@ END_TEST
 START_TEST(impossible_kinds_outcomes_and_texts_are_refused) {
     kit_open_ready(1);
     kit_feed(submit(1, 1, 1));
-    kit_refused((qd_event){.kind = QD_EVENTS}, "event kind 17; they are 0 to 16");
-    kit_refused((qd_event){.kind = (qd_event_kind)-1}, "event kind -1; they are 0 to 16");
+    kit_refused((qd_event){.kind = QD_EVENTS}, "event kind 19; they are 0 to 18");
+    kit_refused((qd_event){.kind = (qd_event_kind)-1}, "event kind -1; they are 0 to 18");
     kit_refused(ended(1, 1, QD_OUTCOMES), "MEMBER_ENDED: outcome 4; they are 0 to 3");
     kit_refused(ended(1, 1, (qd_outcome)-1), "MEMBER_ENDED: outcome -1; they are 0 to 3");
     qd_event event = drain("");

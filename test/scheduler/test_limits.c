@@ -79,6 +79,62 @@ START_TEST(a_limit_extended_under_a_plan_moves_the_predictions_and_is_never_put_
 }
 END_TEST
 
+/* Trap 8, its second half: a priority changed by hand; nothing that happens later changes it back.
+ */
+START_TEST(a_priority_changed_by_hand_holds_through_what_comes_later) {
+    qd_scheduling scheduling = *scheduling_of("multifactor");
+    scheduling.preempt_by = QD_PREEMPT_CLASS;
+    kit_open_policy(4, &scheduling);
+    feed_at(0, limited(submit(1, 4, 4), 100));
+    feed_at(1, estimated(2, 4, 50));
+    feed_at(2, estimated(3, 4, 50));
+    ck_assert_double_eq(kit_start_s(3), 150);
+    qd_event event = {.kind = QD_EVENT_PRIORITY, .job = 3};
+    event.submit.importance = -1;
+    feed_at(3, event);
+    event.job = 1;
+    event.submit.importance = 5;
+    feed_at(4, event);
+    event.job = 3; /* above 2, not above 1, which runs */
+    event.submit.importance = 5;
+    feed_at(70, event);
+    expect_state(1, QD_STATE_RUNNING);
+    ck_assert_double_eq(kit_start_s(3), 100);
+    ck_assert_double_eq(kit_start_s(2), 150);
+    feed_at(80, new_limit(1, 90));
+    feed_at(81, new_limit(2, 1000));
+    ck_assert_double_eq(kit_start_s(3), 90);
+    feed_at(90, now());
+    end_at(91, 1, QD_OUTCOME_SAVED);
+    expect_state(3, QD_STATE_RUNNING);
+    expect_state(2, QD_STATE_PENDING);
+    event.submit.importance = 101;
+    kit_refused(event, "PRIORITY: job 3: importance 101; accepted: -100 .. 100");
+    kit_close();
+}
+END_TEST
+
+/* Trap 7, its last outcome: A, of which nobody knows when it ends, runs on half of the ranks that H
+ * needs. It sinks once it has had 20 rank-seconds, at 10; who runs is looked at every 8 s. So H
+ * starts at the look at 16 at the latest, as soon as A has saved. */
+START_TEST(a_job_without_end_loses_to_one_that_waits_in_bounded_time) {
+    qd_scheduling scheduling = *scheduling_of("attained");
+    scheduling.quantum_s = 8;
+    scheduling.limits[0] = 20;
+    kit_open_policy(4, &scheduling);
+    feed_at(0, submit(1, 2, 2));
+    feed_at(1, submit(2, 4, 4));
+    feed_at(8, now());
+    expect_state(1, QD_STATE_RUNNING);
+    ck_assert_int_eq(qd_core_wake_ns(kit.core), INT64_C(16000000000));
+    feed_at(16, now());
+    expect_state(1, QD_STATE_COMPLETING);
+    end_at(17, 1, QD_OUTCOME_SAVED);
+    expect_state(2, QD_STATE_RUNNING);
+    kit_close();
+}
+END_TEST
+
 /* Trap 7. */
 START_TEST(without_an_estimate_or_a_limit_the_start_behind_it_is_unknown_and_nobody_passes) {
     open_easy(4);
@@ -143,6 +199,8 @@ int main(void) {
     tcase_add_test(tc, a_job_that_is_done_when_told_of_its_limit_is_completed);
     tcase_add_test(tc, a_limit_is_kept_though_nobody_waits_and_though_no_policy_wants_to_wake);
     tcase_add_test(tc, a_limit_below_what_was_run_stops_the_job_at_once);
+    tcase_add_test(tc, a_priority_changed_by_hand_holds_through_what_comes_later);
+    tcase_add_test(tc, a_job_without_end_loses_to_one_that_waits_in_bounded_time);
     tcase_add_test(tc, a_limit_extended_under_a_plan_moves_the_predictions_and_is_never_put_back);
     tcase_add_test(tc,
                    without_an_estimate_or_a_limit_the_start_behind_it_is_unknown_and_nobody_passes);

@@ -397,6 +397,34 @@ START_TEST(what_a_team_has_lent_comes_back_for_its_first_job) {
 }
 END_TEST
 
+/* Rank 1 takes twice as long, 5 and 6 are idle. At 30 the gang has done 15 of 1000 s, and its
+ * members tell; it saves until 35, and does the rest on ranks 2 to 5 from 38 on. */
+START_TEST(a_gang_leaves_a_slow_rank_and_pays_for_it) {
+    const int64_t s = 1000000000;
+    for (int swap = 0; swap < 2; swap++) {
+        qd_scheduling scheduling = *scheduling_of("easy");
+        scheduling.swap = swap;
+        scheduling.swap_cost_s = 8;
+        qd_trace trace = {.name = "slow"};
+        qd_simulation r;
+        ck_assert_int_eq(qd_trace_add(&trace, 0, 1000 * s, 4), 0);
+        qd_simulation_config config = {.trace = &trace,
+                                       .ranks = 6,
+                                       .slow_ranks = 1,
+                                       .slow_factor = 2,
+                                       .scheduling = &scheduling,
+                                       .save_ns = 5 * s,
+                                       .restart_ns = 3 * s};
+        ck_assert_int_eq(qd_simulate(&config, &r), 0);
+        ck_assert_int_eq(r.jobs[0].end_ns, (swap ? 38 + 985 : 2000) * s);
+        ck_assert_int_eq(r.jobs[0].held_ns, (swap ? 35 + 3 + 985 : 2000) * s);
+        ck_assert_int_eq(r.jobs[0].preemptions, 0);
+        qd_simulation_fini(&r);
+        qd_trace_fini(&trace);
+    }
+}
+END_TEST
+
 /* ---- whole traces ---- */
 
 /* Figures of an independent, exact, event-driven program, with the definitions of the four policies
@@ -489,6 +517,7 @@ int main(void) {
     tcase_add_test(tc, who_is_cut_off_trains_again_what_it_had_not_saved);
     tcase_add_test(tc, an_elastic_job_shrinks_and_grows_and_pays_for_both);
     tcase_add_test(tc, what_a_team_has_lent_comes_back_for_its_first_job);
+    tcase_add_test(tc, a_gang_leaves_a_slow_rank_and_pays_for_it);
     tcase_add_loop_test(tc, whole_traces_give_the_published_figures, 0, PUBLISHED);
     tcase_add_test(tc, attained_service_is_far_faster_than_fifo_and_starves_nobody);
     Suite *suite = suite_create("scheduler/simulator");

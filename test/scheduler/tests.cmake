@@ -4,7 +4,7 @@ qd_test(scheduler test_core qd_scheduler)
 # Random histories, and the witness that judges them: for the property tests and the fuzzer.
 set(QD_CORE_TRIAL core_trial.c core_witness.c witness_books.c witness_events.c witness_actions.c witness_queue.c
   witness_accounts.c witness_teams.c witness_quotas.c witness_room.c witness_places.c witness_ends.c witness_resize.c
-  witness_reservations.c)
+  witness_reservations.c witness_pace.c)
 list(TRANSFORM QD_CORE_TRIAL PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/scheduler/)
 
 qd_test(scheduler test_core_properties qd_scheduler)
@@ -48,3 +48,9 @@ qd_test(scheduler test_reservation_worlds qd_scheduler)
 target_sources(test_reservation_worlds PRIVATE ${QD_CORE_TRIAL})
 qd_test(scheduler test_elastic_reservations qd_scheduler)
 qd_test(scheduler test_teams qd_scheduler)
+qd_test(scheduler test_regroup qd_scheduler)
+target_sources(test_regroup PRIVATE ${QD_CORE_TRIAL})
+qd_test(scheduler test_swap qd_scheduler)
+target_sources(test_swap PRIVATE ${QD_CORE_TRIAL})
+qd_test(scheduler test_migration qd_scheduler)
+target_sources(test_migration PRIVATE ${QD_CORE_TRIAL})

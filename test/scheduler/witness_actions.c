@@ -49,12 +49,14 @@ static bool see_start(witness *w, witness_job *job, const qd_action *a) {
             return broken(w, "rank %d was given to job %lld though it is not free", a->ranks[i],
                           (long long)a->job);
         w->ranks[a->ranks[i]].job = a->job;
+        w->ranks[a->ranks[i]].busy_ns = w->ranks[a->ranks[i]].against = 0;
     }
     w->epoch = a->epoch;
     job->attempt = a->attempt;
     job->size = job->live = job->granted = a->rank_count;
     job->start_ns = w->time_ns;
     job->told = false;
+    job->owed_until_ns = 0;
     job->started_now = !resized;
     return true;
 }
@@ -136,7 +138,7 @@ static bool see_state(witness *w, witness_job *job, const qd_action *a) {
         !see_it_go_on_no_more(w, job, a))
         return false;
     job->state = a->state;
-    if (job->state != QD_STATE_RESIZING && job->state != QD_STATE_RUNNING)
+    if (job->state != QD_STATE_RESIZING && job->state != QD_STATE_RUNNING && !job->regroups)
         unkeep(w, job);
     return true;
 }

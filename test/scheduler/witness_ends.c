@@ -4,13 +4,17 @@
 
 #include "runtime/error.h"
 
-/* A rank was gone before the attempt made a step: it is tried again, three times in a row. */
-static bool was_not_launched(const witness *w, const witness_job *job) {
-    int64_t run = job->run_before_ns + w->time_ns - job->start_ns;
-    bool used_up = job->submit.limit_ns > 0 && run >= job->submit.limit_ns;
-    return job->exit_code == QD_ELOST && job->submit.tells && !job->told && !job->timed_out &&
-           !used_up && job->failed_launches < 3 && !w->draining &&
+/* A rank was gone: it is tried again, three times without a newly saved step. */
+static bool lost_a_rank(const witness *w, const witness_job *job, int64_t run_before_ns) {
+    bool used_up = job->submit.limit_ns > 0 && run_before_ns >= job->submit.limit_ns;
+    return job->exit_code == QD_ELOST && job->submit.tells && !job->timed_out && !job->unwanted &&
+           !used_up && job->losses < 3 && !w->draining &&
            job->submit.ranks_min <= count_ranks(w, is_alive);
+}
+
+bool may_regroup(const witness *w, const witness_job *job) {
+    return job->state == QD_STATE_RUNNING && job->inside <= 0 &&
+           lost_a_rank(w, job, job->run_before_ns);
 }
 
 qd_job_state right_end(const witness *w, const witness_job *job) {
@@ -23,7 +27,9 @@ qd_job_state right_end(const witness *w, const witness_job *job) {
     if (job->cancelled)
         return QD_STATE_CANCELLED;
     if (job->ended[QD_OUTCOME_FAILED])
-        return was_not_launched(w, job) ? QD_STATE_PENDING : QD_STATE_FAILED;
+        return lost_a_rank(w, job, job->run_before_ns + w->time_ns - job->start_ns)
+                   ? QD_STATE_PENDING
+                   : QD_STATE_FAILED;
     if (job->ended[QD_OUTCOME_ABORTED] && !job->cut)
         return QD_STATE_CANCELLED;
     /* Ended just now: its last attempt is not yet in run_before_ns. */

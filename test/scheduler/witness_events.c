@@ -11,9 +11,9 @@ static bool expects_attempt(const witness *w, const qd_event *e) {
     return job && e->attempt >= 1 && e->attempt <= job->attempt;
 }
 
-static bool expects_member_ended(const witness *w, const qd_event *e) {
+static bool expects_member(const witness *w, const qd_event *e) {
     const witness_job *job = witness_find(w, e->job);
-    if (!expects_attempt(w, e) || (int)e->outcome < 0 || e->outcome >= QD_OUTCOMES)
+    if (!expects_attempt(w, e))
         return false;
     return e->attempt < job->attempt || (job->members >> (e->rank - 1) & 1);
 }
@@ -65,13 +65,18 @@ bool witness_expects(const witness *w, const qd_event *e) {
                account_exists(w, &e->submit) &&
                e->submit.job > (w->job_count ? w->jobs[w->job_count - 1].submit.job : 0);
     case QD_EVENT_MEMBER_ENDED:
-        return rank_exists && expects_member_ended(w, e);
+        return rank_exists && (int)e->outcome >= 0 && e->outcome < QD_OUTCOMES &&
+               expects_member(w, e);
+    case QD_EVENT_RANK_TIME:
+        return rank_exists && expects_member(w, e) && e->busy_ns > 0;
     case QD_EVENT_RESIZE:
         return expects_resize(w, e) && witness_find(w, e->job)->inside <= 0;
     case QD_EVENT_PROGRESS:
         return expects_attempt(w, e) && e->saved >= 0 && e->saved <= e->step && e->steps >= 0;
     case QD_EVENT_LIMIT:
         return witness_find(w, e->job) != NULL && e->submit.limit_ns >= 0;
+    case QD_EVENT_PRIORITY:
+        return witness_find(w, e->job) != NULL && abs(e->submit.importance) <= 100;
     case QD_EVENT_HOLD:
     case QD_EVENT_RELEASE:
     case QD_EVENT_CANCEL:
@@ -89,6 +94,14 @@ bool witness_expects(const witness *w, const qd_event *e) {
     }
 }
 
+/* What is left of the gang is let go together. */
+static void keep_together(witness *w, witness_job *job) {
+    job->regroups = true;
+    for (int rank = 1; rank <= w->worker_ranks; rank++)
+        if (w->ranks[rank].job == job->submit.job && !w->ranks[rank].drained)
+            w->ranks[rank].kept = job->submit.job;
+}
+
 static void member_ended(witness *w, int rank, qd_outcome outcome, int exit_code,
                          const char *failure) {
     witness_job *job = witness_find(w, w->ranks[rank].job);
@@ -98,7 +111,11 @@ static void member_ended(witness *w, int rank, qd_outcome outcome, int exit_code
     if (outcome == QD_OUTCOME_FAILED && job->ended[outcome] == 1) {
         snprintf(job->first_failure, sizeof job->first_failure, "%s", failure);
         job->exit_code = exit_code < 0 ? exit_code : QD_EINTERNAL;
+        if (job->live > 0 && may_regroup(w, job))
+            keep_together(w, job);
     }
+    if (job->live == 0 && job->regroups)
+        unkeep(w, job);
 }
 
 static void note_member_ended(witness *w, const qd_event *e) {
@@ -128,6 +145,8 @@ static void note_cancel(witness *w, const qd_event *e) {
     witness_job *job = witness_find(w, e->job);
     if (job->live > 0 && job->ended[QD_OUTCOME_FAILED] == 0 && !job->aborted)
         job->cancelled = true;
+    else
+        job->unwanted = job->live > 0;
 }
 
 /* A step takes what it took on average since the attempt's first word. */
@@ -135,7 +154,7 @@ static void note_progress(witness *w, const qd_event *e) {
     witness_job *job = witness_find(w, e->job);
     if (job->attempt != e->attempt || job->live == 0)
         return;
-    job->failed_launches = 0;
+    job->losses = e->saved > job->saved ? 0 : job->losses;
     if (!job->told) {
         job->told = true;
         job->first_step = e->step;
@@ -189,6 +208,10 @@ void note_event(witness *w, const qd_event *e) {
         note_drained(w, e);
     else if (e->kind == QD_EVENT_PROGRESS)
         note_progress(w, e);
+    else if (e->kind == QD_EVENT_RANK_TIME)
+        note_pace(w, e);
+    else if (e->kind == QD_EVENT_PRIORITY)
+        witness_find(w, e->job)->submit.importance = e->submit.importance;
     else if (e->kind == QD_EVENT_LIMIT)
         witness_find(w, e->job)->submit.limit_ns = e->submit.limit_ns;
     else if (e->kind == QD_EVENT_RESERVE)

@@ -157,8 +157,7 @@ static int64_t promised_start(const witness *w, const witness_job *head, bool wi
     }
 }
 
-bool the_head_is_not_delayed(witness *w) {
-    const witness_job *head = find_head(w);
+static bool is_not_delayed(witness *w, const witness_job *head) {
     bool passed = false;
     for (int i = 0; head && i < w->job_count; i++)
         passed = passed || w->jobs[i].grows_now ||
@@ -174,6 +173,34 @@ bool the_head_is_not_delayed(witness *w) {
         return broken(w, "job %lld was delayed by backfill from %lld to %lld",
                       (long long)head->submit.job, (long long)promised, (long long)now);
     return true;
+}
+
+bool the_head_is_not_delayed(witness *w) {
+    return is_not_delayed(w, find_head(w));
+}
+
+/* The first to be given what is free; NULL: none is, or somebody more important waits or started.
+ */
+static const witness_job *find_owed(const witness *w) {
+    const witness_job *owed = NULL;
+    for (int i = 0; i < w->job_count; i++) {
+        const witness_job *job = &w->jobs[i];
+        if (waits_for_ranks(w, job) && job->owed_until_ns > w->time_ns &&
+            (!owed || job->submit.importance > owed->submit.importance))
+            owed = job;
+    }
+    for (int i = 0; owed && i < w->job_count; i++) {
+        const witness_job *job = &w->jobs[i];
+        if ((job->started_now || waits_for_ranks(w, job)) &&
+            job->submit.importance > owed->submit.importance)
+            return NULL;
+    }
+    return owed;
+}
+
+/* Where claims are made, others may have one. */
+bool nobody_takes_what_is_owed(witness *w) {
+    return w->by_class || is_not_delayed(w, find_owed(w));
 }
 
 bool the_head_does_not_wait_for_nothing(witness *w) {
@@ -203,7 +230,9 @@ bool not_all_wait_though_each_fits(witness *w) {
 /* What is free may be kept for it. */
 static bool somebody_may_starve(const witness *w) {
     for (int i = 0; i < w->job_count; i++)
-        if (waits_for_ranks(w, &w->jobs[i]) && w->time_ns - w->jobs[i].submit_ns >= w->patience_ns)
+        if (waits_for_ranks(w, &w->jobs[i]) &&
+            (w->time_ns - w->jobs[i].submit_ns >= w->patience_ns ||
+             w->jobs[i].owed_until_ns > w->time_ns))
             return true;
     return false;
 }

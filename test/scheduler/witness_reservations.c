@@ -158,6 +158,8 @@ static int left_at(const witness *w, int64_t at_ns, bool told) {
         left += saves || out <= at_ns ? live_in_service(w, job) : 0;
         if (job->resize_to > 0 && resized_end(w, job) <= at_ns)
             left += __builtin_popcountll(kept_ranks(w, job));
+        if (job->regroups && out <= at_ns)
+            left += __builtin_popcountll(kept_ranks(w, job));
     }
     for (int i = 0; i < w->reservation_count; i++) {
         const witness_reservation *r = &w->reservations[i];

@@ -38,16 +38,17 @@ void close_attempt(const witness *w, witness_job *job) {
     int64_t run = w->time_ns - job->start_ns;
     job->run_before_ns += run;
     job->done_ns += run * job->size / job->submit.ranks_min;
-    job->step = job->cut ? job->saved : job->step;
+    bool failed = job->ended[QD_OUTCOME_FAILED] > 0;
+    job->step = job->cut || failed ? job->saved : job->step;
+    job->losses = job->step > job->saved ? 0 : job->losses + failed;
     job->saved = job->step;
-    job->failed_launches += job->ended[QD_OUTCOME_FAILED] > 0;
     job->first_failure[0] = '\0';
     job->size = job->live = 0;
     job->members = 0;
     memset(job->ended, 0, sizeof job->ended);
     job->way_by_ns = 0;
     job->stopped = job->aborted = job->makes_room = false;
-    job->resized = job->shrinks = job->cut = false;
+    job->resized = job->shrinks = job->cut = job->unwanted = job->regroups = false;
 }
 
 bool see_resized(witness *w, witness_job *job, const qd_action *a) {
@@ -68,13 +69,51 @@ static bool may_grow(const witness *w, const witness_job *job) {
            w->time_ns > job->start_ns;
 }
 
+static bool somebody_waits(const witness *w) {
+    for (int i = 0; i < w->job_count; i++)
+        if (waits_for_ranks(w, &w->jobs[i]))
+            return true;
+    return false;
+}
+
+/* It has run for long enough. */
+static bool may_migrate(const witness *w, const witness_job *job) {
+    return w->migrate && w->time_ns - job->start_ns >= w->min_run_ns && w->time_ns > job->start_ns;
+}
+
+/* Slow ranks for idle ones, where nobody waits; else for somebody who waits. */
+static bool see_move(witness *w, witness_job *job, const qd_action *a) {
+    int own = 0;
+    bool swaps = !somebody_waits(w);
+    for (int i = 0; i < a->rank_count; i++) {
+        witness_rank *rank = &w->ranks[a->ranks[i]];
+        bool member = rank->job == a->job && !rank->drained && rank->kept == 0;
+        if (!member && (!is_free(rank) || (swaps && rank->slow)))
+            return broken(w, "job %lld moves to rank %d", (long long)a->job, a->ranks[i]);
+        rank->kept = a->job;
+        own += member;
+    }
+    for (int rank = 1; swaps && rank <= w->worker_ranks; rank++)
+        if (w->ranks[rank].job == a->job && w->ranks[rank].kept == 0 && !w->ranks[rank].slow)
+            return broken(w, "job %lld leaves rank %d, which is not slow", (long long)a->job, rank);
+    job->resize_to = a->rank_count;
+    job->resized = true;
+    job->migrates_now = !swaps;
+    w->migrations += !swaps;
+    return ((swaps ? w->swap : may_migrate(w, job)) && own < job->size && job->live == job->size &&
+            (job->told || !job->submit.tells) && !job->submit.keeps_ranks && !w->draining) ||
+           broken(w, "job %lld moves for nothing", (long long)a->job);
+}
+
 bool see_resize(witness *w, witness_job *job, const qd_action *a) {
     const qd_event *e = w->event;
     if (job->state != QD_STATE_RESIZING || job->resize_to > 0 || a->attempt != job->attempt ||
-        job->stopped || !is_size_of(&job->submit, a->rank_count) || a->rank_count == job->size)
+        job->stopped || !is_size_of(&job->submit, a->rank_count))
         return broken(w, "job %lld is resized to %d ranks", (long long)a->job, a->rank_count);
     if (!is_as_demanded(w, job, a))
         return false;
+    if (a->rank_count == job->size)
+        return see_move(w, job, a);
     int own = 0;
     bool wanted = may_make_room(w, job, true), wider = a->rank_count > job->size;
     bool asked = e->kind == QD_EVENT_RESIZE && e->job == a->job &&
@@ -111,6 +150,8 @@ bool requeue(witness *w, witness_job *job) {
     if (job->resize_to > 0 && !cannot_go_on(w, job) && goes_on_with(w, job) > 0)
         return broken(w, "job %lld waits though it could go on", (long long)job->submit.job);
     unkeep(w, job);
+    if (job->ended[QD_OUTCOME_FAILED] && job->told && !job->makes_room && !job->resized)
+        job->owed_until_ns = w->time_ns + w->spare_wait_ns;
     close_attempt(w, job);
     job->inside = 0;
     job->state = QD_STATE_PENDING;
