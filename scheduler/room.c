@@ -104,25 +104,27 @@ bool qd_room_fits(qd_core *core, const qd_job_record *job, int ranks) {
     return core->book.count == 0 || ranks <= qd_room_for_job(core, job);
 }
 
-/* When it ends, if it moves now. */
-static int64_t moved_end_ns(const qd_core *core, const qd_job_record *job) {
-    int64_t saved_ns = qd_time_after(core->now_ns, qd_preemption_grace_ns(core));
-    return qd_time_after(saved_ns, qd_predicted_rest_ns(job, job->gang.size, core->now_ns));
+/* They hold as many ranks until they end, and what they leave besides until they have saved. */
+static void lay_moves(qd_profile *profile, qd_job_record *const *jobs, int n, int64_t fresh,
+                      int64_t saved_ns, int sign) {
+    for (int i = 0; i < n; i++)
+        qd_profile_add(profile, jobs[i]->due_ns, -sign * jobs[i]->planned_ranks);
+    qd_profile_add(profile, saved_ns, sign * fresh);
 }
 
 bool qd_room_for_moves(qd_core *core, qd_job_record *const *jobs, int n, int64_t fresh) {
-    qd_profile *profile = &core->timetable.profile;
-    int64_t until_ns = core->now_ns;
+    int64_t saved_ns = qd_time_after(core->now_ns, qd_preemption_grace_ns(core));
+    int64_t until_ns = saved_ns;
     if (core->book.count == 0)
         return true;
     for (int i = 0; i < n; i++) {
-        int64_t end_ns = moved_end_ns(core, jobs[i]);
+        int64_t rest_ns = qd_predicted_rest_ns(jobs[i], jobs[i]->gang.size, core->now_ns);
+        int64_t end_ns = qd_time_after(saved_ns, rest_ns);
         until_ns = end_ns > until_ns ? end_ns : until_ns;
-        qd_profile_add(profile, jobs[i]->due_ns, -jobs[i]->planned_ranks); /* it stays on as many */
     }
+    lay_moves(&core->timetable.profile, jobs, n, fresh, saved_ns, 1);
     int64_t room = qd_room_for_ns(core, until_ns == QD_NEVER ? QD_NEVER : until_ns - core->now_ns);
-    for (int i = 0; i < n; i++)
-        qd_profile_add(profile, jobs[i]->due_ns, jobs[i]->planned_ranks);
+    lay_moves(&core->timetable.profile, jobs, n, fresh, saved_ns, -1);
     return fresh <= room;
 }
 

@@ -98,6 +98,26 @@ START_TEST(nobody_moves_while_somebody_waits) {
 }
 END_TEST
 
+/* While it saves, for 120 s from 14 on, it holds what it leaves and what it goes to. */
+START_TEST(nobody_moves_to_a_rank_that_is_promised_before_the_other_is_free) {
+    for (int soon = 0; soon < 2; soon++) {
+        open_gang(6, 1.25, 60);
+        qd_event event = {.kind = QD_EVENT_RESERVE};
+        event.reserve = (qd_reservation){.number = 1,
+                                         .name = "r1",
+                                         .ranks = 2,
+                                         .account = -1,
+                                         .from_ns = INT64_C(1000000000) * (soon ? 133 : 134),
+                                         .until_ns = INT64_C(600000000000)};
+        feed_at(10.5, event);
+        for (int i = 0; i < 4; i++)
+            report(11 + i, 1, 1);
+        expect_state(1, soon ? QD_STATE_RUNNING : QD_STATE_RESIZING);
+        kit_close();
+    }
+}
+END_TEST
+
 START_TEST(a_job_that_keeps_its_ranks_does_not_move) {
     open_gang(6, 1.25, 60);
     kit_close();
@@ -247,6 +267,7 @@ int main(void) {
     tcase_add_test(tc, a_slow_rank_is_swapped_for_an_idle_one);
     tcase_add_test(tc, nobody_moves_for_less_than_it_costs);
     tcase_add_test(tc, nobody_moves_while_somebody_waits);
+    tcase_add_test(tc, nobody_moves_to_a_rank_that_is_promised_before_the_other_is_free);
     tcase_add_test(tc, a_job_that_keeps_its_ranks_does_not_move);
     tcase_add_test(tc, a_burst_moves_nobody_and_what_lies_between_the_bounds_changes_nothing);
     tcase_add_test(tc, a_rank_that_is_known_to_be_slow_is_not_chosen);
