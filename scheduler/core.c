@@ -42,7 +42,7 @@ int qd_core_create(int worker_ranks, const qd_scheduling *scheduling, qd_core **
     bool limits = core->teams->has_limits, quotas = core->teams->has_quotas;
     core->accounts = limits ? qd_limits_create(core->teams) : NULL;
     core->quotas = quotas ? qd_quotas_create(core->teams) : NULL;
-    core->frontier = core->policy->plans ? qd_frontier_create() : NULL;
+    core->frontier = core->policy->plans ? qd_frontier_create(worker_ranks) : NULL;
     if (!core->members || !core->running || !core->paces || !core->targets ||
         (limits && !core->accounts) || (quotas && !core->quotas) ||
         (core->policy->plans && !core->frontier)) {

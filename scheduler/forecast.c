@@ -79,7 +79,8 @@ static void place_all(forecaster *f, qd_forecast *forecast) {
 int qd_forecast_create(const qd_core *core, qd_forecast *out) {
     size_t pending = (size_t)core->jobs.pending.count, active = (size_t)core->jobs.active.count;
     qd_forecast forecast = {.entries = calloc(pending + 1, sizeof *forecast.entries)};
-    forecaster f = {.core = core, .frontier = qd_frontier_create(), .from_ns = core->now_ns};
+    forecaster f = {
+        .core = core, .frontier = qd_frontier_create(core->ranks.count), .from_ns = core->now_ns};
     qd_profile_init(&f.profile);
     int rc = qd_profile_reserve(&f.profile, 2 * (pending + active + QD_RESERVATIONS));
     if (!rc && (!forecast.entries || !f.frontier))

@@ -21,8 +21,9 @@ typedef struct row {
 
 /* A row is cleared when it is first written: most plans know few widths. */
 struct qd_frontier {
+    int widths; /* classes, from 1 */
     bool known[WIDTHS + 1];
-    row rows[WIDTHS + 1];
+    row rows[]; /* [widths + 1] */
 };
 
 /* INT64_MIN as 0, and so on in order; and back. */
@@ -42,10 +43,14 @@ static int class_of(int64_t value, int bits, bool *exact) {
     return (exponent << bits) + (int)(fraction & ((1 << bits) - 1)) + 1;
 }
 
-qd_frontier *qd_frontier_create(void) {
-    qd_frontier *frontier = malloc(sizeof *frontier);
-    if (frontier)
-        qd_frontier_forget(frontier);
+qd_frontier *qd_frontier_create(int most_ranks) {
+    bool ignored;
+    int widths = class_of(most_ranks, WIDTH_BITS, &ignored);
+    qd_frontier *frontier = malloc(sizeof *frontier + (size_t)(widths + 1) * sizeof(row));
+    if (!frontier)
+        return NULL;
+    frontier->widths = widths;
+    qd_frontier_forget(frontier);
     return frontier;
 }
 
@@ -70,7 +75,7 @@ void qd_frontier_placed(qd_frontier *frontier, int ranks, int64_t run_ns, int64_
     int time = class_of(run_ns, TIME_BITS, &exact_time);
     row_to_write(frontier, width)->last[time] = (placed){ranks, run_ns, start_ns};
     /* It binds jobs of whole classes, so those that begin at it or behind it. */
-    for (int w = width + !exact_width; w <= WIDTHS; w += w & -w) {
+    for (int w = width + !exact_width; w <= frontier->widths; w += w & -w) {
         row *r = row_to_write(frontier, w);
         for (int t = time + !exact_time; t <= TIMES; t += t & -t)
             if (rising(start_ns) > r->latest[t])

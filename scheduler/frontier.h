@@ -16,17 +16,18 @@
 
 typedef struct qd_frontier qd_frontier;
 
-/* NULL when there is no memory. Destroy accepts NULL. */
-qd_frontier *qd_frontier_create(void);
+/* For jobs of up to so many ranks, >= 1; takes 16 KiB for each class of their widths. NULL when
+ * there is no memory. Destroy accepts NULL. */
+qd_frontier *qd_frontier_create(int most_ranks);
 void qd_frontier_destroy(qd_frontier *frontier);
 
 /* Something was given back: nothing is known any more. */
 void qd_frontier_forget(qd_frontier *frontier);
 
-/* A job was placed. run_ns may be QD_NEVER. */
+/* A job was placed, of 1 .. most_ranks. run_ns may be QD_NEVER. */
 void qd_frontier_placed(qd_frontier *frontier, int ranks, int64_t run_ns, int64_t start_ns);
 
-/* A bound below which such a job cannot start; INT64_MIN: none is known. */
+/* A bound below which such a job, of 1 .. most_ranks, cannot start; INT64_MIN: none is known. */
 int64_t qd_frontier_earliest_ns(const qd_frontier *frontier, int ranks, int64_t run_ns);
 
 #endif

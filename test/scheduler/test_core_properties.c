@@ -10,7 +10,7 @@
 #include "core_trial.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { HISTORIES = 1200 };
+enum { HISTORIES = 2000 };
 #else
 enum { HISTORIES = 12000 };
 #endif
