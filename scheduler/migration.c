@@ -8,6 +8,7 @@
 #include "scheduler/placement.h"
 #include "scheduler/preemption.h"
 #include "scheduler/progress.h"
+#include "scheduler/resize.h"
 #include "scheduler/room.h"
 #include "scheduler/together.h"
 
@@ -31,10 +32,7 @@ static int64_t moves_left(qd_core *core) {
 
 static bool may_move(const qd_core *core, const qd_job_record *head, const qd_job_record *job) {
     int64_t least_ns = llround(core->scheduling.min_run_s * 1e9);
-    return job->state == QD_STATE_RUNNING && !job->submit.keeps_ranks &&
-           job->submit.importance <= head->submit.importance &&
-           (job->progress.told || !job->submit.tells) && job->gang.live == job->gang.size &&
-           job->planned_ranks == job->gang.size && job->inside == 0 &&
+    return qd_resize_may_move(job) && job->submit.importance <= head->submit.importance &&
            core->now_ns >= qd_time_after(job->start_ns, least_ns > 0 ? least_ns : 1);
 }
 

@@ -17,6 +17,12 @@ static bool is_kept(const qd_core *core, const qd_job_record *job, int rank) {
     return core->ranks.rank[rank].kept && core->ranks.rank[rank].job == job->job;
 }
 
+bool qd_resize_may_move(const qd_job_record *job) {
+    return job->state == QD_STATE_RUNNING && !job->submit.keeps_ranks &&
+           (job->progress.told || !job->submit.tells) && job->gang.live == job->gang.size &&
+           job->planned_ranks == job->gang.size && job->inside == 0;
+}
+
 void qd_resize_keep(qd_core *core, qd_job_record *job, int ranks) {
     int own = ranks < job->planned_ranks ? ranks : job->planned_ranks;
     for (int i = 0, left = own; left > 0; i++) {

@@ -17,6 +17,10 @@
  * its most; 0: they are too few. */
 int qd_resize_widest(const qd_job_record *job, int64_t ranks);
 
+/* Whether a job can be told to save and go on, as wide, on other ranks: it runs, on all of its
+ * gang, in no reservation, gives its ranks back, and has made a step if it tells of them. */
+bool qd_resize_may_move(const qd_job_record *job);
+
 /* A RUNNING job is to go on with so many ranks: its own in service, the first of the gang, and
  * if it has fewer, free ones, where it is if it demands a place. What it gives back is left in
  * planned_ranks. */

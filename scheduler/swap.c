@@ -7,6 +7,7 @@
 #include "scheduler/core_internal.h"
 #include "scheduler/placement.h"
 #include "scheduler/preemption.h"
+#include "scheduler/resize.h"
 #include "scheduler/room.h"
 #include "scheduler/together.h"
 
@@ -18,10 +19,7 @@ static void hide_slow(qd_core *core, bool hidden) {
 }
 
 static bool may_move(const qd_core *core, const qd_job_record *job) {
-    return job->state == QD_STATE_RUNNING && !job->submit.keeps_ranks &&
-           (job->progress.told || !job->submit.tells) && job->gang.live == job->gang.size &&
-           job->planned_ranks == job->gang.size && job->inside == 0 &&
-           core->now_ns > job->start_ns && job->due_ns != QD_NEVER;
+    return qd_resize_may_move(job) && core->now_ns > job->start_ns && job->due_ns != QD_NEVER;
 }
 
 /* The slowest member that is known as such and slower than the ones before it in the gang; -1. */
