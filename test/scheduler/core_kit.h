@@ -131,6 +131,18 @@ static inline qd_event estimated(int64_t job, int ranks, double estimate_s) {
     return event;
 }
 
+/* For whoever names it. */
+static inline qd_event reserve(int64_t number, int ranks, double from_s, double until_s) {
+    qd_event event = {.kind = QD_EVENT_RESERVE};
+    event.reserve = (qd_reservation){.number = number,
+                                     .ranks = ranks,
+                                     .account = -1,
+                                     .from_ns = (int64_t)(from_s * 1e9),
+                                     .until_ns = (int64_t)(until_s * 1e9)};
+    snprintf(event.reserve.name, sizeof event.reserve.name, "r%lld", (long long)number);
+    return event;
+}
+
 /* A core whose workers are all ready. */
 static inline void kit_open_ready(int worker_ranks) {
     kit_open(worker_ranks);

@@ -535,3 +535,32 @@ bool trial_finish(trial *t, bool by_drain) {
     }
     return t->witness.shut_down || broken(t, &e, "shutdown never came");
 }
+
+static int count_actions(const trial *t, const trial_plan *plan) {
+    int count = 0;
+    for (int i = 0; t->taken && i < t->actions.count; i++) {
+        const qd_action *a = &t->actions.actions[i];
+        count +=
+            a->kind == plan->kind && strncmp(a->reason, plan->reason, strlen(plan->reason)) == 0;
+    }
+    return count;
+}
+
+int trial_live(trial *t, const trial_plan *plan) {
+    bool fine = true;
+    int count = 0;
+    for (int rank = 1; fine && rank <= t->witness.worker_ranks; rank++) {
+        qd_event e = {.kind = QD_EVENT_WORKER_READY, .time_ns = t->witness.time_ns, .rank = rank};
+        if (plan->ranks_of_host > 0)
+            e.place.host = (rank - 1) / plan->ranks_of_host + 1;
+        fine = trial_step(t, &e);
+    }
+    for (int i = 0; fine && i < plan->events; i++) {
+        qd_event e = plan->draw(t);
+        fine = trial_step(t, &e);
+        count += fine ? count_actions(t, plan) : 0;
+    }
+    fine = fine && trial_finish(t, true);
+    trial_end(t);
+    return fine ? count : -1;
+}

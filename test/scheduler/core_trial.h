@@ -52,4 +52,15 @@ bool trial_step(trial *t, const qd_event *event);
  * it must. False as above. */
 bool trial_finish(trial *t, bool by_drain);
 
+/* A history of one kind: workers (hosts of so many ranks each, 0: nobody says where they are) come,
+ * then so many events as draw gives them. Returns how many actions of that kind had a reason that
+ * begins so, or -1: t->broken says what is wrong. The trial was begun, and is ended here. */
+typedef struct trial_plan {
+    qd_event (*draw)(trial *t);
+    int events, ranks_of_host;
+    qd_action_kind kind;
+    const char *reason;
+} trial_plan;
+int trial_live(trial *t, const trial_plan *plan);
+
 #endif

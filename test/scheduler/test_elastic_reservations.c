@@ -17,17 +17,6 @@ static void open_growing(const char *policy, int ranks) {
     kit_open_policy(ranks, &scheduling);
 }
 
-static qd_event reserve(int64_t number, int ranks, double from_s, double until_s) {
-    qd_event event = {.kind = QD_EVENT_RESERVE};
-    event.reserve = (qd_reservation){.number = number,
-                                     .ranks = ranks,
-                                     .account = -1,
-                                     .from_ns = ns(from_s),
-                                     .until_ns = ns(until_s)};
-    snprintf(event.reserve.name, sizeof event.reserve.name, "r%lld", (long long)number);
-    return event;
-}
-
 static qd_event of(qd_event event, int64_t reservation) {
     event.submit.reservation = reservation;
     return event;

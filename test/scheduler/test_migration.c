@@ -243,23 +243,12 @@ static int run_history(uint64_t seed) {
     scheduling.min_run_s = 0;
     uint64_t number = seed;
     ck_assert(trial_begin_with(&t, (trial_source){trial_draw_splitmix, &seed}, 16, &scheduling));
-    bool fine = true;
-    int count = 0;
-    for (int rank = 1; fine && rank <= 16; rank++) {
-        qd_event e = ready(rank);
-        e.place = (qd_place){.host = (rank + 3) / 4};
-        fine = trial_step(&t, &e);
-    }
-    for (int i = 0; fine && i < EVENTS; i++) {
-        qd_event e = draw_event(&t);
-        fine = trial_step(&t, &e);
-        for (int k = 0; fine && t.taken && k < t.actions.count; k++)
-            count += t.actions.actions[k].kind == QD_ACTION_RESIZE &&
-                     strncmp(t.actions.actions[k].reason, "moves", 5) == 0;
-    }
-    fine = fine && trial_finish(&t, true);
-    ck_assert_msg(fine, "history %llu: %s", (unsigned long long)number, t.broken);
-    trial_end(&t);
+    int count = trial_live(&t, &(trial_plan){.draw = draw_event,
+                                             .events = EVENTS,
+                                             .ranks_of_host = 4,
+                                             .kind = QD_ACTION_RESIZE,
+                                             .reason = "moves"});
+    ck_assert_msg(count >= 0, "history %llu: %s", (unsigned long long)number, t.broken);
     return count;
 }
 

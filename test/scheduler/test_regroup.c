@@ -254,27 +254,16 @@ static qd_event draw_event(trial *t) {
 /* Returns how many gangs came back after a loss. */
 static int run_history(const char *policy, uint64_t seed) {
     trial t;
+    uint64_t number = seed;
     qd_scheduling scheduling = *scheduling_of(policy);
     scheduling.spare_wait_s = (double)(seed % 4);
     scheduling.quantum_s = 1;
     ck_assert(trial_begin_with(&t, (trial_source){trial_draw_splitmix, &seed}, 12, &scheduling));
-    uint64_t number = seed;
-    bool fine = true;
-    int count = 0;
-    for (int rank = 1; fine && rank <= 12; rank++) {
-        qd_event e = ready(rank);
-        fine = trial_step(&t, &e);
-    }
-    for (int i = 0; fine && i < EVENTS; i++) {
-        qd_event e = draw_event(&t);
-        fine = trial_step(&t, &e);
-        for (int k = 0; fine && t.taken && k < t.actions.count; k++)
-            count += t.actions.actions[k].kind == QD_ACTION_JOB_STATE &&
-                     strncmp(t.actions.actions[k].reason, "lost a rank", 11) == 0;
-    }
-    fine = fine && trial_finish(&t, true);
-    ck_assert_msg(fine, "%s, history %llu: %s", policy, (unsigned long long)number, t.broken);
-    trial_end(&t);
+    int count = trial_live(&t, &(trial_plan){.draw = draw_event,
+                                             .events = EVENTS,
+                                             .kind = QD_ACTION_JOB_STATE,
+                                             .reason = "lost a rank"});
+    ck_assert_msg(count >= 0, "%s, history %llu: %s", policy, (unsigned long long)number, t.broken);
     return count;
 }
 

@@ -7,17 +7,6 @@ static int64_t ns(double seconds) {
     return (int64_t)(seconds * 1e9);
 }
 
-static qd_event reserve(int64_t number, int ranks, double from_s, double until_s) {
-    qd_event event = {.kind = QD_EVENT_RESERVE};
-    event.reserve = (qd_reservation){.number = number,
-                                     .ranks = ranks,
-                                     .account = -1,
-                                     .from_ns = ns(from_s),
-                                     .until_ns = ns(until_s)};
-    snprintf(event.reserve.name, sizeof event.reserve.name, "r%lld", (long long)number);
-    return event;
-}
-
 static qd_event maintenance(int64_t number, double from_s, double until_s) {
     qd_event event = reserve(number, 0, from_s, until_s);
     event.reserve.kind = QD_RESERVATION_MAINTENANCE;
@@ -461,6 +450,31 @@ START_TEST(why_names_the_reservation_in_the_way_and_until_when) {
 }
 END_TEST
 
+/* It was made room for before the reservation was known, and would run beyond its beginning. */
+START_TEST(a_claim_waits_for_a_reservation_that_has_come_into_its_way) {
+    qd_scheduling scheduling = *scheduling_of("multifactor");
+    scheduling.save_grace_s = 10;
+    scheduling.min_run_s = 5;
+    scheduling.preempt_by = QD_PREEMPT_CLASS;
+    kit_open_policy(8, &scheduling);
+    qd_event low = estimated(1, 6, 1000);
+    low.submit.importance = -1;
+    feed_at(0, low);
+    feed_at(10, estimated(2, 4, 1000));
+    expect_state(1, QD_STATE_COMPLETING);
+    feed_at(12, reserve(1, 4, 15, 30));
+    feed_at(13, ended(1, kit_job(1).ranks[0], QD_OUTCOME_SAVED));
+    feed_at(13, ended(1, kit_job(1).ranks[1], QD_OUTCOME_SAVED));
+    expect_state(2, QD_STATE_PENDING);
+    feed_at(15, now());
+    ck_assert_int_eq(reservation(0).has, 4);
+    for (int i = 2; i < 6; i++)
+        feed_at(18, ended(1, kit_job(1).ranks[i], QD_OUTCOME_SAVED));
+    expect_state(2, QD_STATE_RUNNING);
+    kit_close();
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("reservations");
     TCase *tc = tcase_create("reservations");
@@ -484,6 +498,7 @@ int main(void) {
     tcase_add_test(tc, backfill_passes_a_head_that_waits_for_a_reservation_to_end);
     tcase_add_test(tc, a_copy_of_the_core_goes_on_with_its_reservations);
     tcase_add_test(tc, why_names_the_reservation_in_the_way_and_until_when);
+    tcase_add_test(tc, a_claim_waits_for_a_reservation_that_has_come_into_its_way);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int bad = srunner_ntests_failed(runner);

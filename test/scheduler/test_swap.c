@@ -233,22 +233,10 @@ static int run_history(uint64_t seed) {
     scheduling.swap_cost_s = 0.1;
     uint64_t number = seed;
     ck_assert(trial_begin_with(&t, (trial_source){trial_draw_splitmix, &seed}, 12, &scheduling));
-    bool fine = true;
-    int count = 0;
-    for (int rank = 1; fine && rank <= 12; rank++) {
-        qd_event e = ready(rank);
-        fine = trial_step(&t, &e);
-    }
-    for (int i = 0; fine && i < EVENTS; i++) {
-        qd_event e = draw_event(&t);
-        fine = trial_step(&t, &e);
-        for (int k = 0; fine && t.taken && k < t.actions.count; k++)
-            count += t.actions.actions[k].kind == QD_ACTION_RESIZE &&
-                     strncmp(t.actions.actions[k].reason, "moves", 5) == 0;
-    }
-    fine = fine && trial_finish(&t, true);
-    ck_assert_msg(fine, "history %llu: %s", (unsigned long long)number, t.broken);
-    trial_end(&t);
+    int count = trial_live(
+        &t, &(trial_plan){
+                .draw = draw_event, .events = EVENTS, .kind = QD_ACTION_RESIZE, .reason = "moves"});
+    ck_assert_msg(count >= 0, "history %llu: %s", (unsigned long long)number, t.broken);
     return count;
 }
 

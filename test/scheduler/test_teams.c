@@ -608,21 +608,10 @@ END_TEST
 
 /* ---- reservations ---- */
 
-static qd_event reserve(int ranks, double until_s, int account) {
-    qd_event event = {.kind = QD_EVENT_RESERVE};
-    event.reserve = (qd_reservation){.number = 1,
-                                     .kind = QD_RESERVATION_ADVANCE,
-                                     .ranks = ranks,
-                                     .until_ns = (int64_t)(until_s * 1e9),
-                                     .account = account,
-                                     .name = "r"};
-    return event;
-}
-
 /* 4 of 8 ranks are left to the teams: 2 that b keeps, 2 for a, whatever a has inside. */
 START_TEST(ranks_of_a_reservation_are_nobodys_to_own_or_to_lend) {
     open_teams(8, "  - {name: a, quota: 2}\n  - {name: b, quota: 2, lends: false}\n");
-    feed_at(0, reserve(4, 1000, -1));
+    feed_at(0, reserve(1, 4, 0, 1000));
     qd_event inside = of(A, MID, estimated(1, 4, 900));
     inside.submit.reservation = 1;
     feed_at(1, inside);
@@ -648,14 +637,16 @@ END_TEST
 
 START_TEST(a_reservation_for_a_team_is_for_all_below_it) {
     open_teams(8, "  - {name: p}\n  - {name: u, parent: p}\n  - {name: q}\n");
-    feed_at(0, reserve(4, 1000, 0));
+    qd_event reservation = reserve(1, 4, 0, 1000);
+    reservation.reserve.account = 0;
+    feed_at(0, reservation);
     qd_event inside = of(1, MID, estimated(1, 4, 900));
     inside.submit.reservation = 1;
     feed_at(1, inside);
     expect_state(1, QD_STATE_RUNNING);
     qd_event other = of(2, MID, estimated(2, 4, 10));
     other.submit.reservation = 1;
-    kit_refused(other, "SUBMIT: job 2: reservation r is for account 0, not for 2");
+    kit_refused(other, "SUBMIT: job 2: reservation r1 is for account 0, not for 2");
     kit_close();
 }
 END_TEST
